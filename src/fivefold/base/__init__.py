@@ -1,0 +1,1 @@
+"""The ground floor: errors, names, cards, random streams, persistence, estimator protocol and JIT."""

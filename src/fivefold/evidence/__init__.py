@@ -1,0 +1,5 @@
+"""Evidence that every method is right: one folder a package, one file a topic."""
+
+from fivefold.workbench.proof import Check, evidence
+
+__all__ = ["Check", "evidence"]

@@ -1,0 +1,1 @@
+"""Models f(x; θ), a package per family."""

@@ -1,0 +1,5 @@
+"""Generative models."""
+
+from fivefold.base.cards import exports
+
+__getattr__, __dir__ = exports("models.generative")

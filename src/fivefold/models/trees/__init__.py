@@ -1,0 +1,5 @@
+"""Trees and ensembles."""
+
+from fivefold.base.cards import exports
+
+__getattr__, __dir__ = exports("models.trees")

@@ -1,0 +1,5 @@
+"""Vision models."""
+
+from fivefold.base.cards import exports
+
+__getattr__, __dir__ = exports("models.vision")
