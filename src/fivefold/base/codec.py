@@ -270,6 +270,7 @@ def save(
     StorageError
         When the disk refuses; what was there before is intact.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     target = Path(directory)
@@ -280,7 +281,7 @@ def save(
         (temporary / "config.json").write_text(json.dumps(tree, ensure_ascii=False, allow_nan=False), encoding="utf8")
         try:
             save_file(writer.arrays, temporary / "arrays.safetensors")
-        except Exception as error:  # noqa: BLE001 - safetensors raises its own class for a full disk
+        except (OSError, SafetensorError) as error:
             raise StorageError(f"Cannot write {target}: {error}; what was there before is intact.") from error
         from fivefold import __version__
 

@@ -48,7 +48,8 @@ class Estimator(codec.Stateful, BaseEstimator):
                 f"The saved {cls.__name__} has the parameter {unknown[0]!r}, which this version does not know."
             )
         self = cls(**state["params"])
-        vars(self).update(state["fitted"])
+        for name, value in state["fitted"].items():
+            setattr(self, name, value)
         self._rebuild()
         return self
 

@@ -1,37 +1,55 @@
-"""Numba with the settings of the house: cached where the sources lie writable, threads as asked, no surprises at import."""
+"""Numba with the settings of the house: cached on disk where that is possible, without the interpreter lock.
+
+Numba's own cache watches only the file of a kernel, so a kernel that inlines another of a neighboring file would go stale
+silently. Ours keys the cache over all sources of the kernel's package.
+"""
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
 
 
-def _writable(function: Callable[..., Any]) -> bool:
+@functools.cache
+def _stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    files = sorted(folder.glob("*.py"))
+    return tuple((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in files)
+
+
+class _PackageCacheImpl(CompileResultCacheImpl):
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)  # type: ignore[no-untyped-call]
+        own = self._locator.get_source_stamp
+        folder = Path(function.__code__.co_filename).parent
+        self._locator.get_source_stamp = lambda: (own(), _stamp(folder))
+
+
+class _PackageCache(FunctionCache):
+    _impl_class = _PackageCacheImpl
+
+
+def _cacheable(function: Callable[..., Any]) -> bool:
     folder = Path(function.__code__.co_filename).parent
-    return os.access(folder, os.W_OK) or bool(os.environ.get("NUMBA_CACHE_DIR"))
+    return folder.is_dir() and (os.access(folder, os.W_OK) or bool(os.environ.get("NUMBA_CACHE_DIR")))
 
 
-def njit(
-    signature: Any = None,
-    *,
-    parallel: bool = False,
-    fastmath: bool | set[str] = False,
-    cache: bool = True,
-    **options: Any,
-) -> Any:
-    """Compile a kernel on first use, without the interpreter lock.
+def njit(function: Callable[..., Any] | None = None, *, cache: bool = True, **options: Any) -> Any:
+    """Compile a kernel on first use.
 
-    Used bare (``@njit``) or with options (``@njit(parallel=True)``). A kernel that calls kernels of another file must be
-    declared ``cache=False`` or live beside them: Numba's cache watches one file only.
+    Used bare (``@njit``) or with Numba's options (``@njit(parallel=True)``). ``cache=False`` compiles anew in every
+    process; without a writable place that happens by itself.
     """
 
-    def wrap(function: Callable[..., Any]) -> Any:
-        return numba.njit(
-            parallel=parallel, fastmath=fastmath, nogil=True, cache=cache and _writable(function), **options
-        )(function)
+    def wrap(kernel: Callable[..., Any]) -> Any:
+        dispatcher = numba.njit(nogil=True, **options)(kernel)
+        if cache and _cacheable(kernel):
+            dispatcher._cache = _PackageCache(kernel)  # type: ignore[no-untyped-call]
+        return dispatcher
 
-    return wrap(signature) if callable(signature) else wrap
+    return wrap(function) if callable(function) else wrap

@@ -1,0 +1,49 @@
+"""Batteries: conformance checks that every method of a kind passes; a method enrols by its card alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from fivefold.workbench.proof import Battery, Check
+
+if TYPE_CHECKING:
+    from fivefold.base.cards import Card
+
+BatteryFunction = Callable[["Card", str], Check]
+
+
+def _tables() -> dict[str, dict[str, BatteryFunction]]:
+    from . import agents, estimators, generators, losses, optimizers, parts
+
+    return {
+        "classifier": estimators.CLASSIFIER,
+        "regressor": estimators.REGRESSOR,
+        "transformer": estimators.TRANSFORMER,
+        "clusterer": estimators.CLUSTERER,
+        "generator": generators.GENERATOR,
+        "agent": agents.AGENT,
+        "loss": losses.LOSS,
+        "layer": losses.LAYER,
+        "gradient-optimizer": optimizers.GRADIENT,
+        "schedule": optimizers.SCHEDULE,
+        "numerical-optimizer": optimizers.NUMERICAL,
+        "metric": parts.METRIC,
+        "splitter": parts.SPLITTER,
+        "demo": parts.DEMO,
+        "reader": parts.READER,
+    }
+
+
+def enrol(card: Card) -> list[Battery]:
+    """Return the checks of the card's kind, one set per variant; kinds that are only systems have none."""
+    found: list[Battery] = []
+    for name, function in _tables().get(card.kind, {}).items():
+        for variant in card.factory:
+            if name.endswith(":once") and variant != next(iter(card.factory)):
+                continue
+            label = name.removesuffix(":once") + ("" if variant == "default" else f"[{variant}]")
+            claim = (function.__doc__ or "").strip().split("\n")[0]
+            found.append(Battery(label, claim, partial(function, card, variant)))
+    return found

@@ -1,0 +1,161 @@
+"""Classifiers, regressors, transformers and clusterers: scikit-learn's protocol, same seed, saving, bad input."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fivefold.base import codec
+from fivefold.base.cards import Card
+from fivefold.workbench.proof import Check
+
+# Checks that no estimator of a kind can pass on every platform, with the reason; a class adds its own in
+# ``_expected_failed_checks``.
+COMMON_FAILURES: dict[str, str] = {}
+
+
+def make(card: Card, variant: str, **params: Any) -> Any:
+    """Return an instance with the card's quick parameters, and ``random_state=0`` where there is one."""
+    cls = card.load(variant)
+    known = inspect.signature(cls.__init__).parameters
+    chosen = {k: v for k, v in {**card.quick, "random_state": 0, **params}.items() if k in known}
+    return cls(**chosen)
+
+
+def _image_shape(card: Card) -> tuple[int, ...] | None:
+    shape = card.experiment.get("input_shape")
+    return tuple(shape) if shape else None
+
+
+def data(card: Card, variant: str, rows: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    """Return a small table (or images) and a target that fit the card."""
+    generator = np.random.default_rng(0)
+    shape = _image_shape(card) or (4,)
+    if "categorical-input" in card.capabilities:
+        x = generator.integers(0, 3, size=(rows, *shape)).astype(float)
+    else:
+        x = generator.normal(size=(rows, *shape))
+    if variant == "regression" or (card.kind == "regressor"):
+        return x, x.reshape(rows, -1)[:, 0] * 2 + generator.normal(size=rows)
+    if "multiclass" in card.task:
+        return x, np.array(["bee", "ant", "cow"])[np.arange(rows) % 3]
+    return x, np.where(x.reshape(rows, -1)[:, 0] + 0.1 * np.arange(rows) % 2 > 0.4, "yes", "no")
+
+
+def _answers(model: Any, x: np.ndarray) -> np.ndarray:
+    for verb in ("predict_proba", "transform", "predict"):
+        if hasattr(model, verb):
+            answer = getattr(model, verb)(x)
+            return np.asarray(answer.todense() if hasattr(answer, "todense") else answer)
+    raise AttributeError(f"{type(model).__name__} has none of predict_proba, transform and predict.")
+
+
+def sklearn_protocol(card: Card, variant: str) -> Check:
+    """scikit-learn's own checks pass, strictly: an exception that no longer fails counts as a mismatch."""
+    from sklearn.exceptions import EstimatorCheckFailedWarning, SkipTestWarning
+    from sklearn.utils.estimator_checks import check_estimator
+
+    if _image_shape(card) is not None:
+        return Check(0, 0, "not a table method: images have four axes", "scikit-learn check_estimator")
+    model = make(card, variant)
+    expected = {**COMMON_FAILURES, **getattr(type(model), "_expected_failed_checks", {})}
+    with warnings.catch_warnings():
+        # The outcome of each check is counted below; scikit-learn repeats it as a warning.
+        warnings.simplefilter("ignore", EstimatorCheckFailedWarning)
+        warnings.simplefilter("ignore", SkipTestWarning)
+        results = check_estimator(model, expected_failed_checks=expected, on_skip=None, on_fail=None)
+    failed = [r["check_name"] for r in results if r["status"] == "failed"]
+    surprising = [n for n in expected if all(r["status"] == "passed" for r in results if r["check_name"] == n)]
+    named = ", ".join([*failed, *(f"{n} (expected to fail)" for n in surprising)])
+    return Check(len(failed) + len(surprising), 0, f"checks failed{': ' + named if named else ''}", "scikit-learn")
+
+
+def same_seed(card: Card, variant: str) -> Check:
+    """Two fits with the same seed give equal answers."""
+    x, y = data(card, variant)
+    first, second = (_answers(make(card, variant).fit(x, y), x) for _ in range(2))
+    return Check(int(np.sum(first != second)), 0, "answers that differ", "itself, fitted again")
+
+
+def saved(card: Card, variant: str) -> Check:
+    """A saved and loaded model gives the same answers and parameters."""
+    x, y = data(card, variant)
+    model = make(card, variant).fit(x, y)
+    with tempfile.TemporaryDirectory() as folder:
+        codec.save(model, Path(folder) / "model")
+        again = codec.load(Path(folder) / "model")
+    differing = int(np.sum(_answers(model, x) != _answers(again, x)))
+    differing += repr(model.get_params()) != repr(again.get_params())
+    return Check(differing, 0, "answers or parameters that differ", "the model before saving")
+
+
+def _sentences(card: Card, variant: str, cases: dict[str, Callable[[Any, np.ndarray, np.ndarray], Any]]) -> Check:
+    """Count the cases that do not end in one sentence: a ValueError or TypeError with a short text."""
+    bad = []
+    for name, case in cases.items():
+        x, y = data(card, variant)
+        try:
+            case(make(card, variant), x, y)
+        except (ValueError, TypeError) as error:
+            text = str(error)
+            if not re.match(r"[A-Z\[\"'`]", text) or len(text) > 600:
+                bad.append(f"{name}: {text[:80]}")
+        else:
+            bad.append(f"{name}: accepted")
+    return Check(len(bad), 0, f"cases without a clear sentence{': ' + '; '.join(bad) if bad else ''}", "the house rule")
+
+
+def bad_input(card: Card, variant: str) -> Check:
+    """NaN, infinity, mismatched lengths, no rows and wrong widths are refused in words."""
+
+    def spoil(value: float) -> Callable[[Any, np.ndarray, np.ndarray], Any]:
+        def case(model: Any, x: np.ndarray, y: np.ndarray) -> Any:
+            x.reshape(-1)[3] = value
+            return model.fit(x, y)
+
+        return case
+
+    cases: dict[str, Callable[[Any, np.ndarray, np.ndarray], Any]] = {
+        "infinity in X": spoil(math.inf),
+        "no rows": lambda model, x, y: model.fit(x[:0], y[:0]),
+        "another width": lambda model, x, y: _answers(model.fit(x, y), x[:, :-1]),
+    }
+    if "missing" not in card.capabilities:
+        cases["NaN in X"] = spoil(math.nan)
+    if card.kind in ("classifier", "regressor"):
+        cases["lengths differ"] = lambda model, x, y: model.fit(x, y[:-1])
+    if card.kind == "regressor" or variant == "regression":
+        cases["NaN in y"] = lambda model, x, y: model.fit(x, np.where(np.arange(len(y)) == 2, math.nan, y))
+    return _sentences(card, variant, cases)
+
+
+def probabilities(card: Card, variant: str) -> Check:
+    """Probabilities are in [0, 1], sum to one, have a column per class, and their largest is the prediction."""
+    if variant == "regression":
+        return Check(0, 0, "a regression variant has no probabilities", "the axioms")
+    x, y = data(card, variant)
+    model = make(card, variant).fit(x, y)
+    if not hasattr(model, "predict_proba"):
+        return Check(0 if "probabilities" not in card.capabilities else 1, 0, "declared but absent", "the card")
+    p = model.predict_proba(x)
+    wrong = int(p.shape != (len(x), len(np.unique(y))))
+    wrong += int(np.sum((p < 0) | (p > 1))) + int(np.sum(np.abs(p.sum(axis=1) - 1) > 1e-6))
+    top = p == p.max(axis=1, keepdims=True)
+    chosen = np.searchsorted(model.classes_, model.predict(x))
+    wrong += int(np.sum(~top[np.arange(len(x)), chosen]))
+    return Check(wrong, 0, "violations", "the axioms of probability")
+
+
+_ALL = {"scikit-learn": sklearn_protocol, "same-seed": same_seed, "saved": saved, "bad-input": bad_input}
+CLASSIFIER = {**_ALL, "probabilities": probabilities}
+REGRESSOR = dict(_ALL)
+TRANSFORMER = dict(_ALL)
+CLUSTERER = dict(_ALL)

@@ -1,0 +1,104 @@
+"""Losses and layers: gradients by finite differences, reductions, extremes, state."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fivefold.base.cards import Card
+from fivefold.workbench.proof import Check
+
+
+def _pair(card: Card) -> tuple[Tensor, Tensor]:
+    """Return an input that needs gradients and a target, in float64."""
+    generator = torch.Generator().manual_seed(0)
+    form = card.experiment.get("target", "binary")
+    if form == "class":
+        x = torch.randn(6, 4, generator=generator, dtype=torch.float64)
+        return x.requires_grad_(), torch.arange(6) % 4
+    x = torch.randn(6, generator=generator, dtype=torch.float64)
+    if form == "real":
+        return x.requires_grad_(), torch.randn(6, generator=generator, dtype=torch.float64)
+    return x.requires_grad_(), (torch.arange(6) % 2).double()
+
+
+def _loss(card: Card, variant: str, **params: Any) -> Any:
+    return card.load(variant)(**params)
+
+
+def gradients(card: Card, variant: str) -> Check:
+    """Gradients equal finite differences in float64; second ones too where the card says so."""
+    x, y = _pair(card)
+    loss = _loss(card, variant)
+    ok = torch.autograd.gradcheck(lambda v: loss(v, y), (x,), raise_exception=False)
+    if "twice-differentiable" in card.capabilities:
+        ok = ok and torch.autograd.gradgradcheck(lambda v: loss(v, y), (x,), raise_exception=False)
+    return Check(0 if ok else 1, 0, "failed gradient checks", "finite differences")
+
+
+def reductions(card: Card, variant: str) -> Check:
+    """The mean and the sum are those of the unreduced values; float32 agrees with float64."""
+    cls = card.load(variant)
+    if "reduction" not in inspect.signature(cls.__init__).parameters:
+        return Check(1, 0, "the loss has no `reduction`", "PyTorch's protocol")
+    x, y = _pair(card)
+    each = cls(reduction="none")(x, y)
+    error = (cls(reduction="mean")(x, y) - each.mean()).abs() + (cls(reduction="sum")(x, y) - each.sum()).abs()
+    target = y.float() if y.is_floating_point() else y
+    single = cls(reduction="none")(x.detach().float(), target)
+    error = error + (single.double() - each).abs().max() * 1e-6
+    return Check(float(error), 1e-12, "max difference", "sum and mean of the values")
+
+
+def extremes(card: Card, variant: str) -> Check:
+    """Value and gradient stay finite for inputs of magnitude 1e4."""
+    x, y = _pair(card)
+    wild = (x.detach().sign() * 1e4).requires_grad_()
+    value = _loss(card, variant)(wild, y)
+    value.backward()
+    finite = bool(torch.isfinite(value)) and wild.grad is not None and bool(torch.isfinite(wild.grad).all())
+    return Check(0 if finite else 1, 0, "not finite", "the real numbers")
+
+
+LOSS = {"gradients": gradients, "reductions": reductions, "extremes": extremes}
+
+
+def _layer(card: Card, variant: str) -> tuple[Any, Tensor]:
+    torch.manual_seed(0)
+    form = card.experiment.get("layer", {}).get(variant, card.experiment.get("layer", {}))
+    layer = card.load(variant)(**form.get("params", {})).double()
+    shape = tuple(form.get("input_shape", (8, 3)))
+    generator = torch.Generator().manual_seed(0)
+    return layer, torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def layer_gradients(card: Card, variant: str) -> Check:
+    """Gradients to input and parameters equal finite differences in float64."""
+    layer, x = _layer(card, variant)
+    names = [n for n, _ in layer.named_parameters()]
+    values = [p.detach().clone().requires_grad_() for _, p in layer.named_parameters()]
+    buffers = {n: b.detach().clone() for n, b in layer.named_buffers()}
+
+    def call(v: Tensor, *parameters: Tensor) -> Tensor:
+        # Buffers are put back, so that running statistics do not make the function change between evaluations.
+        state = {**{n: b.clone() for n, b in buffers.items()}, **dict(zip(names, parameters))}
+        return torch.func.functional_call(layer, state, (v,))
+
+    ok = torch.autograd.gradcheck(call, (x.requires_grad_(), *values), raise_exception=False)
+    return Check(0 if ok else 1, 0, "failed gradient checks", "finite differences")
+
+
+def layer_state(card: Card, variant: str) -> Check:
+    """The state of one layer put into another gives the same output."""
+    layer, x = _layer(card, variant)
+    layer(x)
+    other, _ = _layer(card, variant)
+    other.load_state_dict(layer.state_dict())
+    layer.eval(), other.eval()
+    return Check(float((layer(x) - other(x)).detach().abs().max()), 0, "max difference", "the layer itself")
+
+
+LAYER = {"gradients": layer_gradients, "state": layer_state}

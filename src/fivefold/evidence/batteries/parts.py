@@ -1,0 +1,108 @@
+"""Metrics, splitters, demonstrations and readers."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from fivefold.base.cards import Card
+from fivefold.workbench.proof import Check
+
+
+def _predictions(card: Card, metric: object) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    score = generator.uniform(0.05, 0.95, size=200).round(2)  # rounded: ties must be right too
+    needs = getattr(metric, "needs", "scores")
+    if needs == "values":
+        return generator.normal(size=200), score, generator.uniform(0.5, 2, size=200)
+    truth = (generator.uniform(size=200) < score).astype(int)
+    predicted = (score > 0.5).astype(int) if needs == "labels" else score
+    return truth, predicted, generator.integers(1, 4, size=200).astype(float)
+
+
+def merges(card: Card, variant: str) -> Check:
+    """Shards updated apart and merged equal the whole, the function and the metric after reset."""
+    cls = card.load(variant)
+    whole, left, right = cls(), cls(), cls()
+    y, p, w = _predictions(card, whole)
+    whole.update(y, p, w)
+    left.update(y[:73], p[:73], w[:73])
+    right.update(y[73:], p[73:], w[73:])
+    left.merge(right)
+    values = [whole.compute(), left.compute(), whole.function(y, p, w)]
+    whole.reset()
+    whole.update(y, p, w)
+    values.append(whole.compute())
+    return Check(float(np.ptp(values)), 1e-12, "spread of the four", "the whole")
+
+
+def weights(card: Card, variant: str) -> Check:
+    """An integer weight equals that many copies of the row."""
+    metric = card.load(variant)()
+    y, p, w = _predictions(card, metric)
+    n = w.astype(int)
+    copies = metric.function(np.repeat(y, n), np.repeat(p, n))
+    return Check(abs(float(metric.function(y, p, w)) - float(copies)), 1e-12, "difference", "repeated rows")
+
+
+def empty(card: Card, variant: str) -> Check:
+    """A metric without rows refuses in a sentence instead of giving a number."""
+    try:
+        card.load(variant)().compute()
+    except ValueError as error:
+        return Check(0 if str(error)[:1].isupper() or " " in str(error) else 1, 0, "unclear sentences", "house rule")
+    return Check(1, 0, "computed from nothing", "house rule")
+
+
+METRIC = {"merges": merges, "weights": weights, "empty": empty}
+
+
+def partition(card: Card, variant: str) -> Check:
+    """Every row is tested exactly once, no row is in both parts, and a second call gives the same folds."""
+    splitter = card.load(variant)(n_splits=5)
+    x, y = np.arange(53), np.arange(53) % 2
+    first, second = list(splitter.split(x, y)), list(splitter.split(x, y))
+    tested = np.concatenate([test for _, test in first])
+    wrong = int(np.any(np.bincount(tested, minlength=53) != 1)) + int(len(first) != splitter.get_n_splits(x, y))
+    wrong += sum(np.intersect1d(train, test).size + int(train.size + test.size != 53) for train, test in first)
+    wrong += sum(not np.array_equal(a, b) for pair, other in zip(first, second) for a, b in zip(pair, other))
+    return Check(wrong, 0, "violations", "the definition of a partition")
+
+
+SPLITTER = {"partition": partition}
+
+
+def reproducible(card: Card, variant: str) -> Check:
+    """Run twice with one seed it gives the same finite numbers and a figure that is not empty."""
+    with tempfile.TemporaryDirectory() as folder:
+        results = [card.load(variant)().run(seed=3, out=Path(folder) / str(i), quick=True) for i in range(2)]
+        numbers = [{k: float(v) for k, v in r.numbers.items()} for r in results]
+        wrong = int(numbers[0] != numbers[1]) + int(not numbers[0])
+        wrong += sum(not np.isfinite(v) for v in numbers[0].values())
+        wrong += sum(Path(f).stat().st_size < 5000 for f in results[0].figures) + int(not results[0].figures)
+    return Check(wrong, 0, "violations", "itself, run again")
+
+
+DEMO = {"reproducible": reproducible}
+
+
+def reads(card: Card, variant: str) -> Check:
+    """A missing file and an empty file are refused in a sentence that names the file."""
+    reader = card.load(variant)()
+    wrong = 0
+    with tempfile.TemporaryDirectory() as folder:
+        empty_file = Path(folder) / "empty.csv"
+        empty_file.touch()
+        for path in (Path(folder) / "absent.csv", empty_file):
+            try:
+                reader.read(path)
+            except (ValueError, OSError) as error:
+                wrong += int(path.name not in str(error))
+            else:
+                wrong += 1
+    return Check(wrong, 0, "unclear or absent sentences", "house rule")
+
+
+READER = {"reads": reads}

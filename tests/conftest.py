@@ -1,0 +1,80 @@
+"""Shared by all tests: one thread a worker, and the account of core-seconds that each package's quick tier may use."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+import pytest  # noqa: E402 - the limits must stand before a library starts its threads
+
+SECONDS_PER_ROW = 2.0
+LEAST = 10.0  # a package of two rows would have less time than one honest training takes
+
+_spent: dict[str, float] = defaultdict(float)
+
+
+@pytest.fixture
+def account(request: pytest.FixtureRequest):
+    """Book the processor time of a test on its package, compilation apart (it is cached after the first run)."""
+    from numba.core import event
+
+    import fivefold.evidence.batteries  # noqa: F401 - imports are not the test's own time
+
+    package = request.node.callspec.params["package"]
+    with event.install_recorder("numba:compile") as compiled:
+        start = time.process_time()
+        yield
+        spent = time.process_time() - start
+    stamps = [(t, e.is_start) for t, e in compiled.buffer]
+    depth, since, compiling = 0, 0.0, 0.0
+    for stamp, starts in stamps:
+        if starts:
+            since = stamp if depth == 0 else since
+            depth += 1
+        else:
+            depth -= 1
+            compiling += stamp - since if depth == 0 else 0.0
+    request.node.user_properties.append(("account", (package, max(0.0, spent - compiling))))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "teardown":
+        for name, value in report.user_properties:
+            if name == "account":
+                _spent[value[0]] += value[1]
+
+
+def _rows() -> dict[str, int]:
+    from fivefold.base.cards import all_cards
+
+    rows: dict[str, int] = defaultdict(int)
+    for card in all_cards().values():
+        rows[card.package] += 1
+    return rows
+
+
+def _over() -> list[str]:
+    rows = _rows()
+    return [p for p, s in _spent.items() if s > max(LEAST, SECONDS_PER_ROW * rows[p])]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not _spent:
+        return
+    rows = _rows()
+    terminalreporter.section("core-seconds of the quick tier, compilation apart")
+    for package, seconds in sorted(_spent.items()):
+        limit = max(LEAST, SECONDS_PER_ROW * rows[package])
+        mark = "  OVER" if package in _over() else ""
+        terminalreporter.write_line(f"{package:24} {rows[package]:3} rows {seconds:7.1f} of {limit:6.1f}{mark}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    is_worker = hasattr(session.config, "workerinput")
+    whole_tier = not session.config.option.keyword and not session.config.option.file_or_dir
+    if not is_worker and whole_tier and _over() and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
