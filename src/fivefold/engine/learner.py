@@ -1,4 +1,4 @@
-"""What the engine asks of a method that is trained by gradients: :class:`Learner`, :class:`Step`, :class:`PartSpec`, :class:`Sums`."""
+"""What the engine asks of a method that is trained by gradients: a :class:`Learner` that yields :class:`Step` s."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
+from fivefold.base.errors import CapabilityError, SpecError
 from fivefold.data.batches import Batch
+
+from .distribution import global_weight
 
 
 @dataclass(frozen=True)
@@ -45,28 +48,45 @@ class PartSpec:
 
     Parameters
     ----------
-    optimizer : str, default "adam"
-        Id of a gradient optimizer's card.
+    optimizer : str or callable, default "adam"
+        Id of a gradient optimizer's card; or a torch optimizer class, called with the parameters and ``options``.
     options : mapping
         Its parameters, for example ``{"lr": 1e-3}``.
-    schedule : str, optional
-        Id of a schedule's card.
+    schedule : str or callable, optional
+        Id of a schedule's card; or a torch scheduler class, called with the optimizer and ``schedule_options``.
     schedule_options : mapping
-        Its parameters. ``counter`` (default: the part's own) names the counter it follows.
+        Its parameters. ``counter`` (default: the part's own) names the counter it follows: "batches", "epochs",
+        "environment_steps" or a part. ``total_steps`` may be left out where the length of the training is known.
     clip_norm, clip_norm_each, clip_value : float > 0, optional
-        Clip the global norm, the norm of each tensor, or each value of the gradient.
+        Clip the global norm, the norm of each tensor, or each value of the gradient; several apply in reverse of this order.
     ema : float in (0, 1), optional
         Decay of an exponential moving average of the weights, used in evaluation.
+    ema_bias_correction : bool, default False
+        Start the average at zero and divide by ``1 - ema ** steps``, instead of starting it at the initial weights.
+
+    Raises
+    ------
+    SpecError
+        When a value is out of range.
     """
 
-    optimizer: str = "adam"
+    optimizer: str | Callable[..., torch.optim.Optimizer] = "adam"
     options: Mapping[str, Any] = field(default_factory=dict)
-    schedule: str | None = None
+    schedule: str | Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None
     schedule_options: Mapping[str, Any] = field(default_factory=dict)
     clip_norm: float | None = None
     clip_norm_each: float | None = None
     clip_value: float | None = None
     ema: float | None = None
+    ema_bias_correction: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("clip_norm", "clip_norm_each", "clip_value"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise SpecError(f"{name} must be greater than 0, got {value!r}; leave it out for no clipping.")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise SpecError(f"ema must lie between 0 and 1 (0.999 is usual), got {self.ema!r}; leave it out for none.")
 
 
 class Sums(dict[str, tuple[Any, Any]]):
@@ -108,7 +128,8 @@ class Learner(nn.Module):
     accumulates: ClassVar[bool] = False
 
     counters: dict[str, int]
-    """Read-only for the learner, kept by the engine: ``batches``, ``environment_steps`` and one per part (steps that happened)."""
+    """Read-only for the learner, kept by the engine: ``batches`` and ``epochs`` that are finished, ``environment_steps``
+    (summed from the field of that name which a batch may carry) and one per part (steps that happened)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,7 +145,11 @@ class Learner(nn.Module):
 
     def evaluate(self, batch: Batch) -> Sums:
         """Return mergeable sums and counts for validation."""
-        raise NotImplementedError
+        raise CapabilityError(f"{type(self).__name__} has no `evaluate`; define it, or train without validation batches.")
+
+    def predict(self, batch: Batch) -> Any:
+        """Return the predictions for a batch; what ``Trainer.predict`` concatenates."""
+        raise CapabilityError(f"{type(self).__name__} has no `predict`; define it to use Trainer.predict.")
 
     def extra_state(self) -> dict[str, Any]:
         """Return what a checkpoint must hold besides tensors in ``state_dict`` (replay buffers, environment states)."""
@@ -160,24 +185,41 @@ class SupervisedLearner(Learner):
         self.objective = objective
         self.metrics = dict(metrics or {})
 
-    def _mean(self, values: Tensor, batch: Batch) -> Tensor:
-        if values.ndim == 0:
-            return values
-        weight = batch.get("weight")
-        if weight is None:
-            return values.mean()
-        return (values * weight).sum() / weight.sum()
+    def _rows(self, values: Tensor) -> Tensor:
+        # A loss per output, (batch, outputs), counts once a row.
+        return values.flatten(1).mean(1) if values.ndim > 1 else values
+
+    def _refuse_weights(self) -> None:
+        raise CapabilityError(
+            "The batch carries row weights, but the objective returned one number for the whole batch; "
+            'let it return one loss a row (in torch: reduction="none").'
+        )
 
     def steps(self, batch: Batch) -> Steps:
-        prediction = self.module(batch.x)
-        yield Step("model", self._mean(self.objective(prediction, batch.y), batch))
+        values = self.objective(self.module(batch.x), batch.y)
+        weight = batch.get("weight")
+        if weight is None:
+            yield Step("model", values if values.ndim == 0 else values.mean())
+            return
+        if values.ndim == 0:
+            self._refuse_weights()
+        total = global_weight(weight, len(batch), batch.place.rows)
+        yield Step("model", (self._rows(values) * weight).sum() / total)
 
     def evaluate(self, batch: Batch) -> Sums:
         prediction = self.module(batch.x)
         weight = batch.get("weight")
-        count = weight.sum() if weight is not None else torch.tensor(float(len(batch)))
-        sums = Sums({"loss": (self._mean(self.objective(prediction, batch.y), batch) * count, count)})
-        for name, metric in self.metrics.items():
-            values = metric(prediction, batch.y)
-            sums[name] = (self._mean(values, batch) * count, count)
+        rows = len(batch)
+        sums = Sums()
+        for name, function in {"loss": self.objective, **self.metrics}.items():
+            values = function(prediction, batch.y)
+            if weight is None:
+                sums[name] = (values.mean() * rows, rows)
+            elif values.ndim == 0:
+                self._refuse_weights()
+            else:
+                sums[name] = ((self._rows(values) * weight).sum(), weight.sum())
         return sums
+
+    def predict(self, batch: Batch) -> Tensor:
+        return self.module(batch.x)

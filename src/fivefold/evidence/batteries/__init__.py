@@ -38,12 +38,15 @@ def _tables() -> dict[str, dict[str, BatteryFunction]]:
 
 def enrol(card: Card) -> list[Battery]:
     """Return the checks of the card's kind, one set per variant; kinds that are only systems have none."""
+    from .learners import LEARNER, trained_by_engine
+
+    functions = dict(_tables().get(card.kind, {}))
+    if card.kind in ("classifier", "regressor", "generator") and trained_by_engine(card):
+        functions.update(LEARNER)
     found: list[Battery] = []
-    for name, function in _tables().get(card.kind, {}).items():
+    for name, function in functions.items():
         for variant in card.factory:
-            if name.endswith(":once") and variant != next(iter(card.factory)):
-                continue
-            label = name.removesuffix(":once") + ("" if variant == "default" else f"[{variant}]")
+            label = name + ("" if variant == "default" else f"[{variant}]")
             claim = (function.__doc__ or "").strip().split("\n")[0]
             found.append(Battery(label, claim, partial(function, card, variant)))
     return found

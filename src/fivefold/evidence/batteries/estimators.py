@@ -65,7 +65,7 @@ def sklearn_protocol(card: Card, variant: str) -> Check:
 
     if _image_shape(card) is not None:
         return Check(0, 0, "not a table method: images have four axes", "scikit-learn check_estimator")
-    model = make(card, variant)
+    model = make(card, variant, **card.experiment.get("conformance", {}))
     expected = {**COMMON_FAILURES, **getattr(type(model), "_expected_failed_checks", {})}
     with warnings.catch_warnings():
         # The outcome of each check is counted below; scikit-learn repeats it as a warning.

@@ -14,7 +14,8 @@ from fivefold.workbench.proof import Check
 from .estimators import make
 
 
-def _data(card: Card) -> np.ndarray:
+def example(card: Card) -> np.ndarray:
+    """Return a small data set of the shape that the card names."""
     generator = np.random.default_rng(0)
     shape = tuple(card.experiment.get("input_shape", (2,)))
     return generator.uniform(0, 1, size=(64, *shape)).astype(np.float32)
@@ -22,7 +23,7 @@ def _data(card: Card) -> np.ndarray:
 
 def samples(card: Card, variant: str) -> Check:
     """Samples are finite and have the shape of the data."""
-    x = _data(card)
+    x = example(card)
     drawn = np.asarray(make(card, variant).fit(x).sample(7))
     wrong = int(drawn.shape != (7, *x.shape[1:])) + int(np.sum(~np.isfinite(drawn)))
     return Check(wrong, 0, "violations", "the shape of the data")
@@ -30,14 +31,14 @@ def samples(card: Card, variant: str) -> Check:
 
 def same_seed(card: Card, variant: str) -> Check:
     """The same seed gives the same samples; another seed gives others."""
-    x = _data(card)
+    x = example(card)
     first, second, other = (np.asarray(make(card, variant, random_state=s).fit(x).sample(5)) for s in (0, 0, 1))
     return Check(int(np.sum(first != second)) + int(np.all(first == other)), 0, "mismatches", "itself, fitted again")
 
 
 def saved(card: Card, variant: str) -> Check:
     """A saved and loaded generator draws the same samples."""
-    x = _data(card)
+    x = example(card)
     model = make(card, variant).fit(x)
     with tempfile.TemporaryDirectory() as folder:
         codec.save(model, Path(folder) / "model")

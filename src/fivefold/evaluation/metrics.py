@@ -1,0 +1,55 @@
+"""All metrics in one place: streaming objects, their functions, and the curves behind them. Loads NumPy alone."""
+
+from .classification import (
+    Accuracy,
+    BalancedAccuracy,
+    BrierScore,
+    HitRate,
+    LogLoss,
+    MacroF1,
+    MisclassificationCost,
+    accuracy,
+    balanced_accuracy,
+    brier_score,
+    calibration_curve,
+    confusion_matrix,
+    hit_rate,
+    log_loss,
+    macro_f1,
+    misclassification_cost,
+)
+from .metric import Metric
+from .ranking import AveragePrecision, RocAuc, average_precision, pr_curve, roc_auc, roc_curve
+from .regression import MAE, R2, RMSE, mae, r2, rmse
+
+__all__ = [
+    "MAE",
+    "R2",
+    "RMSE",
+    "Accuracy",
+    "AveragePrecision",
+    "BalancedAccuracy",
+    "BrierScore",
+    "HitRate",
+    "LogLoss",
+    "MacroF1",
+    "Metric",
+    "MisclassificationCost",
+    "RocAuc",
+    "accuracy",
+    "average_precision",
+    "balanced_accuracy",
+    "brier_score",
+    "calibration_curve",
+    "confusion_matrix",
+    "hit_rate",
+    "log_loss",
+    "macro_f1",
+    "mae",
+    "misclassification_cost",
+    "pr_curve",
+    "r2",
+    "rmse",
+    "roc_auc",
+    "roc_curve",
+]

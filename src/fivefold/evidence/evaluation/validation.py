@@ -1,0 +1,150 @@
+"""K-fold cross-validation: the definition, scikit-learn's indices, the closed form of leave-one-out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fivefold.evidence import Check, evidence
+
+
+@evidence("k-fold-cv", claim="Contiguous folds, the first n mod k one row larger; 5 by default", against="the definition")
+def k_fold_definition() -> Check:
+    from fivefold.evaluation.validation import KFold
+
+    expected = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10]]
+    wrong = 0
+    for (train, test), fold in zip(KFold(3).split(np.zeros(11)), expected, strict=True):
+        wrong += int(test.tolist() != fold) + int(train.tolist() != [i for i in range(11) if i not in fold])
+    wrong += int([len(test) for _, test in KFold().split(range(53))] != [11, 11, 11, 10, 10])
+    wrong += int(KFold(7).get_n_splits() != 7)
+    return Check(wrong, 0, "folds that differ", "by hand")
+
+
+@evidence("k-fold-cv", claim="Folds equal index by index, shuffled too", against="scikit-learn's four splitters")
+def k_fold_sklearn() -> Check:
+    import sklearn.model_selection as peer
+
+    from fivefold.evaluation import validation as ours
+
+    rng = np.random.default_rng(0)
+    wrong = 0
+    for n in (30, 53, 100):
+        # Class 2 appears first and groups are of unequal size, with ties.
+        y = np.concatenate([[2], rng.integers(0, 3, n - 1)])
+        groups = rng.integers(0, 13, n)
+        for k in (2, 3, 5):
+            cases = [
+                (name, {"n_splits": k, **options}, target, group)
+                for name, target, group in (
+                    ("KFold", None, None),
+                    ("StratifiedKFold", y, None),
+                    ("GroupKFold", None, groups),
+                )
+                for options in ({}, {"shuffle": True, "random_state": 0}, {"shuffle": True, "random_state": 7})
+            ]
+            for options in ({}, {"gap": 2}, {"test_size": 3, "max_train_size": 10}, {"test_size": 4, "gap": 1}):
+                cases.append(("TimeSeriesSplit", {"n_splits": k, **options}, None, None))
+            for name, options, target, group in cases:
+                mine = list(getattr(ours, name)(**options).split(np.zeros(n), target, group))
+                other = list(getattr(peer, name)(**options).split(np.zeros(n), target, group))
+                same = len(mine) == len(other) and all(
+                    np.array_equal(a, c) and np.array_equal(b, d) for (a, b), (c, d) in zip(mine, other)
+                )
+                wrong += int(not same)
+    return Check(wrong, 0, "splits that differ of 117", "scikit-learn")
+
+
+@evidence("k-fold-cv", claim="Scores of each fold equal", against="scikit-learn cross_val_score")
+def k_fold_scores() -> Check:
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.model_selection import KFold as PeerKFold
+    from sklearn.model_selection import cross_val_score
+
+    from fivefold.evaluation.selection import cross_validate
+    from fivefold.evaluation.validation import KFold
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(150, 4))
+    y = X @ [1.0, -2.0, 0.5, 0.0] + rng.normal(size=150)
+    label = np.where(y > 0.3, "yes", "no")
+    errors = []
+    for metric, scoring in (("roc-auc", "roc_auc"), ("accuracy", "accuracy"), ("log-loss", "neg_log_loss")):
+        mine = cross_validate(LogisticRegression(), X, label, metrics=metric).scores[metric]
+        other = cross_val_score(LogisticRegression(), X, label, scoring=scoring, cv=5)
+        errors.append(mine - (-other if metric == "log-loss" else other))
+    mine = cross_validate(Ridge(), X, y, cv=KFold(4, shuffle=True, random_state=2), metrics="rmse").scores["rmse"]
+    folds = PeerKFold(4, shuffle=True, random_state=2)
+    errors.append(mine + cross_val_score(Ridge(), X, y, scoring="neg_root_mean_squared_error", cv=folds))
+    default = cross_validate(Ridge(), X, y).scores["rmse"]
+    errors.append(default + cross_val_score(Ridge(), X, y, scoring="neg_root_mean_squared_error"))
+    return Check(float(np.abs(np.concatenate(errors)).max()), 1e-12, "max difference", "scikit-learn")
+
+
+@evidence("k-fold-cv", claim="Leave-one-out errors of least squares are e/(1 - h)", against="the PRESS identity")
+def k_fold_press() -> Check:
+    from sklearn.linear_model import LinearRegression
+
+    from fivefold.evaluation.selection import cross_validate
+    from fivefold.evaluation.validation import KFold
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(25, 3))
+    y = X @ [1.0, 2.0, -1.0] + rng.normal(size=25)
+    design = np.column_stack([np.ones(25), X])
+    hat = design @ np.linalg.pinv(design)
+    closed = np.abs((y - hat @ y) / (1 - np.diag(hat)))
+    found = cross_validate(LinearRegression(), X, y, cv=KFold(25), metrics="mae")
+    wrong = np.abs(found.scores["mae"] - closed).max()
+    # The mean and the unbiased variance of these errors, by their definitions.
+    wrong += abs(found.mean["mae"] - closed.sum() / 25)
+    wrong += abs(found.variance["mae"] - ((closed - closed.sum() / 25) ** 2).sum() / 24)
+    wrong += abs(found.std["mae"] ** 2 - found.variance["mae"])
+    return Check(float(wrong), 1e-11, "sum of differences", "closed form")
+
+
+@evidence("k-fold-cv", claim="Weights reach both the fit and the metric", against="rows repeated by their weight")
+def k_fold_weights() -> Check:
+    from sklearn.linear_model import LinearRegression
+
+    from fivefold.evaluation.selection import cross_validate
+    from fivefold.evaluation.validation import GroupKFold
+
+    rng = np.random.default_rng(0)
+    X, copies = rng.normal(size=(40, 2)), rng.integers(1, 4, 40)
+    y = X[:, 0] ** 2 + rng.normal(size=40)
+    row = np.arange(40) % 5  # folds by group, so that copies stay together
+    cv = GroupKFold(5, shuffle=True, random_state=0)
+    weighted = cross_validate(LinearRegression(), X, y, cv=cv, groups=row, sample_weight=copies)
+    again = cross_validate(
+        LinearRegression(), np.repeat(X, copies, axis=0), np.repeat(y, copies), cv=cv, groups=np.repeat(row, copies)
+    )
+    return Check(float(np.abs(weighted.scores["rmse"] - again.scores["rmse"]).max()), 1e-12, "max difference", "copies")
+
+
+@evidence("k-fold-cv", claim="3 folds × 3 models: the least mean error wins and is refitted", against="the closed form")
+def k_fold_selects() -> Check:
+    from sklearn.linear_model import Ridge
+
+    from fivefold.evaluation.selection import select_model
+    from fivefold.evaluation.validation import KFold
+
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(45, 30))
+    y = X @ rng.normal(size=30) + 5.0 * rng.normal(size=45)
+    models = {f"alpha={a:g}": Ridge(alpha=a, fit_intercept=False) for a in (1e-6, 10.0, 1e6)}
+    chosen = select_model(models, X, y, cv=KFold(3), metric="rmse")
+
+    def solve(rows: np.ndarray, a: float) -> np.ndarray:
+        return np.linalg.solve(X[rows].T @ X[rows] + a * np.eye(30), X[rows].T @ y[rows])
+
+    means = []
+    for a in (1e-6, 10.0, 1e6):
+        errors = []
+        for k in range(3):
+            test = np.arange(45) // 15 == k
+            errors.append(np.sqrt(np.mean((y[test] - X[test] @ solve(~test, a)) ** 2)))
+        means.append(np.mean(errors))
+    wrong = max(abs(chosen.results[n].mean["rmse"] - m) / m for n, m in zip(models, means))
+    wrong += float(list(models).index(chosen.name) != int(np.argmin(means)))
+    wrong += float(np.abs(chosen.estimator.coef_ - solve(np.arange(45), models[chosen.name].alpha)).max())
+    return Check(float(wrong), 1e-6, "sum of differences", "normal equations")

@@ -1,0 +1,181 @@
+"""Focal loss: the published formula in 60 digits, the paper's numbers, balanced cross-entropy, the switch."""
+
+from __future__ import annotations
+
+from decimal import Decimal, localcontext
+
+import numpy as np
+
+from fivefold.evidence import Check, evidence
+
+
+def _formula(logit: float, positive: bool, gamma: float, alpha: float | None) -> float:
+    """Return -α_t (1 - p_t)^γ ln p_t as it is written, from probabilities with 60 digits."""
+    with localcontext() as context:
+        context.prec = 60
+        p = 1 / (1 + (-Decimal(logit)).exp())
+        p_t = p if positive else 1 - p
+        weight = Decimal(1) if alpha is None else (Decimal(alpha) if positive else 1 - Decimal(alpha))
+        muted = (1 - p_t) ** Decimal(gamma) if gamma else Decimal(1)
+        return float(-weight * muted * p_t.ln())
+
+
+@evidence("focal-loss", claim="Binary values equal the formula over logits from -50 to 50", against="60-digit arithmetic")
+def focal_formula() -> Check:
+    import torch
+
+    from fivefold.objectives.focal import FocalLoss
+
+    worst = 0.0
+    logits = torch.tensor([-50.0, -20.0, -3.7, -0.5, 0.0, 0.25, 2.0, 9.0, 30.0, 50.0], dtype=torch.float64)
+    for gamma, alpha in ((2.0, 0.25), (0.5, 0.9), (5.0, None), (1.0, 0.5), (0.0, 0.25)):
+        for positive in (True, False):
+            target = torch.full_like(logits, float(positive))
+            found = FocalLoss(gamma, alpha, reduction="none")(logits, target)
+            for logit, value in zip(logits.tolist(), found.tolist()):
+                exact = _formula(logit, positive, gamma, alpha)
+                worst = max(worst, abs(value - exact) / exact)
+    # exp(-γ·50) carries γ·50 roundings of its argument.
+    return Check(worst, 250 * 2.3e-16, "max relative difference", "the paper's formula")
+
+
+@evidence("focal-loss", claim="γ = 2 lowers the loss 100× at p_t = .9 and about 1000× at .968", against="Lin et al. 2017")
+def focal_published() -> Check:
+    import torch
+
+    from fivefold.objectives.focal import FocalLoss
+
+    p = torch.tensor([0.9, 0.968, 0.5], dtype=torch.float64)
+    muted = FocalLoss(2.0, alpha=None, reduction="none")(torch.logit(p), torch.ones(3))
+    ratio = -p.log() / muted
+    wrong = abs(float(ratio[0]) - 100) + abs(float(ratio[2]) - 4) + abs(float(ratio[1]) - 1 / 0.032**2)
+    wrong += float(not 950 < float(ratio[1]) < 1050)
+    # The defaults: γ = 2, α = 0.25 for class 1 and 0.75 for class 0, and the mean.
+    default = FocalLoss()(torch.tensor([0.0, 0.0, 0.0]), torch.tensor([1.0, 0.0, 0.0]))
+    wrong += abs(float(default) - (0.25 + 0.75 + 0.75) / 3 * 0.25 * np.log(2)) * 1e3
+    return Check(wrong, 1e-4, "sum of differences", "published numbers")
+
+
+@evidence("focal-loss", claim="γ = 0 is balanced cross-entropy", against="torch's cross-entropies")
+def focal_gamma_zero() -> Check:
+    import torch
+    from torch.nn import functional
+
+    from fivefold.objectives.focal import FocalLoss, MulticlassFocalLoss
+
+    generator = torch.Generator().manual_seed(0)
+    x = 4 * torch.randn(50, generator=generator, dtype=torch.float64)
+    t = (torch.rand(50, generator=generator) < 0.3).double()
+    errors = []
+    for reduction in ("mean", "sum", "none"):
+        for alpha in (0.25, 0.9, 0.0, None):
+            weight = torch.ones(50) if alpha is None else torch.where(t == 1, alpha, 1 - alpha)
+            other = functional.binary_cross_entropy_with_logits(x, t, weight.double(), reduction=reduction)
+            errors.append(FocalLoss(0.0, alpha, reduction)(x, t) - other)
+    X = torch.randn(50, 5, generator=generator, dtype=torch.float64)
+    T = torch.arange(50) % 5
+    alpha = [0.5, 1.0, 2.0, 1.5, 0.1]
+    weight = torch.tensor(alpha, dtype=torch.float64)
+    for reduction in ("sum", "none"):  # torch's weighted mean divides by the weights, ours by the rows
+        other = functional.cross_entropy(X, T, weight, reduction=reduction)
+        errors.append(MulticlassFocalLoss(0.0, alpha, reduction)(X, T) - other)
+    errors.append(MulticlassFocalLoss(0.0)(X, T) - functional.cross_entropy(X, T))
+    return Check(max(float(e.abs().max()) for e in errors), 1e-6, "max difference", "torch")
+
+
+@evidence("focal-loss", claim="k classes: the formula over softmax probabilities; two classes are the binary case", against="60-digit arithmetic")
+def focal_multiclass() -> Check:
+    import torch
+
+    from fivefold.objectives.focal import FocalLoss, MulticlassFocalLoss
+
+    rng = np.random.default_rng(0)
+    logits, target = rng.normal(scale=6, size=(20, 4)), rng.integers(0, 4, 20)
+    weights = [0.5, 1.0, 2.0, 0.25]
+    found = MulticlassFocalLoss(1.5, weights, "none")(torch.tensor(logits), torch.tensor(target)).tolist()
+    worst = 0.0
+    with localcontext() as context:
+        context.prec = 60
+        for row, y, value in zip(logits.tolist(), target.tolist(), found):
+            powers = [Decimal(v).exp() for v in row]
+            p = powers[y] / sum(powers)
+            exact = float(-Decimal(weights[y]) * (1 - p) ** Decimal(1.5) * p.ln())
+            worst = max(worst, abs(value - exact) / exact)
+    z = torch.tensor(rng.normal(size=30))
+    t = torch.arange(30) % 2
+    pair = torch.stack([torch.zeros(30, dtype=torch.float64), z], dim=1)
+    both = MulticlassFocalLoss(2.0, [0.75, 0.25])(pair, t) - FocalLoss()(z, t.double())
+    grid = MulticlassFocalLoss(2.0, None, "none")(pair.T.reshape(1, 2, 30), t.reshape(1, 30))
+    plain = MulticlassFocalLoss(2.0, None, "none")(pair, t)
+    worst = max(worst, abs(float(both)), float((grid.flatten() - plain).abs().max()))
+    return Check(worst, 1e-12, "max relative difference", "the formula")
+
+
+@evidence("focal-loss", claim="Finite to ±1e4 with exact limits, for γ below 1 too", against="the limits of the formula")
+def focal_extremes() -> Check:
+    import torch
+
+    from fivefold.objectives.focal import FocalLoss, MulticlassFocalLoss
+
+    wrong = 0.0
+    for gamma in (0.0, 0.3, 2.0):
+        x = torch.tensor([1e4, -1e4, 1e4, -1e4], requires_grad=True)
+        values = FocalLoss(gamma, 0.25, "none")(x, torch.tensor([1.0, 1.0, 0.0, 0.0]))
+        values.sum().backward()
+        # A certain and wrong row costs α_t |logit|, a certain and right one nothing; slopes are ∓α_t and 0.
+        wrong += float((values - torch.tensor([0.0, 2500.0, 7500.0, 0.0])).abs().max())
+        wrong += float((x.grad - torch.tensor([0.0, -0.25, 0.75, 0.0])).abs().max())
+        X = torch.tensor([[1e4, -1e4, 0.0], [-1e4, 1e4, 0.0]], requires_grad=True)
+        rows = MulticlassFocalLoss(gamma, None, "none")(X, torch.tensor([0, 0]))
+        rows.sum().backward()
+        wrong += float((rows - torch.tensor([0.0, 2e4])).abs().max())
+        wrong += float((X.grad - torch.tensor([[0.0, 0, 0], [-1.0, 1.0, 0.0]])).abs().max())
+    return Check(wrong, 1e-6, "sum of differences", "limits")
+
+
+@evidence("focal-loss", claim="The share of rows with p_t > .5 in the loss falls as γ grows", against="the claim of 01#focal-loss")
+def focal_share() -> Check:
+    import torch
+
+    from fivefold.objectives.focal import FocalLoss
+
+    p = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
+    shares = []
+    for gamma in (0.0, 0.5, 1.0, 2.0, 5.0):
+        values = FocalLoss(gamma, None, "none")(torch.logit(p), torch.ones(99))
+        shares.append(float(values[p > 0.5].sum() / values.sum()))
+    exact = [float(((1 - p) ** g * -p.log())[p > 0.5].sum() / ((1 - p) ** g * -p.log()).sum()) for g in (0, 0.5, 1, 2, 5)]
+    wrong = float(np.abs(np.array(shares) - exact).max()) + float(np.any(np.diff(shares) >= 0))
+    return Check(wrong, 1e-12, "difference", "probabilities")
+
+
+@evidence("focal-loss", claim="The schedule switches after its batches, counts training only, and resumes", against="counting")
+def focal_schedule() -> Check:
+    import torch
+    from torch import nn
+
+    from fivefold.objectives.focal import FocalLoss, LossSchedule
+
+    x, t = torch.tensor([0.3, -1.0]), torch.tensor([1.0, 0.0])
+    cross, focal = nn.BCEWithLogitsLoss(), FocalLoss()
+    schedule = LossSchedule([cross, focal], steps=[3])
+    used = []
+    for _ in range(5):
+        schedule.eval()
+        schedule(x, t)
+        schedule.train()
+        with torch.no_grad():
+            schedule(x, t)
+        used.append(float(schedule(x, t)))
+    expected = [float(cross(x, t))] * 3 + [float(focal(x, t))] * 2
+    again = LossSchedule([cross, focal], steps=[3])
+    for _ in range(2):
+        again(x, t)
+    resumed = LossSchedule([cross, focal], steps=[3])
+    resumed.load_state_dict(again.state_dict())
+    rest = [float(resumed(x, t)) for _ in range(2)]
+    three = LossSchedule([cross, focal, cross], steps=[1, 2])
+    order = [float(three(x, t)) for _ in range(4)]
+    wrong = int(used != expected) + int(rest != expected[2:4]) + int(int(schedule.count) != 5)
+    wrong += int(order != [expected[0], expected[3], expected[3], expected[0]])
+    return Check(wrong, 0, "violations", "by hand")

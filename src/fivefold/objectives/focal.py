@@ -1,0 +1,221 @@
+"""Focal loss (Lin et al. 2017) and the warm-up with cross-entropy that its training wants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fivefold.base.errors import DataError, InputError, InputTypeError
+
+
+def _reduce(values: Tensor, reduction: str) -> Tensor:
+    if reduction == "mean":
+        return values.mean()
+    return values.sum() if reduction == "sum" else values
+
+
+def _check(gamma: float, reduction: str) -> None:
+    if not gamma >= 0:
+        raise InputError(f"gamma must be a number >= 0, got {gamma!r}.")
+    if reduction not in ("none", "mean", "sum"):
+        raise InputError(f"reduction must be one of none, mean, sum; got {reduction!r}.")
+
+
+class FocalLoss(nn.Module):
+    r"""Focal loss of binary logits: cross-entropy in which easy rows count little.
+
+    .. math:: \mathrm{FL}(p_t) = -\alpha_t (1 - p_t)^\gamma \ln p_t
+
+    with :math:`p_t` the probability of the true class, and :math:`\alpha_t = \alpha` for class 1, :math:`1 - \alpha` for
+    class 0.
+
+    Parameters
+    ----------
+    gamma : float >= 0, default 2.0
+        How strongly easy rows are muted; 0 gives (balanced) cross-entropy.
+    alpha : float in [0, 1] or None, default 0.25
+        Weight of class 1 against class 0; None weighs both 1.
+    reduction : "mean" (default), "sum" or "none"
+        The mean is over all entries.
+
+    Shapes
+    ------
+    input : logits, any shape; target : 0 or 1, the same shape; output : scalar, or the shape with ``reduction="none"``
+
+    Raises
+    ------
+    InputError
+        When a parameter is out of range.
+    DataError
+        When shapes differ or a target is neither 0 nor 1.
+
+    Notes
+    -----
+    Computed from logits in log space, so values and gradients are finite for any finite logit and any gamma, also below 1,
+    where differentiating the power itself gives infinities. Training from scratch with it is unstable; the usual cure is
+    cross-entropy first, see :class:`LossSchedule`. The paper found α = 0.25 best *together* with γ = 2: rare positives get
+    the smaller weight, because γ has muted the easy negatives already.
+
+    References
+    ----------
+    Lin et al. 2017, "Focal Loss for Dense Object Detection"; spec ``01#focal-loss``.
+    """
+
+    def __init__(self, gamma: float = 2.0, alpha: float | None = 0.25, reduction: str = "mean") -> None:
+        super().__init__()
+        _check(gamma, reduction)
+        if alpha is not None and not 0 <= alpha <= 1:
+            raise InputError(f"alpha must lie in [0, 1] or be None, got {alpha!r}.")
+        self.gamma = float(gamma)
+        self.alpha = None if alpha is None else float(alpha)
+        self.reduction = reduction
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of logits and 0/1 targets of one shape."""
+        if input.shape != target.shape:
+            raise DataError(
+                f"FocalLoss needs one target for each logit: input has shape {tuple(input.shape)}, target "
+                f"{tuple(target.shape)}; for logits of several classes use MulticlassFocalLoss."
+            )
+        target = target.to(input.dtype)
+        if not bool(((target == 0) | (target == 1)).all()):
+            raise DataError("FocalLoss takes targets 0 and 1; the target holds other values.")
+        margin = input * (2 * target - 1)  # logit of the true class
+        # ln p_t = -softplus(-margin) and ln(1 - p_t) = -softplus(margin); both are exact in the tails.
+        values = functional.softplus(-margin)
+        if self.gamma != 0:
+            values = values * torch.exp(-self.gamma * functional.softplus(margin))
+        if self.alpha is not None:
+            values = values * torch.where(target == 1, self.alpha, 1 - self.alpha)
+        return _reduce(values, self.reduction)
+
+    def extra_repr(self) -> str:
+        """Return the parameters, for printing."""
+        return f"gamma={self.gamma:g}, alpha={self.alpha}, reduction={self.reduction!r}"
+
+
+class MulticlassFocalLoss(nn.Module):
+    r"""Focal loss of logits of k classes: :math:`-\alpha_y (1 - p_y)^\gamma \ln p_y` with softmax probabilities.
+
+    Parameters
+    ----------
+    gamma : float >= 0, default 2.0
+        0 gives (weighted) cross-entropy.
+    alpha : sequence of k floats >= 0, optional
+        Weight of each class; default all 1.
+    reduction : "mean" (default), "sum" or "none"
+        The mean divides by the number of rows, not by the sum of weights.
+
+    Shapes
+    ------
+    input : logits (n, k, ...); target : class indices (n, ...), int64; output : scalar, or (n, ...)
+
+    Raises
+    ------
+    InputError
+        When a parameter is out of range.
+    DataError
+        When shapes do not fit.
+    """
+
+    alpha: Tensor | None
+
+    def __init__(self, gamma: float = 2.0, alpha: Sequence[float] | None = None, reduction: str = "mean") -> None:
+        super().__init__()
+        _check(gamma, reduction)
+        weights = None if alpha is None else torch.as_tensor(alpha, dtype=torch.get_default_dtype())
+        if weights is not None and (weights.ndim != 1 or not bool((weights >= 0).all())):
+            raise InputError(f"alpha must be one weight >= 0 for each class, got {alpha!r}.")
+        self.gamma = float(gamma)
+        self.register_buffer("alpha", weights)
+        self.reduction = reduction
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of logits (n, k, ...) and class indices (n, ...)."""
+        if input.ndim < 2 or input.shape[1] < 2 or input.shape[:1] + input.shape[2:] != target.shape:
+            raise DataError(
+                "MulticlassFocalLoss needs logits (n, k, ...) with k >= 2 and class indices (n, ...); got shapes "
+                f"{tuple(input.shape)} and {tuple(target.shape)}."
+            )
+        if self.alpha is not None and len(self.alpha) != input.shape[1]:
+            raise DataError(f"alpha has {len(self.alpha)} weights, but the logits have {input.shape[1]} classes.")
+        column = target.unsqueeze(1)  # (n, 1, ...)
+        every = torch.logsumexp(input, dim=1)  # (n, ...)
+        values = every - input.gather(1, column).squeeze(1)
+        if self.gamma != 0:
+            # 1 - p_y is the mass of the other classes, summed without subtracting from 1.
+            others = torch.logsumexp(input.scatter(1, column, -torch.inf), dim=1)
+            values = values * torch.exp(self.gamma * (others - every))
+        if self.alpha is not None:
+            values = values * self.alpha.to(input.dtype)[target]
+        return _reduce(values, self.reduction)
+
+    def extra_repr(self) -> str:
+        """Return the parameters, for printing."""
+        return f"gamma={self.gamma:g}, reduction={self.reduction!r}"
+
+
+class LossSchedule(nn.Module):
+    """Losses in turn: cross-entropy for the first batches, focal loss after that, for example.
+
+    Focal loss trains unsteadily from random weights; warm up with cross-entropy, then switch, or fine-tune with it alone.
+
+    Parameters
+    ----------
+    losses : sequence of m >= 1 modules
+        Called as ``loss(input, target)``.
+    steps : sequence of m - 1 ints >= 1
+        For how many training batches each loss but the last is used; an epoch is as many batches as it has.
+
+    Attributes
+    ----------
+    count : int64 tensor
+        Training batches so far: calls in training mode with gradients enabled. Part of ``state_dict``, so a resumed training
+        goes on in the right stage. An optimizer that evaluates its loss several times a batch (L-BFGS) counts each.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> loss = LossSchedule([nn.BCEWithLogitsLoss(), FocalLoss()], steps=[500])
+
+    References
+    ----------
+    Spec ``01#focal-loss``.
+    """
+
+    count: Tensor
+
+    def __init__(self, losses: Sequence[nn.Module], steps: Sequence[int]) -> None:
+        super().__init__()
+        if not losses or not all(isinstance(loss, nn.Module) for loss in losses):
+            raise InputTypeError("LossSchedule needs at least one loss, each a torch module.")
+        if len(steps) != len(losses) - 1 or any(int(step) != step or step < 1 for step in steps):
+            raise InputError(
+                f"LossSchedule needs a number of batches >= 1 for each loss but the last: {len(losses)} losses want "
+                f"{len(losses) - 1} numbers, got {list(steps)}."
+            )
+        self.losses = nn.ModuleList(losses)
+        self.ends = [sum(int(step) for step in steps[: i + 1]) for i in range(len(steps))]
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+        self._calls = 0  # the count on the host, so that no batch waits for the device
+
+    @property
+    def stage(self) -> int:
+        """Number of the loss in use, from 0."""
+        return sum(self._calls >= end for end in self.ends)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of the current stage; in training mode, count the batch."""
+        value: Tensor = self.losses[self.stage](input, target)
+        if self.training and torch.is_grad_enabled():
+            self._calls += 1
+            self.count.fill_(self._calls)
+        return value
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._calls = int(self.count)

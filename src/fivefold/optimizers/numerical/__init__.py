@@ -1,0 +1,1 @@
+"""Numerical optimizers: minimize a function of a vector, in the protocol of ``scipy.optimize``."""

@@ -1,0 +1,1 @@
+"""Learning-rate schedules: plain ``torch.optim.lr_scheduler.LRScheduler`` classes."""

@@ -1,0 +1,58 @@
+"""Cosine decay of the learning rate."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from fivefold.base.errors import InputError
+
+
+class CosineDecay(LRScheduler):
+    r"""Half a cosine from the initial learning rate down to ``eta_min`` (Loshchilov & Hutter 2017, without restarts).
+
+    .. math:: \eta_t = \eta_{min} + \tfrac12 (\eta_0 - \eta_{min}) \left(1 + \cos \frac{\pi \min(t, T)}{T}\right)
+
+    Parameters
+    ----------
+    optimizer : torch optimizer
+        Its ``lr`` is :math:`\eta_0`, per parameter group.
+    total_steps : int >= 1
+        :math:`T`, in calls of ``step()``: optimizer steps in the engine unless the part's spec names another counter.
+    eta_min : float >= 0, default 0
+        Where the decay ends.
+    last_epoch : int, default -1
+        Steps already done, minus one, as in torch.
+
+    Raises
+    ------
+    InputError
+        When ``total_steps`` or ``eta_min`` is out of range.
+
+    Notes
+    -----
+    Past T the rate stays at ``eta_min``; ``torch.optim.lr_scheduler.CosineAnnealingLR`` climbs again there. Each value comes
+    from the closed form, so a resumed schedule cannot drift.
+
+    References
+    ----------
+    Loshchilov & Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017; 02#lr-cosine.
+    """
+
+    def __init__(self, optimizer: Optimizer, total_steps: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
+        if int(total_steps) != total_steps or total_steps < 1:
+            raise InputError(f"CosineDecay: total_steps must be a whole number of at least 1, got {total_steps!r}.")
+        if not 0 <= eta_min < math.inf:
+            raise InputError(f"CosineDecay: eta_min must be a finite number of at least 0, got {eta_min!r}.")
+        self.total_steps = int(total_steps)
+        self.eta_min = float(eta_min)
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[Any]:
+        """Return the learning rate of each parameter group after ``last_epoch`` steps."""
+        share = min(self.last_epoch, self.total_steps) / self.total_steps
+        weight = 0.5 * (1 + math.cos(math.pi * share))
+        return [self.eta_min + (base - self.eta_min) * weight for base in self.base_lrs]

@@ -1,0 +1,43 @@
+"""scikit-learn's own battery, strict: an expected failure that passes is an error too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fivefold.models.linear import (
+    GaussianNB,
+    KNeighborsClassifier,
+    KNeighborsRegressor,
+    LinearRegression,
+    LogisticRegression,
+    Ridge,
+    SoftmaxRegression,
+)
+
+ESTIMATORS = [
+    LinearRegression(),
+    Ridge(),
+    Ridge(solver="svd"),
+    LogisticRegression(),
+    LogisticRegression(solver="newton-cg"),
+    LogisticRegression(class_weight="balanced"),
+    SoftmaxRegression(),
+    SoftmaxRegression(solver="newton"),
+    GaussianNB(),
+    KNeighborsClassifier(),
+    KNeighborsClassifier(weights="distance", algorithm="kd_tree"),
+    KNeighborsRegressor(),
+]
+
+
+def expected_failures(estimator: Any) -> dict[str, str]:
+    return {}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_failures, xfail_strict=True)
+def test_scikit_learn_checks(estimator: Any, check: Any) -> None:
+    check(estimator)
