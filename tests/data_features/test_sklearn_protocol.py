@@ -4,6 +4,7 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fivefold.data.encoders import OneHotEncoder, OrdinalEncoder, StandardScaler
+from fivefold.data.impute import SimpleImputer
 
 
 @pytest.mark.filterwarnings("ignore:X has feature names, but:UserWarning")
@@ -14,6 +15,7 @@ from fivefold.data.encoders import OneHotEncoder, OrdinalEncoder, StandardScaler
         OneHotEncoder(handle_unknown="ignore"),
         OneHotEncoder(handle_unknown="other", sparse_output=False),
         OrdinalEncoder(handle_unknown="other"),
+        SimpleImputer(add_indicator=True),
     ]
 )
 def test_protocol(estimator, check):

@@ -19,7 +19,8 @@ from fivefold.engine.trainer import Trainer  # noqa: E402
 
 class Tell(Callback):
     def on_batch_end(self, fit, batch):
-        print(fit.counters["batches"], flush=True)
+        sys.stdout.write(f"{fit.counters['batches']}\n")
+        sys.stdout.flush()
 
 
 def train(directory: str, resume: bool) -> None:

@@ -57,7 +57,9 @@ class ToyGAN(Learner):
             fake = self.generator(batch.randn(f"z{k}", 3))
             bce = nn.functional.softplus
             loss = bce(-self.critic(batch.x)).mean() + bce(self.critic(fake)).mean()
-            self.answers.append(("critic", (yield Step("critic", loss, {"real": self.critic(batch.x).mean().detach()}))))
+            self.answers.append(
+                ("critic", (yield Step("critic", loss, {"real": self.critic(batch.x).mean().detach()})))
+            )
         if self.counters["batches"] % 2:
             return
         loss = nn.functional.softplus(-self.critic(self.generator(batch.randn("z", 3)))).mean()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import torch
+from engine_learners import ADAM, ToyGAN, batches, regression
 
 from fivefold.engine.learner import Step, SupervisedLearner
-
-from engine_learners import ADAM, ToyGAN, batches, regression
 
 
 class Moody(SupervisedLearner):

@@ -9,10 +9,11 @@ import torch
 
 torch.set_num_threads(1)
 
+from engine_scenarios import SCENARIOS  # noqa: E402
+
 from fivefold.base import codec  # noqa: E402
 from fivefold.engine.distribution import leave  # noqa: E402
 from fivefold.engine.trainer import Trainer  # noqa: E402
-from engine_scenarios import SCENARIOS  # noqa: E402
 
 
 def main(out: str) -> None:

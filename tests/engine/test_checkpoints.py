@@ -145,7 +145,9 @@ def test_best_follows_the_direction_of_its_metric(tmp_path):
 
     _run(tmp_path, epochs=3, callbacks=[ModelCheckpoint(monitor="val_auc"), Fake()])
     assert load_checkpoint(tmp_path / "checkpoints/best")["epoch"] == 2
-    with pytest.raises(SpecError, match="ModelCheckpoint follows 'val_acc', which is not measured; measured are: epoch"):
+    with pytest.raises(
+        SpecError, match="ModelCheckpoint follows 'val_acc', which is not measured; measured are: epoch"
+    ):
         _run(tmp_path / "b", callbacks=[ModelCheckpoint(monitor="val_acc")])
 
 
@@ -196,14 +198,18 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
                 with torch.no_grad():
                     fit.learner.module[0].weight[0, 0] = float("inf")
 
-    with pytest.raises(TrainingError, match="weights of part 'model' are not finite after batch 20, so they were not saved"):
+    with pytest.raises(
+        TrainingError, match="weights of part 'model' are not finite after batch 20, so they were not saved"
+    ):
         _run(tmp_path, callbacks=[Spoil()])
     assert load_checkpoint(tmp_path / "checkpoints/last")["counters"]["batches"] == 10
 
 
 def test_a_foreign_checkpoint_is_refused(tmp_path):
     _run(tmp_path, epochs=1)
-    with pytest.raises(ArtifactError, match="was written with seed=0, this run has seed=1; a resumed run needs the same"):
+    with pytest.raises(
+        ArtifactError, match="was written with seed=0, this run has seed=1; a resumed run needs the same"
+    ):
         _run(tmp_path, True, seed=1)
     with pytest.raises(ArtifactError, match="does not fit this ToyGAN"):
         _run(tmp_path, True, learner=ToyGAN(), parts={})
@@ -239,7 +245,10 @@ def test_a_write_cut_short_leaves_the_old_checkpoint(tmp_path, monkeypatch):
 def test_killed_at_any_moment(tmp_path):
     def start(name, mode):
         return subprocess.Popen(
-            [sys.executable, "engine_killed.py", str(tmp_path / name), mode], cwd=HERE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "engine_killed.py", str(tmp_path / name), mode],
+            cwd=HERE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     whole = start("whole", "new")

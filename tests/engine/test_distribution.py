@@ -9,14 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from engine_learners import gap, weights
+from engine_scenarios import SCENARIOS
 
 from fivefold.base import codec
 from fivefold.base.errors import InputError
 from fivefold.engine.distribution import join, launch_command
 from fivefold.engine.trainer import Trainer
-
-from engine_learners import gap, weights
-from engine_scenarios import SCENARIOS
 
 HERE = Path(__file__).parent
 

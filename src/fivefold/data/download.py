@@ -67,7 +67,7 @@ def digest_of(path: Path, file: RemoteFile) -> str:
     make = functools.partial(hashlib.md5, usedforsecurity=False) if algorithm == "md5" else hashlib.sha256
     if file.content:
         with gzip_errors(str(path)), gzip.open(path) as stream:
-            return f"{algorithm}:{hashlib.file_digest(stream, make).hexdigest()}"  # type: ignore[arg-type]
+            return f"{algorithm}:{hashlib.file_digest(stream, make).hexdigest()}"
     with open(path, "rb") as stream:
         return f"{algorithm}:{hashlib.file_digest(stream, make).hexdigest()}"
 
@@ -209,12 +209,11 @@ def file_url_path(url: str) -> Path:
 
 def public_url(url: str) -> str:
     """Return a URL without its password and query secrets, for messages."""
-    parts = urllib.parse.urlsplit(url)
-    if "@" not in parts.netloc:
-        return urllib.parse.urlunsplit(parts._replace(query="", fragment=""))
-    user, _, host = parts.netloc.rpartition("@")
-    name = user.partition(":")[0]
-    return urllib.parse.urlunsplit(parts._replace(netloc=f"{name}:***@{host}", query="", fragment=""))
+    scheme, mark, rest = url.partition("?")[0].partition("#")[0].partition("://")
+    place, slash, path = rest.partition("/")
+    user, at, host = place.rpartition("@")
+    name = f"{user.partition(':')[0]}:***" if at else ""
+    return f"{scheme}{mark}{name}{at}{host}{slash}{path}"
 
 
 @contextmanager

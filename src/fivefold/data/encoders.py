@@ -37,6 +37,7 @@ class _CategoryEncoder(TransformerMixin, Estimator):
     min_frequency: Any
     max_categories: Any
     handle_unknown: Any
+    dtype: Any
     _unknown_choices: tuple[str, ...] = ()
     _pools_missing = True  # whether *missing* counts as a category when rare ones are pooled
 
@@ -47,6 +48,20 @@ class _CategoryEncoder(TransformerMixin, Estimator):
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+    def get_state(self) -> dict[str, Any]:
+        """Return parameters and fitted attributes; an output type such as ``numpy.float64`` is stored by name."""
+        state = super().get_state()
+        dtype = f"numpy.{np.dtype(self.dtype).name}" if isinstance(self.dtype, type) else self.dtype
+        return {**state, "params": {**state["params"], "dtype": dtype}}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """Build an encoder from what :meth:`get_state` returned."""
+        dtype = state["params"].get("dtype")
+        if isinstance(dtype, str) and dtype.startswith("numpy."):
+            dtype = np.dtype(dtype.removeprefix("numpy.")).type
+        return super().from_state({**state, "params": {**state["params"], "dtype": dtype}})
 
     def _check_common(self) -> None:
         if self.handle_unknown not in self._unknown_choices:
@@ -201,11 +216,6 @@ class OneHotEncoder(_CategoryEncoder):
         self.min_frequency = min_frequency
         self.max_categories = max_categories
 
-    def get_state(self) -> dict[str, Any]:
-        """Return parameters and fitted attributes; the output type is stored by name."""
-        state = super().get_state()
-        return {**state, "params": {**state["params"], "dtype": np.dtype(self.dtype).str}}
-
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find the categories of each column of ``X``, shape (n, d)."""
         if self.drop not in (None, "first", "if_binary"):
@@ -359,8 +369,6 @@ class OrdinalEncoder(_CategoryEncoder):
         self.encoded_missing_value = encoded_missing_value
         self.min_frequency = min_frequency
         self.max_categories = max_categories
-
-    get_state = OneHotEncoder.get_state
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find the categories of each column of ``X``, shape (n, d)."""

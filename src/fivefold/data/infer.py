@@ -11,7 +11,7 @@ from fivefold.base.errors import DataError
 
 from .infer_kind import SAMPLE, Decision, Facts, decide
 from .infer_target import decide_target
-from .parse import MISSING, NUMBER_STYLES, as_text, date_formats, first_row, number_style, strip_missing
+from .parse import MISSING, NUMBER_STYLES, as_number, as_text, date_formats, first_row, number_style, strip_missing
 from .schema import MODEL_KINDS, Column, Kind, Role, Schema, Task, resolve_kind, unknown_column
 
 
@@ -85,11 +85,12 @@ def infer_schema(
         if role == "target":
             column, values, chosen, task_reason = decide_target(table[name], facts[name], kinds.get(name), task)
         else:
-            found = (
-                _given(table[name], kinds[name])
-                if name in kinds
-                else decide(table[name], facts[name], position=position, columns=table.width)
-            )
+            if name in kinds:
+                found = _given(table[name], kinds[name])
+            elif role == "weight" and table[name].dtype.is_numeric():
+                found = Decision("numeric", "the weight of each row", as_number(table[name]))
+            else:
+                found = decide(table[name], facts[name], position=position, columns=table.width)
             column, values = _column(name, found, role, by_user=name in kinds)
             if found.kind == "numeric" and (facts[name].infinite or not table[name].dtype.is_numeric()):
                 _refuse_infinite(values, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import cast
 
 import polars as pl
 
@@ -253,8 +254,8 @@ def decide_string(values: pl.Series, facts: Facts, *, position: int, columns: in
             return found
     distinct = facts.distinct if facts.clean and facts.distinct is not None else present.n_unique()
     missing = len(bare) - len(present)
-    if distinct == 2 and is_boolean_pair(present.unique().to_list()):
-        pair = sorted(present.unique().to_list())
+    if 2 <= distinct <= 6 and is_boolean_pair(present.unique().to_list()):  # Yes, yes and YES are one word
+        pair = sorted({value.lower() for value in present.unique()})
         return Decision("boolean", f"only {pair[0]!r} and {pair[1]!r}", as_boolean(bare), distinct=2)
     sample = present.head(SAMPLE)
     dated_head = facts.digits and len(first) == len(present.head(FEW)) and len(first[0]) >= 6
@@ -299,9 +300,9 @@ def _as_written_number(bare: pl.Series, sample: pl.Series, *, position: int, col
         len(number),
         number.null_count(),
         None,
-        finite.min(),
-        finite.max(),
-        len(clean) - len(finite),  # type: ignore[arg-type]
+        cast("float | None", finite.min()),
+        cast("float | None", finite.max()),
+        len(clean) - len(finite),
     )
     origin = "" if style == "plain" else NUMBER_STYLES[style]
     if stray:
@@ -322,7 +323,8 @@ def _nearly_numbers(bare: pl.Series) -> tuple[str | None, list[str]]:
         names = words.unique().sort().to_list()
         enough = len(words) <= 0.05 * len(present) and number.n_unique() > FEW
         if enough and len(names) <= 3 and all(re.fullmatch(r"[A-Za-z ./*#()_-]{1,20}", name) for name in names):
-            return style, names
+            plain = present.cast(pl.Float64, strict=False).null_count() == len(words)
+            return "plain" if plain else style, names
     return None, []
 
 
@@ -362,8 +364,8 @@ def _as_words(text: pl.Series, facts: Facts) -> Decision:
     if ratio <= 0.2:  # neither text nor names of rows
         return Decision("categorical", f"text with {distinct:,} distinct values{kept}", bare, (), distinct)
     sample = present.gather_every(max(1, count // SAMPLE))
-    length = float(sample.str.len_chars().mean() or 0)  # type: ignore[arg-type]
-    words = float(sample.str.count_matches(r"\S+").mean() or 0)  # type: ignore[arg-type]
+    length = cast(float, sample.str.len_chars().mean() or 0.0)
+    words = cast(float, sample.str.count_matches(r"\S+").mean() or 0.0)
     if (words >= 4 and ratio > 0.5) or (words >= 6 and ratio > 0.2 and length > 30):
         return Decision("text", f"free text, {words:.0f} words a value on average", bare, (), distinct)
     hashes = sample.str.contains(

@@ -297,7 +297,7 @@ def _from_pandas(source: Any) -> pl.DataFrame:
     for i, name in enumerate(names):
         values = frame.iloc[:, i]
         try:
-            columns.append(pl.Series(name, pl.from_pandas(values, nan_to_null=False)))
+            columns.append(pl.Series(name, pl.from_pandas(values)))
         except (pa.ArrowException, TypeError, ValueError):
             missing = values.isna().tolist()
             words = [None if gone else str(value) for gone, value in zip(missing, values.tolist())]

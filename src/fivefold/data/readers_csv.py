@@ -191,7 +191,7 @@ def _separator(lines: list[str], label: str) -> str:
 def _records(lines: list[str], char: str, most: int) -> list[list[str]]:
     records: list[list[str]] = []
     try:
-        for record in csv.reader((line.rstrip("\r") for line in lines), delimiter=char, strict=False):
+        for record in csv.reader((line.rstrip("\r") + "\n" for line in lines), delimiter=char, strict=False):
             if any(cell.strip() for cell in record):
                 records.append(record)
             if len(records) == most:
@@ -278,7 +278,7 @@ def _polars(
         has_header=False,
         skip_lines=dialect.skip,
         separator=dialect.separator,
-        schema=types,  # type: ignore[arg-type]
+        schema=types,
         n_rows=rows,
         infer_schema=False,
     )

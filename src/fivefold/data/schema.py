@@ -255,7 +255,7 @@ class Schema(Stateful):
         """Build a schema from what :meth:`to_dict` returned."""
         try:
             columns = [
-                Column(**{k: tuple(v) if k in ("how", "classes") else v for k, v in entry.items()})
+                Column(**{**entry, "how": tuple(entry.get("how", ())), "classes": tuple(entry.get("classes", ()))})
                 for entry in value["columns"]
             ]
             return cls(columns, value.get("task"), value.get("task_reason", ""), list(value.get("notes", ())))

@@ -21,6 +21,7 @@ Piece = pl.DataFrame | dict[str, np.ndarray]
 """Consecutive rows: a table, or named arrays with one row a record."""
 
 _DECODE_ROWS = 16_384
+_HEAD_LINES = 10_000  # of a CSV file, from which its types are inferred
 _BUFFERED_GROUP = 2**24  # bytes of a row group from which on its columns are read through small buffers
 
 
@@ -177,6 +178,7 @@ class LineSource(Source):
                 )
         ends, records = _line_ends(self.file, quotes)
         starts = np.concatenate([[0], ends])[:-1]  # byte where each line begins
+        self._head_bytes = int(ends[min(len(ends), skip_lines + _HEAD_LINES) - 1]) if len(ends) else 0
         begin = int(ends[skip_lines - 1]) if 0 < skip_lines <= len(ends) else 0
         records[:skip_lines] = False
         # A block ends with the first line that reaches its size.
@@ -270,16 +272,17 @@ class CsvSource(LineSource):
         self._columns = list(columns) if columns is not None else None
         file = files_of(path, ".csv")[0]
         super().__init__(file, self._parse, skip_lines=int(header), quotes=True, block_bytes=block_bytes)
+        with open(file, "rb") as handle:
+            beginning = handle.read(self._head_bytes)
         try:
             head = pl.read_csv(
-                file,
+                io.BytesIO(beginning),
                 separator=separator,
                 has_header=header,
-                n_rows=10_000,
-                infer_schema_length=10_000,
+                infer_schema_length=_HEAD_LINES,
                 schema_overrides=types,
             )
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except pl.exceptions.PolarsError as error:
             raise DataError(f"{file} cannot be read as CSV: {_first_line(error)}.") from None
         self._schema = dict(head.schema)
         absent = [c for c in self._columns or () if c not in self._schema]

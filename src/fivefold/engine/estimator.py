@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 from torch import Tensor, nn
 
-from fivefold.base.errors import DataError, SpecError
+from fivefold.base.errors import DataError, InputTypeError, SpecError
 from fivefold.base.estimator import Estimator
 from fivefold.base.random import Streams
 from fivefold.data.batches import Batches
@@ -102,7 +102,7 @@ class NeuralEstimator(Estimator):
         """Return the loss: (outputs (batch, n_outputs), targets) -> one number a row (batch,)."""
 
     def learner(self, module: nn.Module) -> SupervisedLearner:
-        """Return what one batch teaches the network; override it to add a regularizer."""
+        """Return what the engine trains; override it where a batch teaches more than the objective."""
         return SupervisedLearner(module, self.objective())
 
     def part(self) -> PartSpec:
@@ -115,10 +115,6 @@ class NeuralEstimator(Estimator):
             clip_norm=self.clip_norm,
             ema=self.ema,
         )
-
-    def learner(self, module: nn.Module) -> SupervisedLearner:
-        """Return what the engine trains; override it where a batch teaches more than the objective."""
-        return SupervisedLearner(module, self.objective())
 
     # -- fitting ------------------------------------------------------------------------------------------------------
 
@@ -144,28 +140,36 @@ class NeuralEstimator(Estimator):
 
     def _check_x(self, X: Any, reset: bool, y: Any = "no_validation", **options: Any) -> Any:
         """Validate rows, or rows and targets; in their network's format, finite, with the features of ``fit``."""
-        checked = validate_data(
-            self,
-            X,
-            y,
-            reset=reset,
-            dtype=np.dtype(self._dtype_name()),
-            order="C",
-            allow_nd=self.allow_nd,
-            ensure_all_finite=False,
-            **options,
-        )
-        rows = checked[0] if isinstance(checked, tuple) else checked
+        try:
+            checked = validate_data(
+                self,
+                X,
+                y,
+                reset=reset,
+                dtype=[np.float64, np.float32],
+                order="C",
+                allow_nd=self.allow_nd,
+                ensure_all_finite=False,
+                **options,
+            )
+        except ValueError as error:
+            # scikit-learn's sentence, without the array that it may print below.
+            raise DataError(_first_line(error)) from error
+        except TypeError as error:
+            raise InputTypeError(_first_line(error)) from error
+        rows, targets = checked if isinstance(checked, tuple) else (checked, None)
+        with np.errstate(over="ignore"):  # a number too large for the format becomes infinite and is refused below
+            rows = rows.astype(self._dtype_name(), copy=False)
         self._refuse_missing(rows, "X")
         if not reset and rows.shape[1:] != self.schema_.input_shape:
             raise DataError(
                 f"{type(self).__name__} was fitted on rows of shape {self.schema_.input_shape}, "
                 f"these have shape {rows.shape[1:]}."
             )
-        return checked
+        return rows if targets is None else (rows, targets)
 
     def _refuse_missing(self, values: NDArray[Any], what: str) -> None:
-        if values.dtype.kind != "f" or np.isfinite(values.sum()) or np.isfinite(values).all():
+        if values.dtype.kind != "f" or np.isfinite(values).all():
             return
         row = int(np.argmin(np.isfinite(values.reshape(len(values), -1)).all(axis=1)))
         kind = "NaN" if np.isnan(values[row]).any() else "infinity (or a value too large for " + str(values.dtype) + ")"
@@ -327,12 +331,15 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):
         """Train on rows X, shape (n, n_features), and their classes y, shape (n,)."""
         self._check_settings()
         rows, labels = self._check_x(X, True, y)
-        labels = column_or_1d(labels, warn=True)
-        check_classification_targets(labels)
+        try:
+            labels = column_or_1d(labels, warn=True)
+            check_classification_targets(labels)
+        except ValueError as error:
+            raise DataError(_first_line(error)) from error
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise DataError(
-                f"{type(self).__name__} needs at least 2 classes, but y holds one class only: {self.classes_[0]!r}."
+                f"{type(self).__name__} needs at least 2 classes, but y holds one class only: {str(self.classes_[0])!r}."
             )
         weight = _weights(sample_weight, rows)
         task = "binary" if len(self.classes_) == 2 else "multiclass"
@@ -429,10 +436,19 @@ class NeuralRegressor(RegressorMixin, NeuralEstimator):
         return found[:, 0] if self._flat else found
 
 
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    hint = next((line for line in lines[1:] if line.startswith("Reshape your data")), "")
+    return " ".join(part for part in (lines[0].split(", got 1D array instead")[0].strip(), hint) if part)
+
+
 def _weights(sample_weight: Any, rows: NDArray[Any]) -> NDArray[Any] | None:
     if sample_weight is None:
         return None
-    weight = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
+    try:
+        weight = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
+    except ValueError as error:
+        raise DataError(_first_line(error)) from error
     total = float(weight.sum())
     if not math.isfinite(total) or total == 0:
         raise DataError("sample_weight must hold at least one positive, finite weight.")

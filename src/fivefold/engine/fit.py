@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from fivefold.base.errors import ArtifactError, CapabilityError, DataError, TrainingError
-from fivefold.base.names import resolve
+from fivefold.base.errors import ArtifactError, DataError, TrainingError
 from fivefold.base.random import Streams
 from fivefold.data.batches import Batch
 
 from .callbacks import Callback, CallbackList
 from .checkpoints import CheckpointStore, load_checkpoint
 from .distribution import World, broadcast, gather
+from .evaluating import evaluate
 from .history import History
-from .learner import Learner, Step, Sums
+from .learner import Learner
 from .meter import Meter
 from .parts import Part, check_accumulation
 from .runtime import Interrupts, Runtime, TrainingInterrupted, preserved_random_state
+from .stepping import Stepper
 
 
 def _with_last(source: Iterator[Batch]) -> Iterator[tuple[Batch, bool]]:
@@ -104,20 +102,10 @@ class Fit:
         self.stop_reason = ""
         self.directory: Path | None = None if store is None else store.directory
         self._position = (0, 0)  # where a resumed fit begins: epoch, batch
-        self._interrupts = Interrupts(active=store is not None)
-        self._stop_votes = False
-        self._followers: dict[str, list[Part]] = {}
-        for part in parts.values():
-            if part.schedule is not None:
-                self._followers.setdefault(part.counter, []).append(part)
-        self._loss_names = {name: "loss" if name == "model" else f"{name}/loss" for name in parts}
-        # On a CPU reading a loss costs nothing, elsewhere it would wait for the device at every step.
-        self._reads_at_once = runtime.device.type == "cpu"
+        self.interrupts = Interrupts(active=store is not None)
+        self.stepper = Stepper(self)
         self._seconds = 0.0
         self._started = time.perf_counter()
-        self._window_rows = 0
-        self._window = 0
-        self._yielded: set[str] = set()
 
     # -- for callbacks ------------------------------------------------------------------------------------------------
 
@@ -128,7 +116,7 @@ class Fit:
     @property
     def at_boundary(self) -> bool:
         """Whether no accumulation window is open, so that a checkpoint may be written."""
-        return self._window == 0
+        return self.stepper.window == 0
 
     @property
     def total_batches(self) -> int | None:
@@ -233,7 +221,7 @@ class Fit:
 
     def run(self) -> History:
         """Train to the end and return the history."""
-        with preserved_random_state(self.runtime.device), self._interrupts:
+        with preserved_random_state(self.runtime.device), self.interrupts:
             try:
                 self.learner.train()
                 self.callbacks.call("on_fit_start", self)
@@ -281,7 +269,8 @@ class Fit:
         ended = True
         for batch, last in pairs:
             self._run_batch(batch, last)
-            if self._window == 0 and (self._stop_votes or (self.world.size == 1 and self._interrupts.wanted)):
+            wanted = self.stepper.stop_votes if self.world.size > 1 else bool(self.interrupts.wanted)
+            if wanted and self.at_boundary:
                 self._interrupt()
             if self._done():
                 ended = hasattr(self.batches, "__len__") and self.batch >= len(self.batches)
@@ -293,7 +282,7 @@ class Fit:
 
     def _interrupt(self) -> None:
         self.save_checkpoint()
-        why = self._interrupts.wanted or "a signal to another process"
+        why = self.interrupts.wanted or "a signal to another process"
         raise TrainingInterrupted(
             f"Stopped by {why} after batch {self.counters['batches']} (epoch {self.epoch + 1}); everything is saved in "
             f"{self.directory}. Go on with --resume."
@@ -306,210 +295,30 @@ class Fit:
             batch = batch.to(self.runtime.device, self.runtime.dtype)
         for handler in self.callbacks.handlers["on_batch_start"]:
             handler(self, batch)
-        final = True
-        if self._window == 0:
-            self._window_rows = batch.place.rows
-        if self.accumulate > 1:
-            self._yielded.clear()
-            self._window += 1
-            reached = self.max_batches is not None and counters["batches"] + 1 >= self.max_batches
-            final = last or reached or self._window == self.accumulate
-        self._play(batch, final)
-        if final and self.accumulate > 1:
-            # A part that yielded earlier in the window but not in its last batch still owes its step.
-            for part in self.parts.values():
-                if part.window_weight:
-                    self._apply(part)
-            self._window = 0
+        reached = self.max_batches is not None and counters["batches"] + 1 >= self.max_batches
+        self.stepper.play(batch, last or reached)
         counters["batches"] += 1
         made = batch.get("environment_steps")
         if made is not None:
             counters["environment_steps"] += int(made)
         self.batch += 1
         self._position = (self.epoch, self.batch)
-        if self._followers:
-            self._follow("batches")
-            self._follow("environment_steps")
+        self.stepper.follow("batches")
+        self.stepper.follow("environment_steps")
         if counters["batches"] % self.log_every == 0:
             self._log()
         for handler in self.callbacks.handlers["on_batch_end"]:
             handler(self, batch)
 
-    def _play(self, batch: Batch, final: bool) -> None:
-        """Run the learner's generator over one batch, answering each yield with whether the step happened."""
-        generator = self.learner.steps(batch)
-        if not hasattr(generator, "send"):
-            raise TrainingError(
-                f"{type(self.learner).__name__}.steps must be a generator (a function with `yield Step(...)`), "
-                f"but it returned a {type(generator).__name__}."
-            )
-        context = contextlib.nullcontext if self.runtime.plugin is None else self.runtime.context
-        handlers = self.callbacks.handlers["on_step"]
-        answer: Any = None
-        try:
-            while True:
-                with context():
-                    step = generator.send(answer)
-                answer = self._take(step, batch, final)
-                for handler in handlers:
-                    handler(self, step.part, answer)
-        except StopIteration:
-            return
-        finally:
-            generator.close()
-
-    def _follow(self, counter: str) -> None:
-        for part in self._followers.get(counter, ()):
-            part.follow(self.counters)
-
-    def _where(self, part: Part) -> str:
-        return (
-            f"batch {self.counters['batches'] + 1} (epoch {self.epoch + 1}, batch {self.batch + 1} of it), "
-            f"step {self.counters[part.name] + 1} of part {part.name!r}"
-        )
-
-    # -- one step -----------------------------------------------------------------------------------------------------
-
-    def _take(self, step: Step, batch: Batch, final: bool) -> bool:
-        if not isinstance(step, Step):
-            raise TrainingError(
-                f"{type(self.learner).__name__}.steps must yield Step(part, loss), but it yielded a {type(step).__name__}."
-            )
-        part = self.parts.get(step.part)
-        if part is None:
-            name = resolve(step.part, self.parts, f"part (yielded by {type(self.learner).__name__}.steps)")
-            part = self.parts[name]
-        rows = batch.place.rows
-        for name, value in step.logs.items():
-            self.meter.add(name, value, rows)
-        # A mean over this rank's rows times this factor, summed over ranks and window, is the mean over all rows.
-        factor = len(batch) / self._window_rows if self.world.size > 1 else rows / self._window_rows
-        if callable(step.loss):
-            return self._take_callable(step.loss, part, batch, factor)
-        if part.needs_closure:
-            raise CapabilityError(
-                f"The optimizer of part {part.name!r}, {type(part.optimizer).__name__}, evaluates the loss several times a "
-                f"step; yield Step({part.name!r}, function) with a function that computes it."
-            )
-        if self.accumulate > 1:
-            if part.name in self._yielded:
-                raise TrainingError(
-                    f"Part {part.name!r} was yielded twice in one batch while gradients accumulate over "
-                    f"{self.accumulate} batches; {type(self.learner).__name__} must not declare accumulates = True."
-                )
-            self._yielded.add(part.name)
-        if part.window_weight == 0.0:
-            part.zero()
-        loss = self._checked(step.loss, part)
-        if len(batch):
-            self._backward(loss, part, factor, step.retain_graph)
-        part.window_weight += rows / self._window_rows
-        value = loss.detach()
-        if part.reducer is not None:
-            part.window_loss = part.window_loss + (value * factor if len(batch) else 0.0)
-        else:
-            self._note_loss(value, part, rows)
-        return self._apply(part) if final else False
-
-    def _take_callable(self, function: Callable[[], Tensor], part: Part, batch: Batch, factor: float) -> bool:
-        if part.scaler is not None or self.accumulate > 1:
-            what = "a loss scaler (16-mixed precision)" if part.scaler is not None else "accumulated gradients"
-            raise CapabilityError(
-                f"Part {part.name!r} yields a function as its loss, which cannot be combined with {what}: "
-                "the optimizer evaluates it several times a step."
-            )
-        first: list[Tensor] = []
-
-        def closure() -> Tensor:
-            part.zero()
-            with self.runtime.context():
-                loss = self._checked(function(), part)
-            if len(batch):
-                self._backward(loss, part, factor, False)
-            value = loss.detach()
-            if part.reducer is not None:
-                value, _ = part.reducer.reduce(value * factor if len(batch) else 0.0, False)
-            if part.clips:
-                part.clip()
-            if not first:
-                # A line search may look at points of infinite loss; the point it starts from must be finite.
-                first.append(value)
-                self._note_loss(value, part, batch.place.rows)
-            return value
-
-        part.optimizer.step(closure)  # type: ignore[arg-type]
-        if part.ema is not None:
-            part.ema.update()
-        return self._stepped(part)
-
-    def _checked(self, loss: Any, part: Part) -> Tensor:
-        if not isinstance(loss, Tensor):
-            raise TrainingError(f"The loss of part {part.name!r} must be a tensor, got a {type(loss).__name__}.")
-        if loss.numel() != 1:
-            raise TrainingError(
-                f"The loss of part {part.name!r} must be a single number, got a tensor of shape {tuple(loss.shape)}; "
-                "take its mean over the rows."
-            )
-        if not loss.requires_grad:
-            raise TrainingError(
-                f"The loss of part {part.name!r} does not depend on any parameter at {self._where(part)}; "
-                "was it detached, or computed under no_grad?"
-            )
-        return loss
-
-    def _backward(self, loss: Tensor, part: Part, factor: float, retain_graph: bool) -> None:
-        if factor != 1.0:
-            loss = loss * factor
-        if part.scaler is not None:
-            loss = part.scaler.scale(loss)
-        try:
-            torch.autograd.backward(loss, inputs=part.trainable(), retain_graph=retain_graph)
-        except RuntimeError as error:
-            if "modified by an inplace operation" not in str(error):
-                raise
-            raise TrainingError(
-                f"The loss at {self._where(part)} reaches through a parameter that was stepped after its graph was built; "
-                "compute each loss after the yield before it."
-            ) from error
-
-    def _apply(self, part: Part) -> bool:
-        """Reduce over ranks, step, and count."""
-        weight, part.window_weight = part.window_weight, 0.0
-        if part.reducer is not None:
-            summed, votes = part.reducer.reduce(part.window_loss, bool(self._interrupts.wanted))
-            part.window_loss = 0.0
-            self._note_loss(summed / weight, part, round(weight * self._window_rows))
-            if (self._reads_at_once or self.counters["batches"] % self.log_every == 0) and votes.item() > 0:
-                self._stop_votes = True
-        if weight != 1.0:
-            grads = [p.grad for p in part.params if p.grad is not None]
-            if grads:
-                torch._foreach_div_(grads, weight)
-        return self._stepped(part) if part.step() else False
-
-    def _stepped(self, part: Part) -> bool:
-        self.counters[part.name] += 1
-        if self._followers:
-            self._follow(part.name)
-        return True
-
     # -- numbers ------------------------------------------------------------------------------------------------------
-
-    def _note_loss(self, value: Tensor, part: Part, rows: int) -> None:
-        if self._reads_at_once:
-            number = value.item()
-            if not math.isfinite(number):
-                self._fail(f"{number} at {self._where(part)}")
-            self.meter.add(self._loss_names[part.name], number, rows)
-        else:
-            self.meter.add(self._loss_names[part.name], value, rows, self._where(part))
 
     def _check_losses(self) -> None:
         bad = self.meter.flush()
         if bad:
-            self._fail(f"not finite at {bad}")
+            self.fail(f"not finite at {bad}")
 
-    def _fail(self, what: str) -> None:
+    def fail(self, what: str) -> None:
+        """Raise the error of a loss that is not finite, naming the last good checkpoint."""
         kept = "."
         if self.store is not None and self.store.exists():
             kept = f"; the last good checkpoint is {self.store.last}."
@@ -560,7 +369,7 @@ class Fit:
 
     def _end_epoch(self) -> None:
         self.counters["epochs"] += 1
-        self._follow("epochs")
+        self.stepper.follow("epochs")
         self._position = (self.epoch + 1, 0)
         self._close()
         self.epoch += 1
@@ -571,46 +380,3 @@ class Fit:
         self.save_checkpoint()
         self.partial = True
         self._close()
-
-
-@torch.no_grad()
-def evaluate(
-    learner: Learner, batches: Any, runtime: Runtime, world: World, streams: Streams, parts: Sequence[Part] = ()
-) -> dict[str, float]:
-    """Return the means of ``learner.evaluate`` over all batches of all ranks, in evaluation mode."""
-    sums = Sums()
-    with evaluation_mode(learner, parts), preserved_random_state(runtime.device):
-        for index, batch in enumerate(batches.epoch(0, 0, world.rank, world.size)):
-            if not len(batch):
-                continue
-            runtime.seed(streams, "engine/evaluate", index, world.rank)
-            if runtime.moves:
-                batch = batch.to(runtime.device, runtime.dtype)
-            with runtime.context():
-                found = learner.evaluate(batch)
-            # Sums of many batches need more digits than one batch.
-            sums = sums.merge(Sums({name: (_wide(total), _wide(count)) for name, (total, count) in found.items()}))
-    merged = Sums()
-    for other in gather({name: (float(total), float(count)) for name, (total, count) in sums.items()}, world):
-        merged = merged.merge(Sums(other))
-    return merged.means()
-
-
-def _wide(value: Any) -> Any:
-    return value.detach().double() if isinstance(value, Tensor) else value
-
-
-@contextlib.contextmanager
-def evaluation_mode(learner: Learner, parts: Sequence[Part] = ()) -> Iterator[None]:
-    """Switch to evaluation: no dropout, averaged weights; afterwards everything is as it was."""
-    modes = [(module, module.training) for module in learner.modules()]
-    with contextlib.ExitStack() as stack:
-        for part in parts:
-            if part.ema is not None:
-                stack.enter_context(part.ema.swap())
-        learner.eval()
-        try:
-            yield
-        finally:
-            for module, training in modes:
-                module.training = training

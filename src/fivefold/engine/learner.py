@@ -145,7 +145,9 @@ class Learner(nn.Module):
 
     def evaluate(self, batch: Batch) -> Sums:
         """Return mergeable sums and counts for validation."""
-        raise CapabilityError(f"{type(self).__name__} has no `evaluate`; define it, or train without validation batches.")
+        raise CapabilityError(
+            f"{type(self).__name__} has no `evaluate`; define it, or train without validation batches."
+        )
 
     def predict(self, batch: Batch) -> Any:
         """Return the predictions for a batch; what ``Trainer.predict`` concatenates."""

@@ -13,7 +13,7 @@ from fivefold.base.errors import SpecError
 from fivefold.data.batches import Batch
 
 from .callbacks import Callback
-from .fit import evaluation_mode
+from .evaluating import evaluation_mode
 
 if TYPE_CHECKING:
     from .fit import Fit

@@ -80,10 +80,11 @@ class ProgressBar(Callback):
 
     def _draw(self, fit: Fit, now: float) -> None:
         self._measure(now)
+        epoch = fit.epoch + 1 if fit.status == "running" else fit.metrics.get("epoch", fit.epoch + 1)
         self._bar.update(
             self._task,
             completed=fit.counters["batches"],
-            epoch=fit.epoch + 1,
+            epoch=epoch,
             rate=f"{self._throughput:,.0f} rows/s",
             text=self._text,
             refresh=True,

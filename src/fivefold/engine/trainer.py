@@ -17,7 +17,8 @@ from .callbacks import Callback
 from .checkpoint_callback import ModelCheckpoint
 from .checkpoints import CheckpointStore
 from .distribution import World, broadcast, gather, join
-from .fit import Fit, evaluate, evaluation_mode
+from .evaluating import evaluate, evaluation_mode
+from .fit import Fit
 from .history import History
 from .learner import Learner
 from .parts import build_parts

@@ -9,7 +9,7 @@ import numpy as np
 from fivefold.base.errors import DataError, InputError, InputTypeError
 
 ROW_SUM_TOLERANCE = 1e-4
-"""How far the probabilities of a row may sum away from 1; float32 softmax over 10,000 classes stays within it."""
+"""How far the probabilities of a row may sum away from 1; a float32 softmax over 10,000 classes stays within it."""
 
 
 def as_array(values: Any, name: str) -> np.ndarray:
@@ -114,7 +114,7 @@ def binary_target(true: np.ndarray, labels: Any, what: str) -> np.ndarray:
     return np.asarray(true == classes[1])
 
 
-def preview(values: np.ndarray, n: int = 4) -> str:
+def preview(values: np.ndarray, n: int = 4) -> str:  # any value: the length of a message
     """Return the first few values for a message."""
     shown = ", ".join(str(v) for v in values[:n])
     return shown + (", …" if len(values) > n else "")

@@ -89,7 +89,7 @@ def accuracy(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
 def _recalls(matrix: np.ndarray) -> np.ndarray:
     support = matrix.sum(axis=1)
     there = support > 0
-    return np.diag(matrix)[there] / support[there]
+    return np.asarray(np.diag(matrix)[there] / support[there])
 
 
 def balanced_accuracy(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
@@ -119,7 +119,7 @@ def _f1(matrix: np.ndarray) -> np.ndarray:
     hits = np.diag(matrix)
     either = matrix.sum(axis=0) + matrix.sum(axis=1)
     # A class of weight zero on both sides has neither precision nor recall; it counts 0, as in scikit-learn.
-    return np.divide(2.0 * hits, either, out=np.zeros(len(hits)), where=either > 0)
+    return np.asarray(np.divide(2.0 * hits, either, out=np.zeros(len(hits)), where=either > 0))
 
 
 def macro_f1(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:

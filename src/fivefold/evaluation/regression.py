@@ -143,7 +143,7 @@ class RMSE(_MeanMetric):
         return difference**2
 
     def _value(self, mean: np.ndarray) -> np.ndarray:
-        return np.sqrt(mean)
+        return np.asarray(np.sqrt(mean))
 
 
 class MAE(_MeanMetric):
@@ -153,7 +153,7 @@ class MAE(_MeanMetric):
     function = staticmethod(mae)
 
     def _error(self, difference: np.ndarray) -> np.ndarray:
-        return np.abs(difference)
+        return np.asarray(np.abs(difference))
 
 
 class R2(Metric):

@@ -91,7 +91,7 @@ def _rows_of(values: Any, index: np.ndarray) -> Any:
 
 
 def _as_splitter(cv: Any, estimator: Any, y: Any) -> Any:
-    if hasattr(cv, "split"):
+    if hasattr(cv, "split") and not isinstance(cv, str):
         return cv
     if isinstance(cv, int) and not isinstance(cv, bool):
         return StratifiedKFold(cv) if is_classifier(estimator) and y is not None else KFold(cv)

@@ -85,12 +85,13 @@ class FocalLoss(nn.Module):
         if not bool(((target == 0) | (target == 1)).all()):
             raise DataError("FocalLoss takes targets 0 and 1; the target holds other values.")
         margin = input * (2 * target - 1)  # logit of the true class
-        # ln p_t = -softplus(-margin) and ln(1 - p_t) = -softplus(margin); both are exact in the tails.
-        values = functional.softplus(-margin)
+        # ln p_t = logsigmoid(margin) and ln(1 - p_t) = logsigmoid(-margin), exact in both tails; torch's softplus cuts
+        # its tail off at 20.
+        values = -functional.logsigmoid(margin)
         if self.gamma != 0:
-            values = values * torch.exp(-self.gamma * functional.softplus(margin))
+            values = values * torch.exp(self.gamma * functional.logsigmoid(-margin))
         if self.alpha is not None:
-            values = values * torch.where(target == 1, self.alpha, 1 - self.alpha)
+            values = values * (self.alpha * target + (1 - self.alpha) * (1 - target))
         return _reduce(values, self.reduction)
 
     def extra_repr(self) -> str:
@@ -122,16 +123,13 @@ class MulticlassFocalLoss(nn.Module):
         When shapes do not fit.
     """
 
-    alpha: Tensor | None
-
     def __init__(self, gamma: float = 2.0, alpha: Sequence[float] | None = None, reduction: str = "mean") -> None:
         super().__init__()
         _check(gamma, reduction)
-        weights = None if alpha is None else torch.as_tensor(alpha, dtype=torch.get_default_dtype())
-        if weights is not None and (weights.ndim != 1 or not bool((weights >= 0).all())):
-            raise InputError(f"alpha must be one weight >= 0 for each class, got {alpha!r}.")
+        if alpha is not None and not (isinstance(alpha, Sequence) and all(weight >= 0 for weight in alpha)):
+            raise InputError(f"alpha must be a list of one weight >= 0 for each class, got {alpha!r}.")
         self.gamma = float(gamma)
-        self.register_buffer("alpha", weights)
+        self.alpha = None if alpha is None else [float(weight) for weight in alpha]
         self.reduction = reduction
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -144,14 +142,14 @@ class MulticlassFocalLoss(nn.Module):
         if self.alpha is not None and len(self.alpha) != input.shape[1]:
             raise DataError(f"alpha has {len(self.alpha)} weights, but the logits have {input.shape[1]} classes.")
         column = target.unsqueeze(1)  # (n, 1, ...)
-        every = torch.logsumexp(input, dim=1)  # (n, ...)
-        values = every - input.gather(1, column).squeeze(1)
+        # Against the joint mass of all other classes the problem is binary; 1 - p_y is never formed by subtraction.
+        others = torch.logsumexp(input.scatter(1, column, -torch.inf), dim=1)  # (n, ...)
+        margin = input.gather(1, column).squeeze(1) - others
+        values = -functional.logsigmoid(margin)
         if self.gamma != 0:
-            # 1 - p_y is the mass of the other classes, summed without subtracting from 1.
-            others = torch.logsumexp(input.scatter(1, column, -torch.inf), dim=1)
-            values = values * torch.exp(self.gamma * (others - every))
+            values = values * torch.exp(self.gamma * functional.logsigmoid(-margin))
         if self.alpha is not None:
-            values = values * self.alpha.to(input.dtype)[target]
+            values = values * input.new_tensor(self.alpha)[target]
         return _reduce(values, self.reduction)
 
     def extra_repr(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fivefold.engine.callbacks import Callback
+from fivefold.engine.callbacks import EVENTS, Callback
 from fivefold.engine.checkpoint_callback import ModelCheckpoint
 from fivefold.engine.checkpoints import load_checkpoint
 from fivefold.engine.early_stopping import EarlyStopping
@@ -26,29 +26,22 @@ from ._toys import ADAM, BilinearGame, gap, regression, source
 RICH = {"model": {**ADAM["model"], "schedule": "lr-cosine", "ema": 0.9, "clip_norm": 0.3}}
 
 
-class _Record(Callback):
+class _Recorder(Callback):
+    """Notes the name of every event."""
+
     def __init__(self) -> None:
         self.events: list[str] = []
 
-    def __getattribute__(self, name: str) -> Any:
-        return object.__getattribute__(self, name)
+
+def _noting(event: str) -> Any:
+    def note(self: _Recorder, fit: Any, *details: Any) -> None:
+        self.events.append(event.removeprefix("on_") + (f":{details[0]}" if event == "on_step" else ""))
+
+    return note
 
 
-def _recorder() -> _Record:
-    recorder = _Record()
-
-    def handler(event: str) -> Any:
-        def note(self: _Record, fit: Any, *details: Any) -> None:
-            extra = f":{details[0]}" if event == "on_step" else ""
-            self.events.append(event.removeprefix("on_") + extra)
-
-        return note
-
-    from fivefold.engine.callbacks import EVENTS
-
-    kind = type("Recorder", (_Record,), {event: handler(event) for event in EVENTS})
-    recorder.__class__ = kind
-    return recorder
+for _event in EVENTS:
+    setattr(_Recorder, _event, _noting(_event))
 
 
 @evidence(
@@ -57,7 +50,7 @@ def _recorder() -> _Record:
     against="the list written out",
 )
 def callbacks_order() -> Check:
-    recorder = _recorder()
+    recorder = _Recorder()
     with tempfile.TemporaryDirectory() as folder, session(folder, progress=False):
         Trainer(2, callbacks=[recorder], log_every=2).fit(BilinearGame(2), source(90, 30), source(60, 30))
     batch = ["batch_start", "step:y", "step:y", "step:x", "batch_end"]

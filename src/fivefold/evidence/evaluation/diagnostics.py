@@ -22,7 +22,10 @@ def bias_variance_enumerated() -> Check:
     noise = sigma * np.array(list(itertools.product([-1.0, 1.0], repeat=8)))  # (256, 8), equally likely
     fits = np.array([np.polyval(np.polyfit(x, np.exp(x) + e, 2), points) for e in noise])
     # Fresh targets are above and below the truth equally often, whatever the training set was.
-    predictions, targets = np.concatenate([fits, fits]), np.concatenate([truth + sigma + 0 * fits, truth - sigma + 0 * fits])
+    predictions, targets = (
+        np.concatenate([fits, fits]),
+        np.concatenate([truth + sigma + 0 * fits, truth - sigma + 0 * fits]),
+    )
     found = decompose(predictions, truth, noise=sigma**2, targets=targets, exhaustive=True)
     wrong = abs(found.gap) + abs(found.error - np.mean((targets - predictions) ** 2)) + found.standard_error
     wrong += np.abs(found.bias2 - (fits.mean(axis=0) - truth) ** 2).max()

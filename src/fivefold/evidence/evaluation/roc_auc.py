@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from fivefold.evidence import Check, evidence
@@ -75,7 +78,9 @@ def roc_auc_sklearn() -> Check:
     return Check(float(np.abs(errors).max()), 1e-13, "max difference", "scikit-learn")
 
 
-@evidence("roc-auc", claim="Merged shards give the whole; the mean of batch areas does not", against="four rows by hand")
+@evidence(
+    "roc-auc", claim="Merged shards give the whole; the mean of batch areas does not", against="four rows by hand"
+)
 def roc_auc_streams() -> Check:
     from fivefold.evaluation.metrics import RocAuc, roc_auc
 
@@ -101,7 +106,9 @@ def roc_auc_needs_probabilities() -> Check:
     return Check(float(wrong), 0.0, "sum of differences", "worked example")
 
 
-@evidence("roc-auc", claim="Accuracy misleads where the area and the costs do not", against="the course's detector tables")
+@evidence(
+    "roc-auc", claim="Accuracy misleads where the area and the costs do not", against="the course's detector tables"
+)
 def roc_auc_anomaly_numbers() -> Check:
     from fivefold.evaluation.metrics import accuracy, confusion_matrix, misclassification_cost, roc_auc
 
@@ -145,3 +152,97 @@ def roc_auc_invariance() -> Check:
         errors.append(rate[i] - weight[called & (y == 1)].sum() / weight[y == 1].sum())
         errors.append(alarm[i] - weight[called & (y == 0)].sum() / weight[y == 0].sum())
     return Check(float(np.abs(errors).max()), 1e-13, "max difference", "invariance")
+
+
+def _refused(call: Callable[[], Any], *words: str) -> int:
+    """Return 0 when the call is refused in a sentence with these words, else 1."""
+    from fivefold.base.errors import InputError, InputTypeError
+
+    try:
+        call()
+    except (InputError, InputTypeError) as error:
+        return int(not all(word in str(error) for word in words))
+    return 1
+
+
+@evidence(
+    "roc-auc", claim="What cannot be measured is refused in a sentence that names it", against="one case for each rule"
+)
+def roc_auc_refusals() -> Check:
+    from fivefold.evaluation.metrics import accuracy, average_precision, brier_score, log_loss, roc_auc
+
+    y, p, eye = [0, 1, 1], [0.1, 0.2, 0.3], np.eye(3)
+    cases: list[tuple[Callable[[], Any], tuple[str, ...]]] = [
+        (lambda: roc_auc([1, 1, 1], p), ("both classes", "class 1")),
+        (lambda: roc_auc(y, p, [0, 1, 1]), ("no negative one",)),
+        (lambda: roc_auc(y, p, [1, 0, 0]), ("no positive one",)),
+        (lambda: average_precision([0, 0, 0], p, labels=[0, 1]), ("at least one positive",)),
+        (lambda: roc_auc([0, 1, 2], p), ("3 classes", "0, 1, 2")),
+        (lambda: roc_auc([0, 1, 2], np.ones((3, 2))), ("3 classes",)),
+        (lambda: roc_auc(y, eye), ("3 columns", "2 classes")),
+        (lambda: roc_auc(y, eye, labels=[0, 1, 2]), ("no row is of class 2",)),
+        (lambda: roc_auc([0, 1, 5], eye, labels=[0, 1, 2]), ("the class 5",)),
+        (lambda: roc_auc(y, np.ones((3, 1, 1))), ("shape (3, 1, 1)",)),
+        (lambda: roc_auc(np.ones((3, 2)), p), ("y_true has shape (3, 2)",)),
+        (lambda: roc_auc([0.5, 1.0, 0.0], p), ("y_true holds 0.5",)),
+        (lambda: roc_auc(y, ["a", "b", "c"]), ("not labels",)),
+        (lambda: roc_auc(y, [0.1, np.nan, 0.2]), ("y_pred holds 1 NaN",)),
+        (lambda: roc_auc([0, np.nan, 1], p), ("y_true holds 1 NaN",)),
+        (lambda: roc_auc(y, p[:2]), ("3 rows", "has 2")),
+        (lambda: roc_auc([], []), ("at least one row",)),
+        (lambda: roc_auc(1, 2), ("single value",)),
+        (lambda: roc_auc(y, p, [1, 1]), ("shape (3,)", "got (2,)")),
+        (lambda: roc_auc(y, p, [1, -1, 1]), ("not negative",)),
+        (lambda: roc_auc(y, p, [1, np.inf, 1]), ("finite",)),
+        (lambda: roc_auc(y, p, [0, 0, 0]), ("sums to zero",)),
+        (lambda: roc_auc(y, p, average="micro"), ("macro, weighted",)),
+        (lambda: accuracy(y, p), ("y_pred holds 0.1",)),
+        (lambda: accuracy(y, ["a", "b", "c"]), ("one type",)),
+        (lambda: accuracy(["a", "b", "c"], y), ("one type",)),
+        (lambda: accuracy(np.array([1, None, 0], dtype=object), y), ("missing values",)),
+        (lambda: accuracy(np.array([1, "a", 0], dtype=object), y), ("mixes strings",)),
+        (lambda: log_loss(y, [0.1, 0.2, 1.1]), ("holds 1.1",)),
+        (lambda: brier_score(y, [0.1, -0.2, 1.0]), ("holds -0.2",)),
+        (lambda: log_loss([0, 1, 2], eye * 0.9995), ("row 0 sums to 0.9995",)),
+        (lambda: log_loss([0, 1, 2], eye + np.diag([0.0, 0.001, 0.0])), ("holds 1.001",)),
+    ]
+    return Check(
+        sum(_refused(call, *words) for call, words in cases), 0, f"of {len(cases)} not refused", "the contract"
+    )
+
+
+@evidence(
+    "roc-auc",
+    claim="Every form of labels, scores and probabilities that is promised is accepted",
+    against="the same rows as plain arrays",
+)
+def roc_auc_forms() -> Check:
+    import polars as pl
+
+    from fivefold.evaluation.metrics import accuracy, brier_score, log_loss, roc_auc
+
+    y, p = np.array([0, 1, 0, 1, 1]), np.array([0.0, 0.25, 0.5, 0.75, 1.0])
+    area = roc_auc(y, p)
+    forms: list[tuple[Any, Any]] = [
+        (y.astype(float), p),
+        (y.astype(bool), p),
+        (y[:, None], p[:, None]),
+        (y, np.stack([1 - p, p], axis=1)),
+        (y.tolist(), p.tolist()),
+        (np.array(["no", "yes"])[y], p),
+        (np.array(["no", "yes"], dtype=object)[y], p),
+        (pl.Series(["no", "yes"])[y.tolist()], pl.Series(p)),
+        (y, (4 * p).astype(int)),  # whole numbers rank too
+        (y, p.astype(np.float32)),
+    ]
+    wrong = max(abs(roc_auc(a, b) - area) for a, b in forms)
+    wrong += abs(roc_auc(y, p > 0.6) - (2 / 3 * 1 + 1 / 3 * 0.5))
+    # 0 and 1 are probabilities; rows may miss their sum by less than 1e-4; one column or two are the same.
+    loss = -np.log([1.0, 0.25, 0.5, 0.75, 1.0]).mean()
+    pair = np.stack([1 - p, p], axis=1)
+    wrong += (
+        abs(log_loss(y, p) - loss) + abs(log_loss(y, pair) - loss) + (abs(log_loss(y, 0.99991 * pair) - loss) > 1e-4)
+    )
+    wrong += abs(brier_score(y, pair) - brier_score(y, p)) + abs(accuracy(y[:, None], y.astype(float)) - 1.0)
+    wrong += abs(log_loss(y, p.astype(np.float32)) - loss) > 1e-6
+    return Check(float(wrong), 1e-12, "sum of differences", "plain arrays")

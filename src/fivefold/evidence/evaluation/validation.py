@@ -7,7 +7,9 @@ import numpy as np
 from fivefold.evidence import Check, evidence
 
 
-@evidence("k-fold-cv", claim="Contiguous folds, the first n mod k one row larger; 5 by default", against="the definition")
+@evidence(
+    "k-fold-cv", claim="Contiguous folds, the first n mod k one row larger; 5 by default", against="the definition"
+)
 def k_fold_definition() -> Check:
     from fivefold.evaluation.validation import KFold
 
@@ -148,3 +150,66 @@ def k_fold_selects() -> Check:
     wrong += float(list(models).index(chosen.name) != int(np.argmin(means)))
     wrong += float(np.abs(chosen.estimator.coef_ - solve(np.arange(45), models[chosen.name].alpha)).max())
     return Check(float(wrong), 1e-6, "sum of differences", "normal equations")
+
+
+@evidence(
+    "k-fold-cv",
+    claim="Defaults are 5 folds in order; what cannot be split is refused in a sentence",
+    against="one case for each rule",
+)
+def k_fold_contract() -> Check:
+    import warnings
+    from collections.abc import Callable
+    from typing import Any
+
+    from fivefold.base.errors import InputError
+    from fivefold.evaluation.validation import GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit
+
+    X, y = np.zeros((20, 2)), np.arange(20) % 2
+    rare = np.r_[np.zeros(16, int), np.ones(4, int)]
+    wrong = 0
+    for splitter in (KFold(), StratifiedKFold(), GroupKFold()):
+        wrong += int(splitter.get_n_splits() != 5 or splitter.shuffle or splitter.random_state is not None)
+    time = TimeSeriesSplit()
+    wrong += int((time.get_n_splits(), time.gap, time.test_size, time.max_train_size) != (5, 0, None, None))
+
+    def splits(splitter: Any, *data: Any) -> list[list[int]]:
+        return [test.tolist() for _, test in splitter.split(*data)]
+
+    # A column counts as a vector, a frame or list has rows, whole floats are classes.
+    wrong += int(splits(StratifiedKFold(2), X, y[:, None]) != splits(StratifiedKFold(2), X, y))
+    wrong += int(splits(StratifiedKFold(2), X.tolist(), y.astype(float)) != splits(StratifiedKFold(2), X, y))
+    wrong += int(splits(TimeSeriesSplit(2, test_size=1, gap=1), X[:4]) != [[2], [3]])  # one row is left to train on
+    cases: list[tuple[Callable[[], Any], str]] = [
+        (lambda: KFold(1), ">= 2, got 1"),
+        (lambda: KFold(True), ">= 2, got True"),
+        (lambda: KFold(2.0), ">= 2, got 2.0"),
+        (lambda: KFold(random_state=1), "without shuffle=True"),
+        (lambda: KFold(shuffle=1), "True or False"),
+        (lambda: splits(KFold(5), X[:4]), "5 folds of 4 rows"),
+        (lambda: splits(StratifiedKFold(), X), "needs y"),
+        (lambda: splits(StratifiedKFold(), X, np.ones((20, 2))), "(20, 2)"),
+        (lambda: splits(StratifiedKFold(), X, y[:7]), "(7,)"),
+        (lambda: splits(StratifiedKFold(), X, y + 0.5), "continuous"),
+        (lambda: splits(StratifiedKFold(), X, np.arange(20) // 4), "only 4 rows"),
+        (lambda: splits(GroupKFold(), X, y), "needs groups"),
+        (lambda: splits(GroupKFold(5), X, y, np.arange(20) % 4), "5 folds of 4 groups"),
+        (lambda: TimeSeriesSplit(gap=-1), "gap"),
+        (lambda: TimeSeriesSplit(test_size=0), "test_size"),
+        (lambda: TimeSeriesSplit(max_train_size=0), "max_train_size"),
+        (lambda: TimeSeriesSplit(n_splits=1), "n_splits"),
+        (lambda: splits(TimeSeriesSplit(2, test_size=1, gap=1), X[:3]), "nothing to train"),
+        (lambda: splits(TimeSeriesSplit(5), X[:5]), "nothing to train"),
+    ]
+    for call, words in cases:
+        try:
+            call()
+            wrong += 1
+        except InputError as error:
+            wrong += int(words not in str(error))
+    for target, expected in ((rare, 1), (np.r_[np.zeros(15, int), np.ones(5, int)], 0)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            splits(StratifiedKFold(5), X, target)
+        wrong += int(len(caught) != expected or any("only 4 rows" not in str(w.message) for w in caught))
+    return Check(wrong, 0, "violations", "the contract")

@@ -148,7 +148,7 @@ def adam_late_parameter() -> Check:
         p.grad = torch.ones_like(p)
         q.grad = torch.full_like(q, -2.0) if step == 5 else None
         optimizer.step()
-    gap = max(float((p + 0.06).abs().max()), float((q - 0.01).abs().max()))
+    gap = max(float((p.detach() + 0.06).abs().max()), float((q.detach() - 0.01).abs().max()))
     return Check(gap, 1e-9, "max |parameter - closed form|", "closed form")
 
 

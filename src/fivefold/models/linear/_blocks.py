@@ -18,7 +18,7 @@ _BLOCK = 1 << 16
 
 def row_blocks(n_samples: int, n_features: int) -> Iterator[slice]:
     """Yield slices of rows that together hold about 512 KiB."""
-    rows = max(64, _BLOCK // max(1, n_features))
+    rows = max(64, _BLOCK // max(1, n_features))  # any value: size of a block
     for start in range(0, n_samples, rows):
         yield slice(start, min(start + rows, n_samples))
 

@@ -154,23 +154,23 @@ class LinearDiscriminant(ClassifierMixin, Estimator):
         n_samples, n_unknowns = X.shape[0], start.size
         solver = self.solver
         if solver == "auto":
-            solver = "newton" if n_unknowns <= _DENSE_LIMIT else "newton-cg"
+            solver = "newton" if n_unknowns <= _DENSE_LIMIT else "newton-cg"  # any value: cost alone
         if solver != "newton":
             wide = X if sp.issparse(X) or X.dtype == np.float64 else X.astype(np.float64)
             run: Callable[..., Solution] = newton_cg if solver == "newton-cg" else lbfgs
             return run(self._objective(wide, codes, weight, strength), start, tol=tol, max_iter=max_iter)
         factor = None
-        dear = n_samples * n_unknowns**2 > _DEAR
-        stride = n_samples // max(_LARGE // 2, 50 * n_unknowns)
+        dear = n_samples * n_unknowns**2 > _DEAR  # any value: cost alone
+        stride = n_samples // max(_LARGE // 2, 50 * n_unknowns)  # any value: size of the part
         # The minimum over every stride-th row lies within the sampling error p / n of that over all rows. From there, and
         # with the Hessian of a part, Newton needs two or three passes over the whole.
-        for step in (stride, stride // 5) if not warm and n_samples >= _LARGE else ():
-            part = slice(None, None, max(step, 1))
+        for step in (stride, stride // 5) if not warm and n_samples >= _LARGE else ():  # any value: size of the part
+            part = slice(None, None, max(step, 1))  # any value: size of the part
             mass = None if weight is None else weight[part]
             if step < 4 or len(np.unique(codes[part] if mass is None else codes[part][mass > 0])) < len(self.classes_):
                 continue
             few = self._objective(X[part], codes[part], mass, strength)
-            gap = 0.1 * n_unknowns * step / n_samples
+            gap = 0.1 * n_unknowns * step / n_samples  # any value: below the sampling error
             rough = newton(few, start, tol=np.inf, max_iter=max_iter, gap=gap, keep=dear and factor is not None)
             start, factor = rough.theta, rough.factor
         objective = self._objective(X, codes, weight, strength)

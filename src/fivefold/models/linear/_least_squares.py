@@ -191,7 +191,7 @@ def _lsqr(problem: Problem) -> np.ndarray:
     target = problem.Y - problem.y_mean
     if problem.weight is not None:
         target = target * np.sqrt(problem.weight)[:, None]
-    limit = 10 * min(n, d) + 100
+    limit = 10 * min(n, d) + 100  # any value: a cap
     columns = []
     for t, alpha in enumerate(problem.alpha):
         answer = lsqr(operator, target[:, t], damp=np.sqrt(alpha), atol=1e-14, btol=1e-14, conlim=0, iter_lim=limit)

@@ -41,7 +41,7 @@ def _reduce(metric: str, p: float) -> tuple[int, float]:
 
 def _parallel(work: Callable[[slice], None], n_rows: int) -> None:
     """Run compiled work, which releases the interpreter lock, on contiguous parts of the rows."""
-    threads = min(numba.get_num_threads(), max(1, n_rows // 8))
+    threads = min(numba.get_num_threads(), max(1, n_rows // 8))  # any value: cost alone
     if threads == 1:
         work(slice(0, n_rows))
         return
@@ -71,7 +71,7 @@ class Search:
         self.sparse = sp.issparse(data)
         self.data = self._prepare(data, 0)
         if algorithm == "auto":
-            small = data.shape[1] <= _TREE_FEATURES and data.shape[0] >= _TREE_ROWS
+            small = data.shape[1] <= _TREE_FEATURES and data.shape[0] >= _TREE_ROWS  # any value: cost alone
             algorithm = "kd_tree" if small and not self.sparse else "brute"
         self.algorithm = algorithm
         if algorithm == "kd_tree":
@@ -123,7 +123,7 @@ class Search:
 
     def _plant(self, leaf_size: int) -> None:
         n, d = self.data.shape
-        nodes = 4 * (n // max(1, leaf_size) + 1) + 1
+        nodes = 4 * (n // max(1, leaf_size) + 1) + 1  # any value: room enough
         order = np.arange(n)
         low, high = np.empty((nodes, d)), np.empty((nodes, d))
         span, children = np.empty((nodes, 2), dtype=np.int64), np.empty((nodes, 2), dtype=np.int64)
@@ -173,7 +173,7 @@ class Search:
         n = len(self.data)
         k = rows.shape[1]
         undecided = np.arange(len(queries))
-        if n > 4 * (k + _SPARE):
+        if n > 4 * (k + _SPARE):  # any value: cost alone
             for dtype in (np.float32, np.float64):
                 data = self.coarse if dtype == np.float32 else self._moved(dtype)
                 certain = np.zeros(len(undecided), dtype=bool)
@@ -202,7 +202,7 @@ class Search:
         moved = (exact - self.center) * self.scale
         length = np.einsum("ij,ij->i", moved, moved)
         # Far outside the data the product cannot tell rows apart, and single precision would overflow.
-        far = ~(length < 1e12)
+        far = ~(length < 1e12)  # any value: between the data and overflow
         moved[far] = 0.0
         # Sums of d + 2 products, and the rounding of both factors to the precision of the product.
         error = 4.0 * (data.shape[1] + 8) * np.finfo(data.dtype).eps * (length + 2.0 * norms.max())

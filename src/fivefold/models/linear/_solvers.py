@@ -94,13 +94,13 @@ def _line_search(
     """Return the first of the steps 1, 1/2, 1/4 … that lowers the value enough, or None."""
     step = 1.0
     # Close to the minimum the decrease drowns in the rounding of the value.
-    slack = 16 * np.finfo(np.float64).eps * abs(value)
+    slack = 16 * np.finfo(np.float64).eps * abs(value)  # any value: a few roundings
     for _ in range(_HALVINGS):
         trial = theta + step * direction
         trial_value, gradient = objective.value_gradient(trial)
         if np.isfinite(trial_value) and trial_value <= value + _ARMIJO * step * slope + slack:
             return trial, trial_value, gradient
-        step *= 0.5
+        step *= 0.5  # any value: below one
     return None
 
 
@@ -208,7 +208,7 @@ def _conjugate_gradients(
     scaled = inverse * residual
     search = scaled
     rho = float(residual @ scaled)
-    for _ in range(10 * len(gradient)):
+    for _ in range(10 * len(gradient)):  # any value: a cap
         image = product(search)
         curvature = float(search @ image)
         if curvature <= np.finfo(np.float64).eps * float(search @ (search / inverse)):

@@ -133,7 +133,7 @@ def encode_labels(y: np.ndarray, weight: np.ndarray | None = None) -> tuple[np.n
             raise DataError(_sentence(error)) from error
         if kind == "unknown" or kind.startswith("continuous"):
             raise DataError(f"Unknown label type: y is {kind}; give classes as strings, integers or booleans.")
-    if y.dtype.kind in "iu" and y.size and int(y.max()) - int(y.min()) < 4 * y.size + 1024:
+    if y.dtype.kind in "iu" and y.size and int(y.max()) - int(y.min()) < 4 * y.size + 1024:  # any value: cost alone
         # Small whole numbers are counted instead of sorted.
         offset = y.min()
         codes = (y - offset).astype(np.intp)

@@ -179,7 +179,7 @@ class GaussianNB(ClassifierMixin, Estimator):
     def _check_variances(self) -> None:
         flat = (self.var_ <= 0).any(axis=1) & (self.class_count_ > 0)
         if flat.any():
-            rows = self.class_count_.sum()
+            rows = float(self.class_count_.sum())
             raise DataError(
                 f"A feature does not vary within the class {self.classes_[flat.argmax()].item()!r} ({rows:g} "
                 f"sample{'s' * (rows != 1)} in all) and var_smoothing={self.var_smoothing} adds nothing: drop constant "

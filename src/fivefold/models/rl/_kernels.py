@@ -11,8 +11,8 @@ from fivefold.base.jit import njit
 def epsilon_at(step: int, initial: float, final: float, steps: int) -> float:
     """Return the share of random actions at a step: linear from ``initial`` to ``final`` over ``steps``."""
     if step >= steps:
-        return final
-    return initial + (final - initial) * step / steps
+        return float(final)
+    return float(initial + (final - initial) * step / steps)
 
 
 @njit

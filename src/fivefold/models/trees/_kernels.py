@@ -26,7 +26,7 @@ _HALF = np.uint64(32)
 _TIE = 1e-12
 _EPSILON = np.finfo(np.float64).eps
 # Below this many (rows x features) starting threads costs more than it saves.
-_PARALLEL = 1 << 16
+_PARALLEL = 1 << 19
 
 # Columns of the integer record of a node.
 FEATURE, LEFT, RIGHT, PARENT, DEPTH, START, END, CUT, MISSING_LEFT, ORDERING, LOW_ROW, HIGH_ROW, BITS = range(13)

@@ -58,7 +58,8 @@ def _sentence(error: Exception) -> str:
     text = str(error).strip()
     if text.startswith("Expected 2D array"):
         # scikit-learn prints the whole array between its first and its last line.
-        text = f"{text.splitlines()[0].rstrip(':')}. Reshape your data: X.reshape(-1, 1) for one feature, X.reshape(1, -1) for one row."
+        first = text.splitlines()[0].rstrip(":")
+        text = f"{first}. Reshape your data: X.reshape(-1, 1) for one feature, X.reshape(1, -1) for one row."
     elif text.startswith("Input"):
         # What follows is advice for other estimators.
         text = text.splitlines()[0].strip()

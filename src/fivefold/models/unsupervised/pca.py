@@ -248,10 +248,11 @@ def _moments(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     def chunk(c: int) -> tuple[np.ndarray, np.ndarray]:
         total, gram = np.zeros(d), np.zeros((d, d))
+        buffer = np.empty((rows if shifted else 0, d), dtype=X.dtype)
         for start in range(bounds[c], bounds[c + 1], rows):
             block = X[start : min(start + rows, bounds[c + 1])]
             if shifted:
-                block = block - shift
+                block = np.subtract(block, shift, out=buffer[: len(block)])
             total += ones[: len(block)] @ block
             gram += block.T @ block
         return total, gram
@@ -275,7 +276,7 @@ def _random_svd(centered: np.ndarray, count: int, random_state: Any) -> tuple[np
     n, d = centered.shape
     iterations = 7 if count < 0.1 * min(n, d) else 4
     generator = Streams.of(random_state).numpy("pca")
-    width = min(count + 10, min(n, d))
+    width = min(count + 10, n, d)
     basis = generator.normal(size=(d, width)).astype(centered.dtype)
     for _ in range(iterations):
         basis, _ = linalg.qr(centered @ basis, mode="economic", check_finite=False)
@@ -299,9 +300,9 @@ def _minka(variance: np.ndarray, n: int) -> int:
     """Return the number of components with the largest evidence (Minka 2000, equation 30)."""
     d = len(variance)
     evidence = np.full(d, -np.inf)
-    tiny = np.finfo(np.float64).tiny
+    tiny = 1e-15 * float(variance[0])
     for rank in range(1, d):
-        if variance[rank - 1] < tiny:
+        if variance[rank - 1] <= tiny:
             break
         sphere = -rank * math.log(2.0) + sum(
             gammaln((d - i) / 2.0) - math.log(math.pi) * (d - i) / 2.0 for i in range(rank)

@@ -57,7 +57,7 @@ def bfgs_update(H: np.ndarray, s: np.ndarray, y: np.ndarray) -> np.ndarray:
     u = 0.5 * (1.0 + (y @ Hy) / curvature) * s - Hy
     half = np.outer(u, s / curvature)
     # A matrix plus its transpose is symmetric to the last bit.
-    return H + (half + half.T)
+    return np.asarray(H + (half + half.T))
 
 
 class BFGS(Stateful):

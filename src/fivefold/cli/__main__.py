@@ -1,0 +1,7 @@
+"""``python -m fivefold.cli``."""
+
+import sys
+
+from . import main
+
+sys.exit(main())

@@ -1,0 +1,82 @@
+"""A transformer: fitted on training rows, applied to the rows held out; what goes in, what comes out, and a picture of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..context import Context
+from ..parts import model_params
+from ._data import Loaded, holdout, load, matrix
+from ._plots import scatter
+
+SLOT = "model"
+STOCK: dict[str, Any] = {"data": {"name": "wine"}}
+QUICK: dict[str, Any] = {"data": {"rows": 400}}
+SESSION = True
+
+
+def run(context: Context) -> None:
+    """Fit and transform; compare the way back with what went in, where there is one."""
+    from ..tabular import build
+
+    loaded = load(context, labeled=False)
+    x, target, names = _input(context, loaded)
+    split = holdout(context, None, len(x), classes=False)
+    card = context.card
+    model = build(
+        card,
+        card.variant(context.spec.model.variant if context.spec.model else None),
+        model_params(context.spec),
+        context.spec.seed,
+    )
+    with context.timed("fit"):
+        model.fit(x[split.train])
+    with context.timed("transform"):
+        out = _dense(model.transform(x[split.test]))
+    context.model = model
+    context.metrics["columns in"] = float(x.shape[1])
+    context.metrics["columns out"] = float(out.shape[1])
+    context.metrics["rows held out"] = float(len(out))
+    ratio = getattr(model, "explained_variance_ratio_", None)
+    if ratio is not None:
+        context.metrics["explained variance"] = float(np.sum(ratio))
+    if hasattr(model, "inverse_transform"):
+        _way_back(context, x[split.test], model.inverse_transform(out))
+    shown = out if out.shape[1] > 1 else np.column_stack([out[:, 0], np.zeros(len(out))])
+    labels = None if target is None else target[split.test]
+    scatter(
+        context,
+        "transformed",
+        shown[:, :2].astype(float),
+        labels,
+        "Rows held out, first two columns after the transformation.",
+    )
+    outs = (
+        list(getattr(model, "get_feature_names_out", lambda: [])()) if hasattr(model, "get_feature_names_out") else []
+    )
+    if outs:
+        context.table("Columns", ["in", "out"], [[", ".join(names[:30]), ", ".join(map(str, outs[:60]))]])
+
+
+def _input(context: Context, loaded: Loaded) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
+    if loaded.kind == "table" and "categorical" in context.card.capabilities:
+        columns = [c.name for c in loaded.schema.features if c.kind in ("categorical", "boolean")]
+        if columns:
+            values = loaded.frame.select(columns).to_numpy().astype(object)
+            return values, None, columns
+    return matrix(context, loaded, context.spec.data.recipe or context.card.recipe)
+
+
+def _dense(values: Any) -> np.ndarray:
+    return np.asarray(values.todense() if hasattr(values, "todense") else values)
+
+
+def _way_back(context: Context, before: np.ndarray, after: Any) -> None:
+    back = _dense(after)
+    if before.dtype.kind == "O":
+        context.metrics["cells that differ on the way back"] = float(np.sum(back != before))
+        return
+    scale = float(np.linalg.norm(before - before.mean(axis=0)))
+    context.metrics["error of the way back"] = float(np.linalg.norm(back - before)) / scale if scale else 0.0

@@ -1,0 +1,310 @@
+"""A method on a table: schema → the recipe of its card, fitted on the training rows → the estimator → predictions with names.
+
+Labels are kept as text and handed to the estimator as codes 0 … K−1, so every classifier sees the same problem whatever the
+labels look like.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fivefold.base.cards import Card
+from fivefold.base.codec import Stateful
+from fivefold.base.errors import CapabilityError, DataError, SpecError, TrainingError
+from fivefold.base.names import nearest
+from fivefold.base.random import Streams
+
+from .baseline import BASELINE
+
+
+def label_texts(column: pl.Series) -> pl.Series:
+    """Return labels as text: whole numbers without a decimal point, booleans as "false" and "true"; missing stays missing."""
+    if column.dtype.is_float():
+        finite = column.drop_nulls().drop_nans()
+        column = column.fill_nan(None)
+        if len(finite) and bool((finite == finite.round()).all()) and float(finite.abs().max()) < 2**53:  # type: ignore[arg-type]
+            column = column.cast(pl.Int64)
+    return column.cast(pl.String)
+
+
+def class_texts(schema: Any, frame: pl.DataFrame) -> list[str]:
+    """Return the labels as text, in the sorted order of the schema, or of the rows where the schema knows none."""
+    known = list(schema.classes)
+    values = pl.Series(known) if known else frame[schema.target.name].drop_nulls().unique().sort()
+    return [str(text) for text in label_texts(values)]
+
+
+def target_vector(frame: pl.DataFrame, schema: Any, classes: Sequence[str] | None) -> np.ndarray:
+    """Return the target as codes of ``classes`` (int64), or as numbers (float64) when there are none.
+
+    Raises
+    ------
+    DataError
+        When targets are missing, not finite or of a class that ``classes`` does not hold.
+    """
+    name = schema.target.name
+    column = frame[name]
+    missing = column.null_count() + (int(column.is_nan().sum()) if column.dtype.is_float() else 0)
+    if missing:
+        raise DataError(
+            f"The target {name!r} is missing in {missing:,} of {len(frame):,} rows; remove these rows, "
+            "or fill them in if you know their values."
+        )
+    if classes is None:
+        try:
+            values = column.cast(pl.Float64).to_numpy()
+        except pl.exceptions.PolarsError as error:
+            raise DataError(f"The target {name!r} is not a number in every row: {error}.") from error
+        if not np.isfinite(values).all():
+            raise DataError(f"The target {name!r} is infinite in {int((~np.isfinite(values)).sum()):,} rows.")
+        return np.array(values)
+    codes = label_texts(column).replace_strict(
+        list(classes), list(range(len(classes))), default=None, return_dtype=pl.Int64
+    )
+    if codes.null_count():
+        strange = label_texts(column).filter(codes.is_null())[0]
+        raise DataError(f"The target {name!r} holds {strange!r}, which is not among the classes {', '.join(classes)}.")
+    return np.array(codes.to_numpy())
+
+
+def resolve_params(card: Card, variant: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters a run sets: the card's ``defaults`` (those of the variant, if given apart), then ``params``."""
+    defaults = dict(card.defaults)
+    if defaults and set(defaults) <= set(card.factory) and all(isinstance(v, Mapping) for v in defaults.values()):
+        defaults = dict(defaults.get(variant, {}))
+    return {**defaults, **params}
+
+
+def _accepts(function: Any, name: str) -> bool:
+    return name in inspect.signature(function).parameters
+
+
+def build(card: Card, variant: str, params: Mapping[str, Any], seed: int) -> Any:
+    """Return the unfitted estimator with its resolved parameters and, where it draws, its seed."""
+    factory = card.load(variant)
+    known = inspect.signature(factory).parameters
+    values = resolve_params(card, variant, params)
+    for name in values:
+        if name not in known:
+            hint = ", ".join(nearest(name, known)) or "none"
+            raise SpecError(f"{card.id} has no parameter {name!r}; did you mean one of: {hint}?")
+    if "random_state" in known and "random_state" not in values:
+        values["random_state"] = Streams(seed).integer(f"method/{card.id}") % 2**31
+    return factory(**values)
+
+
+class TableModel(Stateful):
+    """A fitted method together with the schema and the recipe that lead from a table to it; made by :func:`fit_table`.
+
+    Attributes
+    ----------
+    method, variant : str
+        Id of the card and its variant.
+    schema, recipe, model
+        What the columns are, how they become numbers, and the fitted estimator.
+    classes : list of str or None
+        Labels in the order of the probabilities; None for regression.
+    """
+
+    def __init__(
+        self,
+        *,
+        method: str,
+        variant: str,
+        schema: Any,
+        recipe: Any,
+        model: Any,
+        classes: list[str] | None,
+        seen: list[int] | None,
+        target_type: str,
+    ) -> None:
+        self.method = method
+        self.variant = variant
+        self.schema = schema
+        self.recipe = recipe
+        self.model = model
+        self.classes = classes
+        self.seen = seen
+        self.target_type = target_type
+
+    @property
+    def probabilistic(self) -> bool:
+        """Whether predictions come with class probabilities."""
+        return self.classes is not None and hasattr(self.model, "predict_proba")
+
+    def predict(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Predict every row of a table, in its order.
+
+        Parameters
+        ----------
+        frame : polars.DataFrame
+            Holds at least the feature columns of the schema, in any order; others are ignored.
+
+        Returns
+        -------
+        polars.DataFrame
+            ``prediction`` (in the type of the target) and, for a classifier with probabilities, ``probability_<class>``.
+
+        Raises
+        ------
+        DataError
+            When feature columns are missing; the message names all of them.
+        TrainingError
+            When the method answers with the wrong number of rows, NaN, or probabilities that are none.
+        """
+        if self.schema.target is not None and self.schema.target.name in frame.columns:
+            frame = frame.drop(self.schema.target.name)  # whatever stands there, a prediction does not depend on it
+        X = np.empty((len(frame), 0)) if self.recipe is None else self.recipe.transform(self.schema.select(frame))
+        if self.classes is None:
+            values = np.asarray(self.model.predict(X), dtype=np.float64)
+            self._check(values, (len(frame),), "predictions")
+            return pl.DataFrame({"prediction": values})
+        known = self.seen if self.seen is not None else list(range(len(self.classes)))
+        if not self.probabilistic:
+            codes = np.asarray(self.model.predict(X))
+            self._check(codes, (len(frame),), "predictions")
+            return pl.DataFrame({"prediction": self._labels(np.asarray(known)[codes.astype(np.int64)])})
+        given = np.asarray(self.model.predict_proba(X), dtype=np.float64)
+        self._check(given, (len(frame), len(known)), "probabilities")
+        off = float(np.abs(given.sum(axis=1) - 1).max(initial=0.0))
+        if given.min(initial=0.0) < -1e-9 or off > 1e-5:
+            raise TrainingError(
+                f"{self.method} answered with probabilities that are none: the smallest is {given.min():.3g} "
+                f"and a row's sum is off one by {off:.3g}."
+            )
+        full = np.zeros((len(frame), len(self.classes)))
+        full[:, known] = given
+        codes = np.asarray(known)[np.asarray(self.model.predict(X)).astype(np.int64)]
+        columns = {f"probability_{name}": full[:, k] for k, name in enumerate(self.classes)}
+        return pl.DataFrame({"prediction": self._labels(codes), **columns})
+
+    def _labels(self, codes: np.ndarray) -> pl.Series:
+        if self.classes is None:
+            raise CapabilityError(f"{self.method} is a regressor and has no labels.")
+        texts = pl.Series("prediction", self.classes).gather(codes)
+        if self.target_type == "boolean":
+            return texts == "true"
+        return texts.cast(pl.Int64) if self.target_type == "integer" else texts
+
+    def _check(self, values: np.ndarray, shape: tuple[int, ...], what: str) -> None:
+        if values.shape != shape:
+            raise TrainingError(f"{self.method} answered with {what} of shape {values.shape} where {shape} was asked.")
+        bad = int((~np.isfinite(values)).sum())
+        if bad:
+            raise TrainingError(f"{self.method} answered with {bad:,} {what} that are not finite (NaN or infinite).")
+
+
+def fit_table(
+    card: Card,
+    frame: pl.DataFrame,
+    schema: Any,
+    *,
+    params: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    variant: str | None = None,
+    classes: Sequence[str] | None = None,
+    recipe: str | None = None,
+) -> TableModel:
+    """Fit a method to a table: its card's recipe and the estimator, both on these rows only.
+
+    Parameters
+    ----------
+    card : Card
+        Of a classifier or regressor.
+    frame : polars.DataFrame
+        The training rows, target included, as :func:`fivefold.data.infer.infer_schema` returned them.
+    schema : Schema
+        Its target says what is learned, its task which variant of the method does it.
+    params : mapping, optional
+        Parameters of the method, over the card's ``defaults``.
+    seed : int, default 0
+        Seed of a method that draws.
+    variant : str, optional
+        Variant of the method; by default the one of the task.
+    classes : sequence of str, optional
+        All labels in the order wanted, where the rows may lack some; by default those of the rows.
+    recipe : str, optional
+        Preprocessing in place of the card's.
+
+    Returns
+    -------
+    TableModel
+
+    Raises
+    ------
+    CapabilityError
+        When the method does not serve the task, or rows are weighted and it takes no weights.
+    DataError
+        When the target is missing somewhere or has one class only.
+    """
+    from fivefold.data.recipes import Recipe
+
+    if schema.target is None:
+        raise SpecError("The schema names no target; give the column to be predicted.")
+    if schema.task not in card.task:
+        raise CapabilityError(
+            f"{card.id} serves {', '.join(card.task)}; the target {schema.target.name!r} asks for {schema.task}."
+        )
+    chosen = card.variant(variant, schema.task)
+    labels: list[str] | None = None
+    if schema.task != "regression":
+        labels = list(classes) if classes is not None else class_texts(schema, frame)
+    y = target_vector(frame, schema, labels)
+    seen: list[int] | None = None
+    if labels is not None:
+        present, y = np.unique(y, return_inverse=True)
+        seen = [int(k) for k in present]
+        if len(seen) < 2 and card.id != BASELINE:
+            raise DataError(
+                f"The target {schema.target.name!r} has the one class {labels[seen[0]]!r} in these {len(frame):,} rows; "
+                "there is nothing to tell apart."
+            )
+    values = dict(params or {})
+    build(card, chosen, values, seed)  # a wrong parameter is told before the recipe is fitted
+    # The baseline looks at no feature, so it is there even for a table without usable ones.
+    steps = None if card.id == BASELINE else Recipe(recipe or card.recipe, schema).fit(frame, y)
+    X = np.empty((len(frame), 0)) if steps is None else steps.transform(frame)
+    if steps is not None and steps.categorical_mask_.any() and _accepts(card.load(chosen), "categorical_features"):
+        values.setdefault("categorical_features", np.flatnonzero(steps.categorical_mask_))
+    estimator = build(card, chosen, values, seed)
+    weights = _weights(card, estimator, frame, schema)
+    if weights is None:
+        estimator.fit(X, y)
+    else:
+        estimator.fit(X, y, sample_weight=weights)
+    return TableModel(
+        method=card.id,
+        variant=chosen,
+        schema=schema,
+        recipe=steps,
+        model=estimator,
+        classes=labels,
+        seen=seen,
+        target_type=_type_of(frame[schema.target.name]) if labels is not None else "number",
+    )
+
+
+def weight_column(schema: Any) -> str | None:
+    """Return the name of the column that weighs the rows, if there is one."""
+    return next((column.name for column in schema.columns if column.role == "weight"), None)
+
+
+def _weights(card: Card, estimator: Any, frame: pl.DataFrame, schema: Any) -> np.ndarray | None:
+    name = weight_column(schema)
+    if name is None:
+        return None
+    if not _accepts(estimator.fit, "sample_weight"):
+        raise CapabilityError(f"{card.id} takes no row weights; leave out the weight column {name!r} or the method.")
+    return np.array(frame[name].cast(pl.Float64).to_numpy())
+
+
+def _type_of(column: pl.Series) -> str:
+    if column.dtype == pl.Boolean:
+        return "boolean"
+    texts = label_texts(column)
+    return "integer" if column.dtype.is_numeric() and texts.str.contains(r"^-?\d+$").all() else "text"
