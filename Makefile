@@ -32,6 +32,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy src/fivefold/base src/fivefold/engine src/fivefold/workbench
+	$(BIN)/python tools/stubs.py --check
 
 bench: $(VENV)/.dev
 	$(BIN)/fivefold bench

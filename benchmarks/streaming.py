@@ -3,7 +3,7 @@
 Prints for both the rows a second and the AUC, and for the streamed one the resident memory above the libraries. The file is
 *sorted by label*, which is the hard case for a shuffle buffer. Each side runs in a process of its own, several times in turn.
 
-    python benchmarks/streaming.py --megabytes 2000 --repeats 5
+    python benchmarks/streaming.py --megabytes 2000 --repeats 5 --threads 1 2
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,12 @@ from torch import nn
 from fivefold.base.random import Streams
 from fivefold.data.batches import Batches
 from fivefold.data.streams import StreamedBatches
+from fivefold.workbench.bench import Score
 
 FEATURES = 50
 COLUMNS = [f"x{k}" for k in range(FEATURES)]
-LIMITS = {"memory_mb": 1000.0, "time_ratio": 1.3, "auc_difference": 0.01}
+MEMORY, TIME, AUC = 1000.0, 1.3, 0.01  # MB above the libraries, ratio of seconds a row, difference: upper limits
+_CHILD_OPTIONS = ("batch_size", "hidden", "epochs", "readers")
 
 
 def rows_of(labels: np.ndarray, stream: int) -> np.ndarray:
@@ -62,21 +65,21 @@ def resident(field: str = "VmRSS") -> float:
     raise RuntimeError(f"/proc/self/status has no {field}")
 
 
-def train(batches: Any, hidden: int, epochs: int) -> tuple[nn.Module, float]:
-    """Train with Adam and return the model and the seconds it took."""
+def train(batches: Any, hidden: int, epochs: int) -> tuple[nn.Module, float, float]:
+    """Train with Adam and return the model, the seconds it took and those of all processors."""
     torch.manual_seed(0)
     model = nn.Linear(FEATURES, 1)
     if hidden:
         model = nn.Sequential(nn.Linear(FEATURES, hidden), nn.ReLU(), nn.Linear(hidden, 1))
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
     loss = nn.BCEWithLogitsLoss()
-    start = time.perf_counter()
+    start, used = time.perf_counter(), time.process_time()
     for epoch in range(epochs):
         for batch in batches.epoch(epoch):
             optimizer.zero_grad()
             loss(model(batch.x).squeeze(1), batch.y.float()).backward()
             optimizer.step()
-    return model, time.perf_counter() - start
+    return model, time.perf_counter() - start, time.process_time() - used
 
 
 def auc(model: nn.Module) -> float:
@@ -89,30 +92,64 @@ def auc(model: nn.Module) -> float:
     return float(roc_auc_score(labels, score.numpy()))
 
 
-def child(side: str, path: Path, arguments: argparse.Namespace) -> None:
+def child(side: str, path: Path, given: argparse.Namespace) -> None:
     """Train one side in this process and print its figures as JSON."""
-    torch.set_num_threads(arguments.threads)
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     libraries = resident()
     if side == "streamed":
-        batches: Any = StreamedBatches(
-            path, arguments.batch_size, fields={"x": COLUMNS, "y": "y"}, readers=arguments.readers
-        )
+        batches: Any = StreamedBatches(path, given.batch_size, fields={"x": COLUMNS, "y": "y"}, readers=given.readers)
     else:
         table = pq.read_table(path)
         x = np.empty((table.num_rows, FEATURES), dtype=np.float32)
         for k, name in enumerate(COLUMNS):
             x[:, k] = table[name].to_numpy()
-        batches = Batches({"x": x, "y": table["y"].to_numpy()}, arguments.batch_size)
+        batches = Batches({"x": x, "y": table["y"].to_numpy()}, given.batch_size)
         del table
-    model, seconds = train(batches, arguments.hidden, arguments.epochs)
+    model, seconds, used = train(batches, given.hidden, given.epochs)
     memory = resident("VmHWM") - libraries
-    facts = {"seconds": seconds, "rows": batches.rows * arguments.epochs, "memory_mb": memory, "auc": auc(model)}
-    print(json.dumps(facts))
+    rows = batches.rows * given.epochs
+    print(json.dumps({"time": seconds / rows, "processor": used / rows, "memory": memory, "auc": auc(model)}))
 
 
-def main() -> int:
-    """Run both sides in turn and compare them with the limits; the exit status says whether they hold."""
+def measure(path: Path, given: argparse.Namespace, threads: int) -> Score:
+    """Run both sides in turn, each in a process of its own, and print what they took."""
+    found: dict[str, list[dict[str, float]]] = {"streamed": [], "memory": []}
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in vars(given).items() if name in _CHILD_OPTIONS]
+    for _ in range(given.repeats):
+        for side, results in found.items():
+            command = [sys.executable, __file__, *options, "--child", side, str(path)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **limits})
+            results.append(json.loads(done.stdout.splitlines()[-1]))
+    time_of = {side: statistics.median(r["time"] for r in results) for side, results in found.items()}
+    for side, results in found.items():
+        print(
+            f"threads {threads}  {side:9s}{1e-3 / time_of[side]:8.1f} thousand rows/s   "
+            f"{1e6 * statistics.median(r['processor'] for r in results):.2f} processor seconds a million rows   "
+            f"AUC {results[0]['auc']:.4f}   memory above the libraries {max(r['memory'] for r in results):.0f} MB"
+        )
+    ratio = statistics.median(a["time"] / b["time"] for a, b in zip(*found.values()))
+    memory = max(r["memory"] for r in found["streamed"])
+    difference = abs(found["streamed"][0]["auc"] - found["memory"][0]["auc"])
+    for name, value, limit in zip(
+        ("time ratio", "memory in MB", "AUC difference"), (ratio, memory, difference), (TIME, MEMORY, AUC)
+    ):
+        print(f"threads {threads}  {name:15s}{value:10.4f}   limit {limit:g}   {'ok' if value <= limit else 'MISSED'}")
+    return Score(
+        name=f"streamed training, {path.stat().st_size / 1e6:.0f} MB sorted by label",
+        threads=threads,
+        ours=ratio * time_of["memory"],
+        peer=time_of["memory"],
+        our_quality=found["streamed"][0]["auc"],
+        peer_quality=found["memory"][0]["auc"],
+        sound=memory <= MEMORY and difference <= AUC,
+        target=TIME,
+    )
+
+
+def main(threads: Sequence[int] = (1,), arguments: Sequence[str] = ()) -> list[Score]:
+    """Write the file and compare both sides under each thread limit."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=float, default=2000.0, help="size of the file")
     parser.add_argument("--group-rows", type=int, default=122_880, help="rows of a Parquet row group")
@@ -120,42 +157,21 @@ def main() -> int:
     parser.add_argument("--hidden", type=int, default=256, help="units of the hidden layer; 0 for logistic regression")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1, help="threads of torch, for both sides")
-    parser.add_argument("--readers", type=int, default=1, help="reader threads of the streamed side")
+    parser.add_argument(
+        "--threads", type=int, nargs="+", default=list(threads), help="threads of torch, for both sides"
+    )
+    parser.add_argument("--readers", type=int, default=1, help="reader threads of the streamed side, beside torch's")
     parser.add_argument("--directory", default=None, help="where the file is written; default a temporary directory")
     parser.add_argument("--child", nargs=2, metavar=("SIDE", "FILE"), help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.child:
-        child(arguments.child[0], Path(arguments.child[1]), arguments)
-        return 0
-    with tempfile.TemporaryDirectory(dir=arguments.directory) as directory:
+    given = parser.parse_args(list(arguments))
+    if given.child:
+        child(given.child[0], Path(given.child[1]), given)
+        return []
+    with tempfile.TemporaryDirectory(dir=given.directory) as directory:
         path = Path(directory) / "sorted.parquet"
-        write_file(path, int(arguments.megabytes * 1e6 / (4 * FEATURES + 1)), arguments.group_rows)
-        size = path.stat().st_size / 1e6
-        found: dict[str, list[dict[str, float]]] = {"streamed": [], "memory": []}
-        for _ in range(arguments.repeats):
-            for side, results in found.items():
-                command = [sys.executable, __file__, *sys.argv[1:], "--child", side, str(path)]
-                done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ)
-                results.append(json.loads(done.stdout.splitlines()[-1]))
-    per_row = {side: [r["seconds"] / r["rows"] for r in results] for side, results in found.items()}
-    for side, results in found.items():
-        print(
-            f"{side:9s} {1e-3 / statistics.median(per_row[side]):8.1f} thousand rows/s   AUC {results[0]['auc']:.4f}   "
-            f"memory above the libraries {max(r['memory_mb'] for r in results):.0f} MB"
-        )
-    figures = {
-        "memory_mb": max(r["memory_mb"] for r in found["streamed"]),
-        "time_ratio": statistics.median(a / b for a, b in zip(per_row["streamed"], per_row["memory"])),
-        "auc_difference": abs(found["streamed"][0]["auc"] - found["memory"][0]["auc"]),
-    }
-    print(
-        f"file {size:.0f} MB, sorted by label, row groups of {arguments.group_rows} rows; {arguments.repeats} runs each"
-    )
-    for name, value in figures.items():
-        print(f"{name:15s} {value:9.4f}   limit {LIMITS[name]:g}   {'ok' if value <= LIMITS[name] else 'MISSED'}")
-    return int(any(value > LIMITS[name] for name, value in figures.items()))
+        write_file(path, int(given.megabytes * 1e6 / (4 * FEATURES + 1)), given.group_rows)
+        return [measure(path, given, count) for count in given.threads]
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(int(not all(score.passed for score in main(arguments=sys.argv[1:]))))

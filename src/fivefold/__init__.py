@@ -24,7 +24,8 @@ _DOOR = {
     "load_dataset": "fivefold.data.datasets:load_dataset",
 }
 
-__all__ = ["__version__", *_DOOR]
+__all__ = ["__version__"]
+__all__ += list(_DOOR)
 
 
 def __getattr__(name: str) -> Any:

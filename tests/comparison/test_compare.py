@@ -89,6 +89,13 @@ def test_positive_class_can_be_chosen(tmp_path: Path) -> None:
     assert a.best.mean("pr-auc") != b.best.mean("pr-auc")
 
 
+def test_the_affirmative_class_is_positive() -> None:
+    for words, positive in ((("ja", "nein"), "ja"), (("no", "yes"), "yes"), (("a", "b"), "b"), (("0", "1"), "1")):
+        frame = labeled().with_columns(pl.col("label").replace({"yes": words[0], "no": words[1]}))
+        plan, _ = planning.make_plan(frame, planning.Options(data="t", target="label", methods=FAST))
+        assert plan.classes[1] == positive
+
+
 def test_classes_of_every_type_come_back_as_they_were(tmp_path: Path) -> None:
     frame = labeled()
     for number, (values, kind) in enumerate(

@@ -54,7 +54,11 @@ def test_rows_equal_scikit_learn(name: str, target: str, tmp_path: Path) -> None
     result = compare(name, target, list(chosen), threads=1, out=tmp_path / "run", verbose=False)
     frame, folds = result.plan.frame, result.splits["fold"].to_numpy()
     y = frame[target].to_numpy()
-    y = y.astype(float) if task == "regression" else (frame[target].cast(pl.String) == result.plan.classes[1]).to_numpy()
+    y = (
+        y.astype(float)
+        if task == "regression"
+        else (frame[target].cast(pl.String) == result.plan.classes[1]).to_numpy()
+    )
     for method, peer in chosen.items():
         scores = []
         for fold in range(5):

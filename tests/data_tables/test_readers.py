@@ -292,6 +292,7 @@ def shop(tmp_path):
 def test_sqlite(shop):
     frame = read_table(sql=(f"sqlite:///{shop}", "SELECT a, b FROM sales ORDER BY a"))
     assert rows(frame) == EXPECTED
+    assert rows(read_table(f"sqlite:///{shop}", sql="SELECT a, b FROM sales ORDER BY a")) == EXPECTED
     assert rows(read_table(sql=(str(shop), "sales")))["m"] == ["1", "word"]
 
 

@@ -135,7 +135,7 @@ def test_wrong_data():
         Classifier().fit(broken, y)
     with pytest.raises(DataError, match="y contains"):
         Regressor().fit(X, np.where(np.arange(90) == 3, np.inf, 1.0))
-    with pytest.raises(DataError, match="sample_weight must hold at least one positive"):
+    with pytest.raises(DataError, match="Sample weights must contain at least one non-zero number"):
         Classifier().fit(X, y, sample_weight=np.zeros(90))
     with pytest.raises(DataError, match="2 rows are too few to hold out"):
         Regressor(validation_fraction=0.9).fit(X[:2], [1.0, 2.0])

@@ -176,8 +176,8 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "no variance": (
         lambda: GaussianNB().fit(np.ones((5, 2)), TWO),
         DataError,
-        "A feature does not vary within the class 'n' (5 samples in all) and var_smoothing=1e-09 adds nothing: drop constant "
-        "features, bring more rows or set var_smoothing above zero.",
+        "A feature does not vary within the class 'n' (total weight 5; n_samples=1 has no variance) and var_smoothing=1e-09 "
+        "adds nothing: drop constant features, bring more rows or set var_smoothing above zero.",
     ),
     "priors": (
         lambda: GaussianNB(priors=[0.5, 0.6]).fit(X, TWO),

@@ -14,6 +14,13 @@ from typing import Any
 from .errors import StorageError
 
 
+def _usual_mode(path: Path, mode: int) -> None:
+    """Give a temporary file or folder, which is private, the permissions that a plain one would have."""
+    mask = os.umask(0)
+    os.umask(mask)
+    os.chmod(path, mode & ~mask)
+
+
 @contextlib.contextmanager
 def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path that replaces ``path`` when the block ends without an error."""
@@ -26,6 +33,7 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
+        _usual_mode(temporary, 0o666)
         os.replace(temporary, target)
     except OSError as error:
         raise StorageError(f"Cannot write {target}: {error}; the file that was there before is intact.") from error
@@ -63,6 +71,7 @@ def atomic_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
             if file.is_file():
                 with open(file, "rb") as handle:
                     os.fsync(handle.fileno())
+        _usual_mode(temporary, 0o777)
         if target.exists():
             shutil.rmtree(previous, ignore_errors=True)
             os.rename(target, previous)

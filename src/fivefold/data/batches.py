@@ -88,7 +88,7 @@ class Batch(Mapping[str, Any]):
         return self._draw("uniform", name, shape)
 
 
-_GATHER_BYTES = 2**22
+_GATHER_BYTES = 2**22  # any value: speed only
 """Rows are gathered for several small batches at once, up to this size, and then sliced."""
 
 

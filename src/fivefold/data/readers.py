@@ -62,7 +62,7 @@ _CONTENT_TYPES = {
 def read_table(
     source: Any = None,
     *,
-    sql: tuple[str, str] | None = None,
+    sql: tuple[str, str] | str | None = None,
     header: bool | None = None,
     separator: str | None = None,
     format: str | None = None,
@@ -75,8 +75,9 @@ def read_table(
         Files: CSV/TSV, Parquet (also a directory of them), JSON, JSON lines, Arrow/Feather, libsvm, .npy/.npz, compressed or
         not, by path or by http(s)/file URL. Objects: polars, pandas and Arrow tables, anything with an Arrow stream, NumPy
         arrays, SciPy sparse matrices, a mapping of columns, a sequence of records.
-    sql : (url, query), optional
-        Instead of ``source``: a database URL and a statement, see :func:`fivefold.data.sql.read_sql`.
+    sql : (url, query) or query, optional
+        A database URL and a statement, see :func:`fivefold.data.sql.read_sql`; a statement alone asks the database whose URL
+        is ``source``.
     header : bool, optional
         Whether the first line of delimited text names the columns; found out by default.
     separator : str, optional
@@ -120,9 +121,11 @@ class TableReader:
         self.format = format
         self.notes: list[str] = []
 
-    def read(self, source: Any = None, *, sql: tuple[str, str] | None = None) -> pl.DataFrame:
+    def read(self, source: Any = None, *, sql: tuple[str, str] | str | None = None) -> pl.DataFrame:
         """Return the table of ``source`` or of an SQL query; see :func:`read_table`."""
         self.notes = []
+        if isinstance(sql, str) and isinstance(source, str):
+            return read_sql(source, sql)
         if sql is not None:
             if source is not None:
                 raise DataError("Give a source or an SQL query, not both.")

@@ -96,10 +96,10 @@ class StreamedBatches:
         transform: Callable[[Any], Mapping[str, Any]] | None = None,
         shuffle: bool = True,
         seed: int = 0,
-        buffer_rows: int = 131_072,
-        interleave: int = 16,
-        readers: int = 2,
-        prefetch: int = 1,
+        buffer_rows: int = 131_072,  # any value: memory and mixing
+        interleave: int = 16,  # any value: memory and mixing
+        readers: int = 2,  # any value: speed only
+        prefetch: int = 1,  # any value: speed only
         drop_last: bool = False,
         index: bool = False,
     ) -> None:
@@ -163,7 +163,7 @@ class StreamedBatches:
         whole = [(group, 0, int(rows)) for group, rows in enumerate(counts)]
         if not self.shuffle:
             lanes = [whole]
-            size = min(self.buffer_rows, 32_768)
+            size = min(self.buffer_rows, 32_768)  # any value: speed only
         else:
             size = self.buffer_rows
             lanes = self._lanes(whole, draw)

@@ -21,6 +21,7 @@ Piece = pl.DataFrame | dict[str, np.ndarray]
 """Consecutive rows: a table, or named arrays with one row a record."""
 
 _DECODE_ROWS = 16_384
+_CHUNK = 2**24  # bytes of a text file that are searched for line ends at once
 _HEAD_LINES = 10_000  # of a CSV file, from which its types are inferred
 _BUFFERED_GROUP = 2**24  # bytes of a row group from which on its columns are read through small buffers
 
@@ -166,7 +167,7 @@ class LineSource(Source):
         *,
         skip_lines: int = 0,
         quotes: bool = False,
-        block_bytes: int = 2**21,
+        block_bytes: int = 2**21,  # any value: speed only
     ) -> None:
         self.file = files_of(path, "")[0]
         self.name = str(self.file)
@@ -219,7 +220,7 @@ def _line_ends(file: Path, quotes: bool) -> tuple[np.ndarray, np.ndarray]:
     blank: list[np.ndarray] = []
     offset, previous, odd, last = 0, 0, 0, 10
     with open(file, "rb") as handle:
-        while chunk := handle.read(2**24):
+        while chunk := handle.read(_CHUNK):
             data = np.frombuffer(chunk, dtype=np.uint8)
             hits = np.flatnonzero(data == 10)
             if quotes:
@@ -266,7 +267,7 @@ class CsvSource(LineSource):
         header: bool = True,
         columns: Sequence[str] | None = None,
         types: Mapping[str, Any] | None = None,
-        block_bytes: int = 2**21,
+        block_bytes: int = 2**21,  # any value: speed only
     ) -> None:
         self._separator = separator
         self._columns = list(columns) if columns is not None else None

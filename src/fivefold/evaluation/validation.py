@@ -220,7 +220,8 @@ class GroupKFold(_Shuffled):
                 fold_of[part] = k
             return fold_of[code]
         sizes = np.bincount(code)
-        lightest = [(0, k) for k in range(self.n_splits)]  # a heap of (rows, fold)
+        # A heap of (rows, fold).
+        lightest = [(0, k) for k in range(self.n_splits)]  # any value: only differences of rows matter
         for group in np.argsort(sizes, kind="stable")[::-1].tolist():
             held, k = lightest[0]
             heapq.heapreplace(lightest, (held + int(sizes[group]), k))

@@ -114,7 +114,7 @@ class Report:
             self._section = False
 
     def verdict(self, text: str) -> Self:
-        """Add what the reader must know if he reads one sentence only."""
+        """Add the one sentence that must be read."""
         return self._add(f'<p class="verdict">{escape(text)}</p>')
 
     def section(self, title: str) -> Self:

@@ -276,7 +276,7 @@ def stock_layers(card: Card, given: Mapping[str, Any]) -> Iterator[tuple[str, di
         own["data"] = {"name": dataset}
     if metric and slot != "evaluation":
         own.setdefault("evaluation", {})["metrics"] = [metric]
-    quick_rows = facts.pop("quick_rows", None)
+    quick_rows, quick_steps = facts.pop("quick_rows", None), facts.pop("quick_steps", None)
     for name in _BATTERY_FACTS:
         facts.pop(name, None)
     if facts:
@@ -287,6 +287,8 @@ def stock_layers(card: Card, given: Mapping[str, Any]) -> Iterator[tuple[str, di
         quick = _put({}, slot, {"name": card.id, **card.quick})
         if quick_rows is not None:
             quick["data"] = {"rows": quick_rows}
+        if quick_steps is not None:
+            quick["experiment"] = {"total_steps": quick_steps}
         yield f"card {card.id} (quick)", quick
 
 

@@ -140,7 +140,7 @@ class _Walk:
         tag = node.tag.removeprefix(_CORE)
         if tag == "str":
             return text
-        value = scalar(text)
+        value: Any = scalar(text)
         fits: dict[str, tuple[type, ...]] = {
             "int": (int,),
             "float": (int, float),
@@ -149,7 +149,8 @@ class _Walk:
         }
         if not isinstance(value, fits[tag]) or (tag in ("int", "float") and isinstance(value, bool)):
             raise self.fail(node, f"{text!r} is not of type {tag}.")
-        return float(value) if tag == "float" else value
+        number: Any = value
+        return float(number) if tag == "float" else number
 
 
 _PLAIN = {"str", "int", "float", "bool", "null", "map", "seq"}

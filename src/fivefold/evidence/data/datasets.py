@@ -83,6 +83,8 @@ def drawn_sets() -> Check:
     again = load_dataset("moons", n=20_000, seed=4).xy()[0]
     other = load_dataset("moons", n=20_000, seed=5).xy()[0]
     default = (load_dataset("moons").xy()[0].shape, load_dataset("mixture-25").xy()[0].shape)
+    unsaid = (load_dataset("moons").xy()[0] == load_dataset("moons", seed=0).xy()[0]).all()  # seed 0 unless said
+    worst += 400.0 * (not unsaid)
     worst += 400.0 * (not np.array_equal(x, again) or np.array_equal(x, other) or default != ((1000, 2), (10_000, 2)))
     return Check(worst, 6, "standard errors", "closed-form moments")
 
@@ -130,28 +132,31 @@ def home_formats() -> Check:
         wrong += digits["arrays"]["y"].tolist() != [7, 3, 5]
         wrong += digits["rows"] != {"train": range(0, 2), "test": range(2, 3)}
 
-        # Five nodes: two labeled, one more in allx, two test nodes given in the order 4, 3; a self-loop and a double link.
-        features = np.eye(5, 4, dtype=np.float32) + np.arange(20, dtype=np.float32).reshape(5, 4)
-        label = np.array([0, 2, 1, 1, 2])
+        # 605 nodes: two labeled for training, 500 more for validation, two test nodes given in the order 604, 603; a
+        # self-loop and a double link.
+        nodes = 605
+        features = np.arange(nodes * 4, dtype=np.float32).reshape(nodes, 4) + 1
+        label = np.arange(nodes) % 3
         hot = np.eye(3, dtype=np.int32)[label]
-        graph = defaultdict(list, {0: [1, 1, 2], 1: [0], 2: [0, 2], 3: [4], 4: []})
+        graph = defaultdict(list, {0: [1, 1, 2], 1: [0], 2: [0, 2], 603: [604], 604: []})
         blocks = {
             "x": scipy.sparse.csr_matrix(features[:2]),
             "y": hot[:2],
-            "allx": scipy.sparse.csr_matrix(features[:3]),
-            "ally": hot[:3],
-            "tx": scipy.sparse.csr_matrix(features[[4, 3]]),
-            "ty": hot[[4, 3]],
+            "allx": scipy.sparse.csr_matrix(features[:603]),
+            "ally": hot[:603],
+            "tx": scipy.sparse.csr_matrix(features[[604, 603]]),
+            "ty": hot[[604, 603]],
             "graph": graph,
         }
         paths = [put(f"ind.cora.{part}", pickle.dumps(block, protocol=2)) for part, block in blocks.items()]
-        paths.append(put("ind.cora.test.index", b"4\n3\n"))
+        paths.append(put("ind.cora.test.index", b"604\n603\n"))
         cora = remote._cora({"all": paths})["arrays"]
         wrong += not np.array_equal(cora["x"].toarray(), features) or cora["y"].tolist() != label.tolist()
-        links = {(0, 1), (1, 0), (0, 2), (2, 0), (3, 4), (4, 3)}
+        links = {(0, 1), (1, 0), (0, 2), (2, 0), (603, 604), (604, 603)}
         wrong += cora["edge_index"].shape != (2, 6) or set(zip(*cora["edge_index"].tolist())) != links
-        wrong += cora["train_mask"].tolist() != [True, True, False, False, False]
-        wrong += cora["test_mask"].tolist() != [False, False, False, True, True]
+        wrong += np.flatnonzero(cora["train_mask"]).tolist() != [0, 1]
+        wrong += np.flatnonzero(cora["val_mask"]).tolist() != list(range(2, 502))
+        wrong += np.flatnonzero(cora["test_mask"]).tolist() != [603, 604]
 
         text = b"He PRP B-NP\nruns VBZ B-VP\n\nNo DT O\n\n"
         conll = remote._conll({"train": [put("a.txt", text)], "test": [put("b.txt", text.split(b"\n\n")[1] + b"\n\n")]})

@@ -103,12 +103,26 @@ def same_table_from_every_source() -> Check:
         (folder / "wide.csv").write_text(_csv(), encoding="utf-16")
         (folder / "t.csv.gz").write_bytes(gzip.compress(_csv().encode()))
         (folder / "t.json").write_text(json.dumps(RECORDS), encoding="utf8")
+        columns = {name: [row[name] for row in RECORDS] for name in NAMES}
+        (folder / "columns.json").write_text(json.dumps(columns), encoding="utf8")
+        (folder / "envelope.json").write_text(json.dumps({"count": 5, "rows": RECORDS}), encoding="utf8")
         (folder / "t.jsonl").write_text("\n".join(json.dumps(row) for row in RECORDS), encoding="utf8")
         with contextlib.closing(sqlite3.connect(folder / "t.db")) as base:
             base.execute("CREATE TABLE t (city TEXT, size REAL, count INTEGER, note TEXT, day TEXT)")
             base.executemany("INSERT INTO t VALUES (:city, :size, :count, :note, :day)", RECORDS)
             base.commit()
-        files = ("t.csv", "t.tsv", "t.txt", "bom.csv", "wide.csv", "t.csv.gz", "t.json", "t.jsonl")
+        files = (
+            "t.csv",
+            "t.tsv",
+            "t.txt",
+            "bom.csv",
+            "wide.csv",
+            "t.csv.gz",
+            "t.json",
+            "t.jsonl",
+            "columns.json",
+            "envelope.json",
+        )
         frames = {file: read_table(folder / file) for file in files}
         frames["file url"] = read_table((folder / "t.csv").as_uri())
         frames["sqlite"] = read_table(sql=(f"sqlite:///{folder / 't.db'}", "SELECT * FROM t"))

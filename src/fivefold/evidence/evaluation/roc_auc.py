@@ -72,6 +72,8 @@ def roc_auc_sklearn() -> Check:
         roc_auc(y, np.stack([-score, score], axis=1)) - roc_auc_score(y, score),
         roc_auc(classes, table) - roc_auc_score(classes, table, multi_class="ovr"),
         roc_auc(classes, table, w) - roc_auc_score(classes, table, multi_class="ovr", sample_weight=w),
+        roc_auc(classes, table, w, average="weighted")
+        - roc_auc_score(classes, table, multi_class="ovr", average="weighted", sample_weight=w),
         roc_auc(classes, table, average="weighted")
         - roc_auc_score(classes, table, multi_class="ovr", average="weighted"),
     ]

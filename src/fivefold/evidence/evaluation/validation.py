@@ -180,6 +180,8 @@ def k_fold_contract() -> Check:
     wrong += int(splits(StratifiedKFold(2), X, y[:, None]) != splits(StratifiedKFold(2), X, y))
     wrong += int(splits(StratifiedKFold(2), X.tolist(), y.astype(float)) != splits(StratifiedKFold(2), X, y))
     wrong += int(splits(TimeSeriesSplit(2, test_size=1, gap=1), X[:4]) != [[2], [3]])  # one row is left to train on
+    slides = [train.tolist() for train, _ in TimeSeriesSplit(2, test_size=1, max_train_size=1).split(X[:4])]
+    wrong += int(slides != [[1], [2]])
     cases: list[tuple[Callable[[], Any], str]] = [
         (lambda: KFold(1), ">= 2, got 1"),
         (lambda: KFold(True), ">= 2, got True"),

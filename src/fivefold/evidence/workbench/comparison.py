@@ -239,6 +239,41 @@ def baseline_closed_form() -> Check:
 
 @evidence(
     "model-comparison",
+    claim="Row weights enter the fit and the score of every method, the baseline included",
+    against="scikit-learn LinearRegression and metrics with sample_weight; the weighted mean and class shares",
+)
+def weights_enter_fit_and_score() -> Check:
+    from sklearn.linear_model import LinearRegression
+    from sklearn.metrics import root_mean_squared_error
+
+    from fivefold.workbench.comparison.cells import run_cell
+    from fivefold.workbench.comparison.splits import assign_folds
+
+    frame = _diabetes()
+    w = np.random.default_rng(0).uniform(0.2, 5.0, len(frame))
+    plan = _plan(frame.with_columns(pl.Series("w", w)), "progression", ("linear-regression",), weight="w")
+    folds = assign_folds(plan)
+    X, y, train, test = frame.drop("progression").to_numpy(), frame["progression"].to_numpy(), folds != 0, folds == 0
+    fitted = LinearRegression().fit(X[train], y[train], sample_weight=w[train]).predict(X[test])
+    mean = np.full(int(test.sum()), np.average(y[train], weights=w[train]))
+    worst = 0.0
+    for entry, answer in zip(plan.entries, (fitted, mean)):
+        mine = run_cell(plan, entry, 0, folds).scores["rmse"] or float("nan")
+        worst = max(worst, abs(mine / root_mean_squared_error(y[test], answer, sample_weight=w[test]) - 1))
+    label = pl.Series("label", np.where(y > 150, "high", "low"))
+    plan = _plan(
+        pl.DataFrame({"x": X[:, 0], "w": w}).with_columns(label), "label", ("gaussian-naive-bayes",), weight="w"
+    )
+    cell = run_cell(plan, plan.entry("baseline"), 0, folds)
+    share = np.average(y[train] <= 150, weights=w[train])
+    if cell.predictions is None:
+        return Check(float("nan"), 1e-9)
+    worst = max(worst, float(np.abs(cell.predictions["probability_low"].to_numpy() - share).max()))
+    return Check(worst, 1e-9, "max difference", "scikit-learn with sample_weight")
+
+
+@evidence(
+    "model-comparison",
     claim="What is fitted does not depend on the tested rows: wild values and other targets there leave the rest unmoved",
     against="the same cell with half of the tested rows changed",
 )
@@ -384,16 +419,52 @@ def company_does_not_matter() -> Check:
 
     frame = _cancer().head(250)
     differences = 0
-    alone = _plan(frame, "diagnosis", ("logistic-regression",))
-    beside = _plan(frame, "diagnosis", ("gaussian-naive-bayes", "logistic-regression"))
-    differences += int(not np.array_equal(assign_folds(alone), assign_folds(beside)))
-    for fold in range(5):
-        one = run_cell(alone, alone.entry("logistic-regression"), fold, assign_folds(alone))
-        run_cell(beside, beside.entry("gaussian-naive-bayes"), fold, assign_folds(beside))
-        two = run_cell(beside, beside.entry("logistic-regression"), fold, assign_folds(beside))
+    # A network draws its start and its batches, so it shows whether seeds depend on the company.
+    params = {"params": {"mlp": {"max_epochs": 1}}}
+    alone = _plan(frame, "diagnosis", ("mlp",), **params)
+    beside = _plan(frame, "diagnosis", ("gaussian-naive-bayes", "mlp"), **params)
+    folds = assign_folds(alone)
+    differences += int(not np.array_equal(folds, assign_folds(beside)))
+    starts = set()
+    for fold in range(3):
+        one = run_cell(alone, alone.entry("mlp"), fold, folds)
+        run_cell(beside, beside.entry("gaussian-naive-bayes"), fold, folds)
+        two = run_cell(beside, beside.entry("mlp"), fold, folds)
         same = one.predictions is not None and two.predictions is not None and one.predictions.equals(two.predictions)
         differences += int(not same or one.scores != two.scores)
+        starts.add(one.scores.get("log-loss"))
+    differences += int(len(starts) != 3)
     return Check(float(differences), 0.0, "cells that differ", "the method alone")
+
+
+@evidence(
+    "model-comparison",
+    claim="Methods rank by the mean over folds in the direction of the metric; equal means rank by name; the baseline is last",
+    against="a table of three folds by hand",
+)
+def order_of_rows() -> Check:
+    from fivefold.workbench.comparison.table import Row, rank
+
+    folds = {
+        "a": (0.6, 0.6, 0.9),
+        "b": (0.8, 0.8, 0.8),
+        "c": (0.9, 0.5, 0.7),
+        "d": (0.7, 0.7, 0.7),
+        "baseline": (1.0, 1.0, 1.0),
+    }
+    wrong = 0
+    for metric, expected in (("roc-auc", "bacd"), ("log-loss", "cdab")):
+        rows = [
+            Row(id=name, title="", baseline=name == "baseline", scores={metric: values})
+            for name, values in folds.items()
+        ]
+        ordered = rank([*rows, Row(id="e", title="", reason="failed in 1 of 3 folds")], metric)
+        wrong += int([row.id for row in ordered] != [*expected, "e", "baseline"])
+        wrong += int([row.rank for row in ordered] != [1, 2, 3, 4, None, None])
+        wrong += int(abs(ordered[0].mean(metric) - {"roc-auc": 0.8, "log-loss": 0.7}[metric]) > 1e-12)
+        spread = next(row for row in ordered if row.id == "c").deviation(metric)
+        wrong += int(abs(spread - 0.2) > 1e-12)  # √((0.2² + 0.2²) / 2)
+    return Check(float(wrong), 0.0, "places that differ", "by hand")
 
 
 @evidence(

@@ -132,7 +132,7 @@ class LinearDiscriminant(ClassifierMixin, Estimator):
                 f"{type(self).__name__} did not reach tol={self.tol}: {solution.reason}; the largest gradient entry is "
                 f"{np.abs(solution.gradient).max():.2e}. Raise `max_iter`, scale the features or penalize more.",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=2,  # any value: where the warning points
             )
         theta = self._settle(solution.theta.reshape(rows, columns)).astype(X.dtype, copy=False)
         self.coef_ = np.ascontiguousarray(theta[:, : X.shape[1]])
@@ -156,7 +156,7 @@ class LinearDiscriminant(ClassifierMixin, Estimator):
         if solver == "auto":
             solver = "newton" if n_unknowns <= _DENSE_LIMIT else "newton-cg"  # any value: cost alone
         if solver != "newton":
-            wide = X if sp.issparse(X) or X.dtype == np.float64 else X.astype(np.float64)
+            wide = X if sp.issparse(X) or X.dtype == np.float64 else X.astype(np.float64)  # any value: cost alone
             run: Callable[..., Solution] = newton_cg if solver == "newton-cg" else lbfgs
             return run(self._objective(wide, codes, weight, strength), start, tol=tol, max_iter=max_iter)
         factor = None
@@ -171,7 +171,9 @@ class LinearDiscriminant(ClassifierMixin, Estimator):
                 continue
             few = self._objective(X[part], codes[part], mass, strength)
             gap = 0.1 * n_unknowns * step / n_samples  # any value: below the sampling error
-            rough = newton(few, start, tol=np.inf, max_iter=max_iter, gap=gap, keep=dear and factor is not None)
+            rough = newton(
+                few, start, tol=np.inf, max_iter=max_iter, gap=gap, keep=dear and factor is not None
+            )  # any value: cost alone
             start, factor = rough.theta, rough.factor
         objective = self._objective(X, codes, weight, strength)
         return newton(objective, start, tol=tol, max_iter=max_iter, factor=factor, keep=dear)

@@ -93,7 +93,7 @@ def solve(problem: Problem, solver: str) -> tuple[np.ndarray, str]:
     if solver in ("auto", "cholesky"):
         floor = _WELL_CONDITIONED if solver == "auto" else 0.0
         coef = None
-        if d <= n and (d <= _GRAM_LIMIT or solver == "cholesky"):
+        if d <= n and (d <= _GRAM_LIMIT or solver == "cholesky"):  # any value: cost alone
             coef = _cholesky(problem, floor)
         elif d > n and problem.alpha.min() > 0 and (n <= _GRAM_LIMIT or solver == "cholesky"):
             coef = _dual_cholesky(problem, floor)
@@ -104,7 +104,7 @@ def solve(problem: Problem, solver: str) -> tuple[np.ndarray, str]:
                 "solver='cholesky' met a singular matrix: features depend on each other and alpha does not make up for it; "
                 "use solver='svd' or a larger alpha."
             )
-        solver = "lsqr" if sp.issparse(problem.X) and n * d > _DENSE_CELLS else "svd"
+        solver = "lsqr" if sp.issparse(problem.X) and n * d > _DENSE_CELLS else "svd"  # any value: cost alone
     return (_svd(problem) if solver == "svd" else _lsqr(problem)), solver
 
 
@@ -113,7 +113,7 @@ def _factor(gram: np.ndarray, alpha: float, floor: float) -> Factor | None:
     shifted = gram.copy()
     shifted[np.diag_indices_from(shifted)] += alpha
     factor = Factor(shifted)
-    if factor.cholesky is None or np.diagonal(factor.cholesky).min() ** 2 < floor:
+    if factor.cholesky is None or np.diagonal(factor.cholesky).min() ** 2 < floor:  # any value: cost alone
         return None
     return factor
 
@@ -199,7 +199,7 @@ def _lsqr(problem: Problem) -> np.ndarray:
             warnings.warn(
                 f"LSQR ended after {limit} steps before its residual stopped shrinking; scale the features or raise alpha.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=4,  # any value: where the warning points
             )
         columns.append(answer[0])
     return np.stack(columns)

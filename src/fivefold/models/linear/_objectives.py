@@ -192,10 +192,10 @@ class SoftmaxCrossEntropy:
         weights = np.arange(k * p).reshape(k, p)
         penalized = weights[:, :d].ravel()
         out[penalized, penalized] += self.strength
-        free = range(d, p) if self.strength > 0 else range(p)
+        free = range(d, p) if self.strength > 0 else range(p)  # any value: the gradient has no part there
         for j in free:
             column = weights[:, j]
-            out[np.ix_(column, column)] += np.diagonal(out)[column].mean() / k
+            out[np.ix_(column, column)] += np.diagonal(out)[column].mean() / k  # any value: any curvature fixes it
         return out
 
     def hessian_vector(self, theta: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

@@ -76,7 +76,7 @@ class Search:
         self.algorithm = algorithm
         if algorithm == "kd_tree":
             self._plant(leaf_size)
-        elif self.metric == _EUCLIDEAN and not self.sparse:
+        elif self.metric == _EUCLIDEAN and not self.sparse:  # any value: cost alone
             # Differences do not change when both sides are moved; around its mean the product loses least to rounding.
             self.center = self.data.mean(axis=0)
             extent = max(float(np.abs(self.data - self.center).max(initial=0.0)), np.finfo(np.float64).tiny)

@@ -98,7 +98,9 @@ def _line_search(
     for _ in range(_HALVINGS):
         trial = theta + step * direction
         trial_value, gradient = objective.value_gradient(trial)
-        if np.isfinite(trial_value) and trial_value <= value + _ARMIJO * step * slope + slack:
+        if (
+            np.isfinite(trial_value) and trial_value <= value + _ARMIJO * step * slope + slack
+        ):  # any value: a small share
             return trial, trial_value, gradient
         step *= 0.5  # any value: below one
     return None
@@ -147,7 +149,7 @@ def newton(
     for n_iter in range(max_iter + 1):
         direction = -factor.solve(gradient)
         slope = float(gradient @ direction)
-        if not fresh and (-slope > _SHRINK**2 * previous or not (keep or previous == np.inf)):
+        if not fresh and (-slope > _SHRINK**2 * previous or not (keep or previous == np.inf)):  # any value: cost alone
             # `hessian` needs the point of the last evaluation, which is theta: steps are only taken where accepted.
             factor, fresh = Factor(objective.hessian(theta)), True
             direction = -factor.solve(gradient)

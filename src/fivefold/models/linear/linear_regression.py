@@ -217,7 +217,9 @@ class LinearRegression(LinearRegressor):
                     )
                 theta[rows] = given.reshape(theta[rows].shape[::-1]).T
         largest = float(np.linalg.eigvalsh(gram)[-1])
-        eta = self.learning_rate if self.learning_rate is not None else 1.0 / largest if largest > 0 else 1.0
+        eta = self.learning_rate
+        if eta is None:
+            eta = 1.0 / max(largest, np.finfo(np.float64).tiny)
         goal = tol * np.abs(right).max(initial=0.0)
         ceiling = 1e12 * max(1.0, np.abs(gram @ theta - right).max(initial=0.0))
         self.n_iter_ = 0
@@ -231,7 +233,7 @@ class LinearRegression(LinearRegressor):
                     f"Gradient descent ended after max_iter={max_iter} steps with a gradient entry of {steepest:.2e}, above "
                     f"{goal:.2e}; scale the features, raise `max_iter` or take solver='closed-form'.",
                     ConvergenceWarning,
-                    stacklevel=3,
+                    stacklevel=3,  # any value: where the warning points
                 )
                 break
             if not steepest < ceiling:

@@ -153,7 +153,7 @@ class GaussianNB(ClassifierMixin, Estimator):
         self.class_count_ = np.zeros(len(classes))
         self.theta_ = np.zeros((len(classes), n_features))
         self.var_ = np.zeros((len(classes), n_features))
-        self.epsilon_ = 0.0
+        self.epsilon_ = 0.0  # any value: comes off variances of weight zero
 
     def _update(
         self, X: np.ndarray, codes: np.ndarray, weight: np.ndarray, smoothing: float, priors: np.ndarray | None
@@ -163,7 +163,7 @@ class GaussianNB(ClassifierMixin, Estimator):
         # Chan, Golub & LeVeque: join the batch with what was there; the smoothing is taken off and added anew.
         seen = self.class_count_[:, None]
         total = seen + count[:, None]
-        share = np.where(total > 0, total, 1.0)
+        share = np.where(total > 0, total, 1.0)  # any value: for classes without rows
         shift = mean - self.theta_
         before = (self.var_ - self.epsilon_) * seen
         # One class of all rows: the variances of the features, in which rows of zero weight do not count either.
@@ -179,11 +179,10 @@ class GaussianNB(ClassifierMixin, Estimator):
     def _check_variances(self) -> None:
         flat = (self.var_ <= 0).any(axis=1) & (self.class_count_ > 0)
         if flat.any():
-            rows = float(self.class_count_.sum())
             raise DataError(
-                f"A feature does not vary within the class {self.classes_[flat.argmax()].item()!r} ({rows:g} "
-                f"sample{'s' * (rows != 1)} in all) and var_smoothing={self.var_smoothing} adds nothing: drop constant "
-                "features, bring more rows or set var_smoothing above zero."
+                f"A feature does not vary within the class {self.classes_[flat.argmax()].item()!r} (total weight "
+                f"{self.class_count_.sum():g}; n_samples=1 has no variance) and var_smoothing={self.var_smoothing} adds "
+                "nothing: drop constant features, bring more rows or set var_smoothing above zero."
             )
 
     def _given_priors(self, n_classes: int) -> np.ndarray | None:
@@ -302,7 +301,7 @@ def _class_moments(
     ]
     for rows, member in zip(blocks, members):
         mean += member @ X[rows]
-    mean /= np.where(count > 0, count, 1.0)[:, None]
+    mean /= np.where(count > 0, count, 1.0)[:, None]  # any value: for classes without rows
     for rows, member in zip(blocks, members):
         squares += member @ np.square(X[rows] - mean[codes[rows]])
     return count, mean, squares

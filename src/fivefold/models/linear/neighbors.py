@@ -98,11 +98,11 @@ class Neighbors(Estimator):
         require_fitted(self, "n_samples_fit_")
         k = whole("n_neighbors", self.n_neighbors if n_neighbors is None else n_neighbors, low=1)
         others = X is None
-        available = self.n_samples_fit_ - others
-        if k > available:
+        if k > self.n_samples_fit_ - others:
             raise InputError(
                 f"Expected n_neighbors <= n_samples_fit, but n_neighbors = {k}, n_samples_fit = {self.n_samples_fit_}"
-                f"{' of which a row does not count itself' if others else ''}; ask for at most {available}."
+                f"{' of which a row does not count itself' if others else ''}; "
+                f"ask for at most {self.n_samples_fit_ - others}."
             )
         queries = self._rows if others else query_data(self, X, "n_samples_fit_", accept_sparse="csr")
         distances, rows = self._search.query(queries, k + others)
@@ -124,9 +124,8 @@ class Neighbors(Estimator):
             return np.ones_like(distances)
         # Relative to the nearest, so that tiny distances do not overflow; a neighbor at distance zero outweighs the rest.
         nearest = distances[:, :1]
-        return np.where(nearest > 0, nearest, 1.0) / np.where(
-            nearest > 0, distances, np.where(distances > 0, np.inf, 1.0)
-        )
+        share = nearest / np.where(distances > 0, distances, 1.0)
+        return np.where(nearest > 0, share, (distances == 0).astype(np.float64))
 
 
 class KNeighborsClassifier(ClassifierMixin, Neighbors):

@@ -21,7 +21,7 @@ def choose(values: np.ndarray, epsilon: float, explore: float, pick: float) -> i
 
     Ties are broken at random: a table of zeros would otherwise repeat action 0 and never see a reward.
     """
-    n = values.shape[0]
+    n = int(values.shape[0])
     if explore < epsilon:
         return min(int(pick * n), n - 1)
     best = values.max()
@@ -65,10 +65,11 @@ def update(
 @njit
 def draw(cumulative: np.ndarray, uniform: float) -> int:
     """Return the first index whose cumulative probability (m,) exceeds ``uniform``."""
-    for i in range(cumulative.shape[0] - 1):
+    last = int(cumulative.shape[0]) - 1
+    for i in range(last):
         if uniform < cumulative[i]:
             return i
-    return cumulative.shape[0] - 1
+    return last
 
 
 @njit

@@ -47,7 +47,9 @@ def choice(name: str, value: Any, accepted: Sequence[str]) -> str:
 def checked_data(estimator: Any, X: Any, *args: Any, **options: Any) -> Any:
     """Run scikit-learn's ``validate_data`` on X (and y) and turn what it raises into one sentence of ours."""
     try:
-        return validate_data(estimator, X, *args, dtype=(np.float64, np.float32), **options)
+        # scikit-learn looks for infinite values in the sum of all, where infinities of both signs are no error.
+        with np.errstate(invalid="ignore"):
+            return validate_data(estimator, X, *args, dtype=(np.float64, np.float32), **options)
     except TypeError as error:
         raise InputTypeError(_sentence(error)) from error
     except ValueError as error:

@@ -221,12 +221,12 @@ class _Rows:
         n, d = X.shape
         chunks = k.chunk_bounds(n, n_clusters * d)
         means, squares = k.moments(X, chunks)
+        if not np.isfinite(squares).all():  # the mark of NaN, infinity or overflow, for squares hold all values
+            checked_data(estimator, X, reset=False)  # refuses NaN and infinity
+            raise DataError("X holds values whose squares overflow; scale its columns first.")
         count = np.diff(chunks)[:, None]
         shift = (means * count).sum(axis=0) / n
         variance = (squares + count * (means - shift) ** 2).sum(axis=0) / n
-        if not np.isfinite(variance).all():
-            checked_data(estimator, X, reset=False)  # refuses NaN and infinity
-            raise DataError("X holds values whose squares overflow; scale its columns first.")
         norms = np.empty(n)
         k.squared_norms(X, shift, norms)
         return cls(X, np.ones(n) if weight is None else weight, weight is not None, chunks, shift, variance, norms)

@@ -53,7 +53,7 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     singular_values_ : array (k,), sqrt((n - 1) λ)
     mean_ : array (d,)
     n_components_ : int
-    noise_variance_ : float, mean of the variances left out
+    noise_variance_ : float, mean of the min(n, d) - k variances left out
 
     Raises
     ------
@@ -104,22 +104,25 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find the components of X (n, d); ``y`` is ignored."""
         choice("svd_solver", self.svd_solver, ("auto", "full", "covariance_eigh", "randomized"))
-        # Finiteness is seen by the first pass over the rows.
+        # The covariance shows by itself whether all values are finite; the other solvers check below.
         X = checked_data(self, X, ensure_min_samples=2, ensure_all_finite=False)
         n, d = X.shape
         wanted = self._wanted(n, d)
         solver = self._solver(n, d, wanted)
         if solver == "covariance_eigh":
-            mean, covariance = _moments(X)
-            self._check_finite(X, covariance)
+            found = _moments(X)
+            if found is None:
+                checked_data(self, X, reset=False)  # refuses NaN and infinity
+                raise DataError("X holds values whose squares overflow; scale its columns first.")
+            mean, covariance = found
             values, vectors = linalg.eigh(covariance, check_finite=False)
             # A covariance has no negative eigenvalues; rounding leaves tiny ones.
             variance = np.maximum(values[::-1], 0.0)[: min(n, d)]
             components = vectors.T[::-1]
             total = float(np.trace(covariance))
         else:
+            checked_data(self, X, reset=False)
             mean = X.mean(axis=0, dtype=np.float64)
-            self._check_finite(X, mean)
             centered = X - mean.astype(X.dtype)
             if solver == "full":
                 _, singular, components = linalg.svd(centered, full_matrices=False, check_finite=False)
@@ -140,11 +143,6 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         left_out = min(n, d) - count
         self.noise_variance_ = max(total - float(variance[:count].sum()), 0.0) / left_out if left_out else 0.0
         return self
-
-    def _check_finite(self, X: np.ndarray, formed: np.ndarray) -> None:
-        if not np.isfinite(formed).all():
-            checked_data(self, X, reset=False)  # refuses NaN and infinity
-            raise DataError("X holds values whose squares overflow; scale its columns first.")
 
     def _wanted(self, n: int, d: int) -> int | float | str:
         """Return the checked number, share or rule of components."""
@@ -231,14 +229,16 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         return float(self.score_samples(X).mean())
 
 
-def _moments(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean (d,) and covariance (d, d) with the divisor n - 1 from one pass over X (n, d).
+def _moments(X: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return mean (d,) and covariance (d, d) with the divisor n - 1 from one pass over X (n, d); None if not finite.
 
     Columns far from zero are shifted first, so that no digits are lost. Chunks depend on the shape alone and their sums are
     added in order.
     """
     n, d = X.shape
     head = X[:1024].astype(np.float64)
+    if not np.abs(head).max() < math.sqrt(np.finfo(X.dtype).max):
+        return None
     near = head.mean(axis=0)
     shifted = not bool((near**2 <= _OFFSET * head.var(axis=0)).all())
     shift = near.astype(X.dtype) if shifted else np.zeros(d, dtype=X.dtype)
@@ -259,7 +259,8 @@ def _moments(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     blas = ThreadpoolController().select(user_api="blas")
     threads = max((library.num_threads for library in blas.lib_controllers), default=1)
-    with blas.limit(limits=1):
+    # Infinite values and overflow are looked for in the sums, below, once and for all blocks.
+    with blas.limit(limits=1), np.errstate(over="ignore", invalid="ignore"):
         if threads > 1 and len(bounds) > 2:
             with ThreadPoolExecutor(threads) as pool:
                 parts = list(pool.map(chunk, range(len(bounds) - 1)))
@@ -267,6 +268,8 @@ def _moments(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             parts = [chunk(c) for c in range(len(bounds) - 1)]
     total = sum(part[0] for part in parts)
     gram = sum(part[1] for part in parts)
+    if not np.isfinite(gram).all():
+        return None
     mean = total / n
     return mean + shift, (gram - n * np.outer(mean, mean)) / (n - 1)
 

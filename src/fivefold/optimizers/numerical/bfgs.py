@@ -158,7 +158,8 @@ class BFGS(Stateful):
         H, scaled = self._first_matrix(x.size)
         search = WolfeSearch(self.c1, self.c2)
         limit = 200 * x.size if self.maxiter is None else int(self.maxiter)
-        nit, status, fresh = 0, -1, not scaled
+        nit, fresh = 0, not scaled
+        status: int | None = None
 
         def result() -> OptimizeResult:
             return OptimizeResult(
@@ -171,10 +172,10 @@ class BFGS(Stateful):
                 njev=problem.njev,
                 status=status,
                 success=status == 0,
-                message=MESSAGES.get(status, ""),
+                message="" if status is None else MESSAGES[status],
             )
 
-        while status < 0:
+        while status is None:
             if np.abs(gradient).max() <= self.gtol:
                 status = 0
                 break

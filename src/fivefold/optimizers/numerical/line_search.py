@@ -72,13 +72,13 @@ class WolfeSearch:
     Nocedal & Wright 2006, algorithms 3.5 and 3.6.
     """
 
-    def __init__(self, c1: float = 1e-4, c2: float = 0.9, max_evaluations: int = 40) -> None:
+    def __init__(self, c1: float, c2: float, max_evaluations: int = 40) -> None:  # any value: a cap
         self.c1 = c1
         self.c2 = c2
         self.max_evaluations = max_evaluations
 
     def __call__(
-        self, problem: Problem, x: np.ndarray, f: float, gradient: np.ndarray, direction: np.ndarray, first: float = 1.0
+        self, problem: Problem, x: np.ndarray, f: float, gradient: np.ndarray, direction: np.ndarray, first: float
     ) -> Found:
         """Search from ``x`` (n,) along ``direction`` (n,), a direction of descent, beginning with the step ``first``."""
         self._problem, self._x, self._direction = problem, x, direction
@@ -150,7 +150,7 @@ class WolfeSearch:
             if trial.slope * width >= 0.0:
                 high = low
             low = trial
-        return Found(low if low.step > 0.0 and low.f < self._f0 else None, False)
+        return Found(low if low.f < self._f0 else None, False)
 
     @staticmethod
     def _guess(low: Trial, high: Trial) -> float:

@@ -61,7 +61,7 @@ class Problem:
         self._jac = jac
         self._args = args if isinstance(args, tuple) else (args,)
         self._scheme = "2-point" if jac is None else jac
-        self._pair: tuple[np.ndarray, Any] | None = None  # with jac=True, the gradient that came with the last value
+        self._came_along: Any = None  # with jac=True, the gradient that came with the last value
         self.nfev = 0
         self.njev = 0
 
@@ -75,8 +75,7 @@ class Problem:
                 raise InputTypeError(
                     f"With jac=True, fun must return the pair (value, gradient); it returned {found!r}."
                 )
-            self._pair = (x, found[1])
-            found = found[0]
+            found, self._came_along = found
         array = np.asarray(found)
         if array.size != 1 or array.dtype.kind not in "biuf":
             raise InputTypeError(
@@ -86,16 +85,11 @@ class Problem:
         return float(array.reshape(-1)[0])
 
     def gradient(self, x: np.ndarray, f: float) -> np.ndarray:
-        """Return the gradient (n,) at x, where the function has the value ``f``."""
+        """Return the gradient (n,) at x, the point evaluated last, where the function has the value ``f``."""
         self.njev += 1
         if self._scheme in ("2-point", "3-point"):
             return self._difference(x, f)
-        if self._jac is True:
-            if self._pair is None or not np.array_equal(self._pair[0], x):
-                self.value(x)
-            found = self._pair[1] if self._pair is not None else None
-        else:
-            found = self._jac(x.copy(), *self._args)
+        found = self._came_along if self._jac is True else self._jac(x.copy(), *self._args)
         gradient = np.asarray(found)
         if gradient.dtype.kind not in "biuf" or gradient.size != x.size or gradient.ndim > 2:
             raise InputError(

@@ -8,7 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -203,8 +203,3 @@ def prediction_forms(predictions: pl.DataFrame, classes: list[str] | None) -> di
     if all(name in predictions.columns for name in names):
         forms["probabilities"] = predictions.select(names).to_numpy()
     return forms
-
-
-def as_plain(cell: Cell) -> dict[str, Any]:
-    """Return a cell without its predictions, for JSON."""
-    return {name: value for name, value in asdict(cell).items() if name != "predictions"}

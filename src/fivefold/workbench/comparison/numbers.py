@@ -14,9 +14,7 @@ def decimals(deviation: float) -> int:
     """
     exponent = math.floor(math.log10(deviation))
     lead = round(deviation / 10.0 ** (exponent - 2))
-    if lead <= 354:
-        return 1 - exponent
-    return -exponent if lead <= 949 else -exponent  # 0.095 … 0.0999 rounds up to 0.10
+    return 1 - exponent if lead <= 354 else -exponent
 
 
 def with_deviation(mean: float, deviation: float) -> str:

@@ -157,7 +157,9 @@ class Plan:
         )
         lines.append(f"Ranking   {self.rank_by}; beside it {', '.join(self.metrics[1:]) or 'nothing'}")
         named = [entry.id for entry in self.entries if not entry.is_baseline]
-        lines.append(f"Methods   {', '.join(named)}, and the trivial baseline; {self.threads} threads each")
+        lines.append(
+            f"Methods   {', '.join(named)}, and the trivial baseline; {self.threads} thread{'s' if self.threads > 1 else ''} each"
+        )
         for column in self.schema.columns:
             if column.role != "feature" and column.role != "target":
                 lines.append(f"Column    {column.name!r} is {column.kind} ({column.role}): {column.reason}")
@@ -325,6 +327,26 @@ def make_plan(source: Any, options: Options) -> tuple[Plan, str]:
     return plan, name
 
 
+_AFFIRMATIVE = {
+    "yes",
+    "y",
+    "true",
+    "t",
+    "1",
+    "positive",
+    "pos",
+    "ja",
+    "oui",
+    "si",
+    "sí",
+    "sì",
+    "sim",
+    "tak",
+    "да",
+    "是",
+}
+
+
 def _ordered(classes: list[str], positive: str | None, task: Any) -> list[str]:
     if len(classes) < 2:
         raise DataError(
@@ -333,7 +355,11 @@ def _ordered(classes: list[str], positive: str | None, task: Any) -> list[str]:
             else "The target holds no value."
         )
     if positive is None:
-        return classes
+        # Of "ja" and "nein" the first is meant as positive, though the second sorts last.
+        affirmed = [name for name in classes if name.strip().lower() in _AFFIRMATIVE]
+        if task != "binary" or len(affirmed) != 1:
+            return classes
+        positive = affirmed[0]
     if task != "binary":
         raise SpecError(f"--positive needs two classes; the target has {len(classes)}.")
     chosen = resolve(positive, classes, "class")

@@ -208,7 +208,7 @@ def bfgs_wolfe() -> Check:
     against="their coefficients",
 )
 def bfgs_interpolation() -> Check:
-    from fivefold.optimizers.numerical.line_search import cubic_minimizer, quadratic_minimizer
+    from fivefold.optimizers.numerical.line_search import Trial, WolfeSearch, cubic_minimizer, quadratic_minimizer
 
     worst = 0.0
     for root, other, a, b in ((0.7, -1.0, 0.0, 1.0), (2.5, 0.3, 1.0, 4.0), (2.5, 0.3, 4.0, 1.0)):
@@ -219,6 +219,18 @@ def bfgs_interpolation() -> Check:
         parabola = np.poly1d([3.0, -6.0 * root, 1.0])
         worst = max(worst, abs(quadratic_minimizer(a, parabola(a), parabola.deriv()(a), b, parabola(b)) - root))
     worst = max(worst, float(not np.isnan(quadratic_minimizer(0.0, 0.0, -1.0, 1.0, -2.0))))  # bends downwards
+    # Inside a bracket: the minimizer, moved off the ends by a tenth of the width; the middle where nothing is known.
+    x = np.zeros(1)
+    low = Trial(2.0, x, 0.0, x, -3.0)
+    for high, expected in (
+        (Trial(6.0, x, np.inf), 4.0),
+        (Trial(6.0, x, 4.0), 3.5),  # -3 t + t² from t = 0 to 4
+        (Trial(6.0, x, 4.0, x, 5.0), 3.5),
+        (Trial(6.0, x, 396.0), 2.4),
+        (Trial(6.0, x, -12.0, x, 1e-9), 5.6),
+        (Trial(6.0, x, -100.0), 4.0),
+    ):
+        worst = max(worst, abs(WolfeSearch._guess(low, high) - expected))
     return Check(float(worst), 1e-12, "max difference", "closed form")
 
 
@@ -228,6 +240,7 @@ def bfgs_interpolation() -> Check:
     against="the error bounds of differences",
 )
 def bfgs_differences() -> Check:
+    from fivefold.optimizers.numerical.bfgs import BFGS
     from fivefold.optimizers.numerical.problem import Problem
 
     eps, worst = np.finfo(float).eps, 0.0
@@ -242,6 +255,11 @@ def bfgs_differences() -> Check:
             error = np.abs(problem.gradient(point, float(np.sin(point).sum())) - np.cos(point))
             worst = max(worst, float((error / (truncation + 10 * 3 * eps / h)).max()))
             worst = max(worst, float(problem.nfev != (3 if scheme == "2-point" else 6)))
+    # Forward differences end at an error of about 1e-4 here; central ones then reach a gradient of 1e-7.
+    fine = BFGS(gtol=1e-7).minimize(lambda x: float(1e4 * (x[0] - 1) ** 2 + (x[1] + 2) ** 2), [0.0, 0.0])
+    worst += float(not fine.success) + float(np.abs(fine.x - [1, -2]).max() > 1e-6)
+    plain, chosen = Problem(np.sum), Problem(np.sum, "2-point")
+    worst += float([plain.refine(), plain.refine(), chosen.refine()] != [True, False, False])
     return Check(worst, 1.0, "error over its bound", "theory")
 
 
@@ -286,6 +304,120 @@ def bfgs_accounts() -> Check:
     wrong += int(known.nit != 1 or known.nfev != 2)
     args = BFGS().minimize(lambda x, a: float(((x - a) ** 2).sum()), [0.0, 0.0], lambda x, a: 2 * (x - a), args=(3.0,))
     wrong += int(np.abs(args.x - 3.0).max() > 1e-6)
+    endless = BFGS().minimize(lambda x: -x[0], [0.0], lambda x: np.array([-1.0]))
+    wrong += int(endless.nit != 200 or endless.status != 1)  # 200 iterations for each variable
     falls = BFGS().minimize(lambda x: -np.inf if x[0] > 5 else -x[0], [0.0], lambda x: np.array([-1.0]))
     wrong += int(falls.status != 3 or falls.success)
     return Check(wrong, 0, "violations", "by hand")
+
+
+def _more_thuente() -> list[tuple[Any, Any, float, float]]:
+    """Return (function, slope, c1, c2) of the six line searches of Moré & Thuente 1994, section 5."""
+
+    def hump(beta: float) -> tuple[Any, Any]:
+        return lambda a: -a / (a**2 + beta), lambda a: (a**2 - beta) / (a**2 + beta) ** 2
+
+    def shallow(beta: float) -> tuple[Any, Any]:
+        return (lambda a: (a + beta) ** 5 - 2 * (a + beta) ** 4), (lambda a: 5 * (a + beta) ** 4 - 8 * (a + beta) ** 3)
+
+    def waves(beta: float, count: int) -> tuple[Any, Any]:
+        def base(a: float) -> tuple[float, float]:
+            if a <= 1 - beta:
+                return 1 - a, -1.0
+            if a >= 1 + beta:
+                return a - 1, 1.0
+            return (a - 1) ** 2 / (2 * beta) + beta / 2, (a - 1) / beta
+
+        turn = count * np.pi / 2
+        return (
+            lambda a: base(a)[0] + (1 - beta) / turn * np.sin(turn * a),
+            lambda a: base(a)[1] + (1 - beta) * np.cos(turn * a),
+        )
+
+    def yanai(b1: float, b2: float) -> tuple[Any, Any]:
+        g1, g2 = (np.sqrt(1 + b**2) - b for b in (b1, b2))
+        return (
+            lambda a: g1 * np.hypot(1 - a, b2) + g2 * np.hypot(a, b1),
+            lambda a: -g1 * (1 - a) / np.hypot(1 - a, b2) + g2 * a / np.hypot(a, b1),
+        )
+
+    return [
+        (*hump(2.0), 1e-3, 0.1),
+        (*shallow(0.004), 0.1, 0.1),
+        (*waves(0.01, 39), 0.1, 0.1),
+        (*yanai(0.001, 0.001), 1e-3, 1e-3),
+        (*yanai(0.01, 0.001), 1e-3, 1e-3),
+        (*yanai(0.001, 0.01), 1e-3, 1e-3),
+    ]
+
+
+def _bisect(value: Any, slope: Any, c1: float, c2: float, step: float) -> int:
+    """Return how many trials halving and doubling need to reach a strong Wolfe point."""
+    low, high = 0.0, np.inf
+    for trial in range(1, 200):
+        if value(step) > value(0.0) + c1 * step * slope(0.0) or slope(step) > -c2 * slope(0.0):
+            high = step
+        elif slope(step) < c2 * slope(0.0):
+            low = step
+        else:
+            return trial
+        step = 2 * step if np.isinf(high) else (low + high) / 2
+    return 200
+
+
+@evidence(
+    "bfgs",
+    claim="Line searches from starts of .001 to 1000 end in Wolfe points, in fewer trials than halving and doubling",
+    against="the six functions of Moré & Thuente 1994",
+)
+def bfgs_line_search() -> Check:
+    from fivefold.optimizers.numerical.line_search import WolfeSearch
+    from fivefold.optimizers.numerical.problem import Problem
+
+    wrong = trials = halvings = 0
+    for value, slope, c1, c2 in _more_thuente():
+        for first in (1e-3, 0.1, 10.0, 1e3):
+            problem = Problem(lambda x, value=value: value(x[0]), lambda x, slope=slope: np.array([slope(x[0])]))
+            start, down = np.zeros(1), np.ones(1)
+            found = WolfeSearch(c1, c2)(problem, start, value(0.0), np.array([slope(0.0)]), down, first)
+            trials, halvings = trials + problem.nfev, halvings + _bisect(value, slope, c1, c2, first)
+            if found.trial is None or not found.wolfe:
+                wrong += 1
+                continue
+            step = found.trial.step
+            wrong += int(value(step) > value(0.0) + c1 * step * slope(0.0)) + int(step <= 0.0)
+            wrong += int(abs(slope(step)) > c2 * abs(slope(0.0)))
+            wrong += int(found.trial.f != value(step) or found.trial.slope != slope(step))
+    return Check(wrong + trials / halvings, 1.0, "violations + trials over those of halving", "Wolfe's conditions")
+
+
+@evidence(
+    "bfgs",
+    claim="The first step is 1/|g|₁ long, and the identity is scaled by yᵀs/yᵀy before the first update",
+    against="by hand",
+)
+def bfgs_first_iteration() -> Check:
+    from fivefold.optimizers.numerical.bfgs import BFGS, bfgs_update
+
+    A = np.diag([1.0, 5.0, 20.0])
+    start = np.array([1.0, -2.0, 0.5])
+    seen: list[np.ndarray] = []
+
+    def fun(x: np.ndarray) -> float:
+        seen.append(x)
+        return float(0.5 * x @ A @ x)
+
+    gradient = A @ start
+    wrong = 0.0
+    for options, scaled in (({}, True), ({"initial_scaling": True}, True), ({"initial_scaling": False}, False)):
+        seen.clear()
+        result = BFGS(maxiter=1, **options).minimize(fun, start, lambda x: A @ x)
+        wrong += float(np.abs(seen[1] - (start - gradient / np.abs(gradient).sum())).max())
+        s, y = result.x - start, result.jac - gradient
+        first = np.eye(3) * (s @ y / (y @ y)) if scaled else np.eye(3)
+        wrong += float(np.abs(result.hess_inv - bfgs_update(first, s, y)).max())
+    # With a flat start the identity's step is not shortened: 1 at most.
+    seen.clear()
+    BFGS(gtol=0.0, maxiter=1).minimize(fun, start * 1e-3, lambda x: A @ x)
+    wrong += float(np.abs(seen[1] - (start - gradient) * 1e-3).max())
+    return Check(wrong, 1e-12, "sum of differences", "by hand")
