@@ -307,6 +307,13 @@ def attempt(fault: Fault, ids: list[str], limit: float) -> tuple[bool, str]:
     return done.returncode != 0, last[:100] if done.returncode else "alive"
 
 
+def healthy(ids: list[str], limit: float) -> str:
+    """Return what fails without any fault, or nothing: against a failing check every fault would seem to die."""
+    command = [sys.executable, "-W", "ignore", "-c", PROBE, *ids]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=limit * len(ids), cwd=ROOT, check=False)
+    return (done.stderr.strip().splitlines() or ["?"])[-1] if done.returncode else ""
+
+
 def choose(package: str, count: int, seed: int) -> list[tuple[Fault, list[str]]]:
     """Choose faults at random, spread over ids first and operators next."""
     stream = random.Random(seed)
@@ -341,6 +348,11 @@ def main() -> int:
     chosen = choose(args.package, args.faults, args.seed)
     if not chosen:
         print(f"{args.package} has no methods to seed faults into.", file=sys.stderr)
+        return 2
+    ids = sorted({name for _, names in chosen for name in names})
+    failing = healthy(ids, args.limit)
+    if failing:
+        print(f"The evidence of {args.package} fails without any fault: {failing}; mend that first.", file=sys.stderr)
         return 2
     start = time.perf_counter()
     with ThreadPoolExecutor(args.jobs) as pool:

@@ -56,7 +56,7 @@ class StreamedBatches:
         must give one row, depending on nothing else.
     shuffle : bool, default True
     seed : int, default 0
-    buffer_rows : int >= 1, default 131072
+    buffer_rows : int >= 1, default 65536
         Rows shuffled together, rounded down to whole batches.
     interleave : int >= 1, default 16
         Places of the file that a round is taken from; fewer, but at least 4, where the row groups at that many places would
@@ -96,7 +96,7 @@ class StreamedBatches:
         transform: Callable[[Any], Mapping[str, Any]] | None = None,
         shuffle: bool = True,
         seed: int = 0,
-        buffer_rows: int = 131_072,  # any value: memory and mixing
+        buffer_rows: int = 65_536,  # any value: memory and mixing
         interleave: int = 16,  # any value: memory and mixing
         readers: int = 2,  # any value: speed only
         prefetch: int = 1,  # any value: speed only

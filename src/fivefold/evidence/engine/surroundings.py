@@ -83,6 +83,8 @@ def early_stopping_edges() -> Check:
     run([1.0, 2.0, 2.0], learner=stopped, patience=2, restore_best_weights=False)
     Trainer(3, parts=ADAM).fit(plain, source(64, 32))
     wrong += gap(stopped, plain) != 0
+    wrong += run([1.0 - 0.05 * i for i in range(9)], patience=1)[0] != 9  # by default any improvement counts
+    wrong += EarlyStopping().patience != 0 or run([1.0, 2.0, 0.5])[0] != 2
     # With every value equal there is no improvement by more than 0.
     wrong += run([1.0] * 9, patience=3)[0] != 4
     wrong += (

@@ -102,8 +102,8 @@ class AdversarialGenerator(Estimator):
         if n < 1:
             raise InputError(f"The number of samples must be at least 1, got {n}.")
         streams = Streams(self.seed_) if random_state is None else Streams.of(random_state)
-        device = next(self.learner_.parameters()).device
-        z = torch.randn(n, self.latent_dim, generator=streams.torch("sample")).to(device)  # (n, latent)
+        weight = next(self.learner_.parameters())
+        z = torch.randn(n, self.latent_dim, generator=streams.torch("sample")).to(weight)  # (n, latent)
         generator: Any = self.learner_.generator
         training = generator.training
         generator.eval()
@@ -126,6 +126,7 @@ class AdversarialGenerator(Estimator):
         self = super().from_state(state)
         if weights is not None:
             self.learner_ = self._start(math.prod(self.shape_), Streams(self.seed_))
+            self.learner_.to(next(iter(weights.values())).dtype)
             try:
                 self.learner_.load_state_dict(weights)
             except RuntimeError as error:

@@ -80,7 +80,7 @@ class Problem:
         """Return ``A' u``: (n, t) -> (d, t)."""
         if self.weight is not None:
             dual = dual * np.sqrt(self.weight)[:, None]
-        return self.X.T @ dual - np.outer(self.x_mean, dual.sum(axis=0))
+        return self.X.T @ dual - np.outer(self.x_mean, dual.sum(axis=0))  # any value: zero but for rounding
 
 
 def solve(problem: Problem, solver: str) -> tuple[np.ndarray, str]:

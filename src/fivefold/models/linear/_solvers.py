@@ -158,7 +158,7 @@ def newton(
             return Solution(theta, value, gradient, n_iter, factor=factor)
         if n_iter == max_iter:
             break
-        previous = -slope
+        previous = -slope  # any value: cost alone
         found = _line_search(objective, theta, value, direction, slope) if slope < 0 else None
         if found is None:
             objective.value_gradient(theta)

@@ -220,7 +220,7 @@ class LinearRegression(LinearRegressor):
         eta = self.learning_rate
         if eta is None:
             eta = 1.0 / max(largest, np.finfo(np.float64).tiny)
-        goal = tol * np.abs(right).max(initial=0.0)
+        goal = tol * np.abs(right).max()
         ceiling = 1e12 * max(1.0, np.abs(gram @ theta - right).max(initial=0.0))
         self.n_iter_ = 0
         while True:

@@ -124,7 +124,7 @@ class Neighbors(Estimator):
             return np.ones_like(distances)
         # Relative to the nearest, so that tiny distances do not overflow; a neighbor at distance zero outweighs the rest.
         nearest = distances[:, :1]
-        share = nearest / np.where(distances > 0, distances, 1.0)
+        share = nearest / np.where(distances > 0, distances, 1.0)  # any value: unused where zero
         return np.where(nearest > 0, share, (distances == 0).astype(np.float64))
 
 

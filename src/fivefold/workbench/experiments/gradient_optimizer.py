@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from fivefold.base.cards import all_cards
@@ -22,7 +23,8 @@ def run(context: Context) -> None:
     refuse_model(context)
     given = problem(context)
     own = usual_optimizer(context)
-    own["options"] = own_params(context, own.get("options", {}))
+    usual = USUAL.get(context.card.id, {})
+    own["options"] = {**usual, **own_params(context, own.get("options", {}))}
     parts = {context.card.id: own}
     for name, options in USUAL.items():
         if name != context.card.id and name in all_cards():
@@ -63,8 +65,9 @@ def _descend(factory: Any, options: dict[str, Any], steps: int) -> Any:
     import torch
 
     # The rates are those of the network; this valley is gentler, so all are raised alike.
-    if "lr" in options:
-        options["lr"] = min(0.4, 30 * float(options["lr"]))
+    rate = options.get("lr", getattr(inspect.signature(factory).parameters.get("lr"), "default", None))
+    if isinstance(rate, float):
+        options["lr"] = min(0.4, 30 * rate)
     point = torch.tensor([2.0, 2.0], requires_grad=True)
     optimizer = factory([point], **options)
     path = [point.detach().numpy().copy()]
