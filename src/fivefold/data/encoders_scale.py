@@ -23,16 +23,16 @@ def _block_moments(X: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray
         count = np.full(X.shape[1], float(len(X)))
         mean = X.mean(axis=0)
         deviation = X - mean
-        # The second term removes what rounding of the mean left over.
-        return count, mean, np.einsum("ij,ij->j", deviation, deviation) - deviation.sum(axis=0) ** 2 / len(X)
+        rest = deviation.sum(axis=0)  # what rounding of the mean left over
+        return count, mean + rest / len(X), np.einsum("ij,ij->j", deviation, deviation) - rest**2 / len(X)
     share = np.where(lost, 0.0, 1.0 if weight is None else weight[:, None])  # (b, d)
     count = share.sum(axis=0)
     safe = np.where(count > 0, count, 1.0)
     values = np.where(lost, 0.0, X)
     mean = np.einsum("ij,ij->j", share, values) / safe
     deviation = np.where(lost, 0.0, X - mean)
-    squares = np.einsum("ij,ij,ij->j", share, deviation, deviation)
-    return count, mean, squares - np.einsum("ij,ij->j", share, deviation) ** 2 / safe
+    rest = np.einsum("ij,ij->j", share, deviation)
+    return count, mean + rest / safe, np.einsum("ij,ij,ij->j", share, deviation, deviation) - rest**2 / safe
 
 
 def merge_moments(

@@ -50,7 +50,7 @@ def reductions(card: Card, variant: str) -> Check:
     target = y.float() if y.is_floating_point() else y
     single = cls(reduction="none")(x.detach().float(), target)
     error = error + (single.double() - each).abs().max() * 1e-6
-    return Check(float(error), 1e-12, "max difference", "sum and mean of the values")
+    return Check(float(error.detach()), 1e-12, "max difference", "sum and mean of the values")
 
 
 def extremes(card: Card, variant: str) -> Check:

@@ -70,6 +70,8 @@ def one_hot_peer() -> Check:
         {"handle_unknown": "infrequent_if_exist", "min_frequency": 10},
         {"handle_unknown": "infrequent_if_exist", "min_frequency": 0.1},
         {"handle_unknown": "infrequent_if_exist", "max_categories": 3},
+        {"handle_unknown": "infrequent_if_exist", "min_frequency": 1},
+        {"handle_unknown": "infrequent_if_exist", "max_categories": 1},
         {"handle_unknown": "infrequent_if_exist", "min_frequency": 5, "max_categories": 5},
     ]
     wrong = 0.0
@@ -134,6 +136,45 @@ def one_hot_other() -> Check:
 
 
 @evidence(
+    "one-hot-encoder",
+    claim="Integer codes of the same categories, their pooling, unknown and missing codes, and the way back agree",
+    against="scikit-learn OrdinalEncoder",
+)
+def ordinal_peer() -> Check:
+    from sklearn.preprocessing import OrdinalEncoder as Peer
+
+    from fivefold.data.encoders import OrdinalEncoder
+
+    draw = np.random.default_rng(2)
+    letters = np.array(["a", "b", "c", "d", np.nan], dtype=object)
+    text = draw.choice(letters, (80, 2), p=[0.4, 0.3, 0.15, 0.05, 0.1])
+    numbers = draw.choice([3.0, -1.0, 7.5, np.nan], (80, 2), p=[0.5, 0.3, 0.1, 0.1])
+    wrong = 0
+    grid: list[dict[str, object]] = [
+        {},
+        {"min_frequency": 10},
+        {"max_categories": 2},
+        {"encoded_missing_value": -2},
+        {"handle_unknown": "use_encoded_value", "unknown_value": -1},
+        {"handle_unknown": "use_encoded_value", "unknown_value": 99, "min_frequency": 0.2},
+    ]
+    for X in (text, numbers):
+        for options in grid:
+            a, b = OrdinalEncoder(**options).fit(X), Peer(**options).fit(X)
+            codes = a.transform(X)
+            wrong += not np.array_equal(codes, b.transform(X), equal_nan=True)
+            if "unknown_value" in options:
+                new = np.array([["z", "a"]], dtype=object) if X is text else np.array([[5.0, 3.0]])
+                wrong += not np.array_equal(a.transform(new), b.transform(new))
+            if not any(c is not None for c in a.infrequent_categories_):
+                back, known = a.inverse_transform(codes), b.inverse_transform(codes)
+                lost = known != known
+                wrong += int((back[~lost] != known[~lost]).sum()) + (back.dtype != known.dtype)
+                wrong += sum(v is not None and v == v for v in back[lost])
+    return Check(wrong, 0, "differences", "scikit-learn OrdinalEncoder")
+
+
+@evidence(
     "standard-scaler",
     claim="Mean, variance and scaled values equal those of two passes in extended precision",
     against="closed form in longdouble",
@@ -154,6 +195,30 @@ def scaler_closed_form() -> Check:
         float(np.abs(scaler.inverse_transform(scaler.transform(X)) - X).max() / 1000),
     )
     return Check(error, 1e-12, "largest relative error", "longdouble")
+
+
+@evidence(
+    "standard-scaler",
+    claim="The variance of a column that spreads by a billionth of its mean is right to ten digits",
+    against="two passes in longdouble",
+)
+def scaler_far_from_origin() -> Check:
+    from fivefold.data.encoders import StandardScaler
+
+    draw = np.random.default_rng(6)
+    X = 1e6 + 1e-3 * draw.random((4000, 3)) * [1.0, 0.5, 2.0] + [0.0, 123.0, 0.1]
+    X[:, 2] = 1e6 + 2.0**-30 * draw.integers(0, 2**10, 4000)
+    weight = draw.integers(1, 4, 4000)
+    worst = 0.0
+    for w in (None, weight):
+        share = (np.ones(4000) if w is None else w).astype(np.longdouble)[:, None]
+        mean = (share * X).sum(axis=0) / share.sum()
+        variance = (share * (X - mean) ** 2).sum(axis=0) / share.sum()
+        scaler = StandardScaler().fit(X, sample_weight=w)
+        # The mean alone is rounded to a double; deviations from any double near it are exact.
+        worst = max(worst, float(np.abs(scaler.var_ / variance - 1).max()))
+        worst = max(worst, float(np.abs(scaler.mean_ - mean).max() / 1e6 * 1e5))
+    return Check(worst, 1e-10, "largest relative error", "longdouble")
 
 
 @evidence(

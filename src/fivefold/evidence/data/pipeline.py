@@ -168,6 +168,63 @@ def pipeline_resume() -> Check:
 
 @evidence(
     "input-pipeline",
+    claim="Random draws of a batch are standard normal or uniform in [0, 1), differ by name, and ranks share one draw",
+    against="moments with their sampling error, and one rank",
+)
+def pipeline_draws() -> Check:
+    import torch
+
+    from fivefold.data.batches import Batches
+
+    batches = Batches({"x": torch.zeros(ROWS, 1, dtype=torch.float64)}, ROWS)
+    (batch,) = batches.epoch(0)
+    normal, uniform = batch.randn("a", 20), batch.rand("a", 20)
+    spread = 6 / normal.numel() ** 0.5
+    wrong = int(abs(normal.mean()) > spread) + int(abs(normal.var() - 1) > 1.5 * spread) + int(normal.min() > -2)
+    wrong += int(abs(uniform.mean() - 0.5) > spread) + int(uniform.min() < 0) + int(uniform.max() >= 1)
+    wrong += int(abs(uniform.var() - 1 / 12) > spread) + int(torch.equal(normal, batch.randn("b", 20)))
+    wrong += int(not torch.equal(normal, batch.randn("a", 20))) + int(normal.dtype != torch.float64)
+    ranks = [next(batches.epoch(0, rank=rank, world=3)) for rank in range(3)]
+    wrong += not torch.equal(torch.cat([r.randn("a", 20) for r in ranks]), normal)
+    wrong += not torch.equal(torch.cat([r.rand("a", 20) for r in ranks]), uniform)
+    return Check(wrong, 0, "violations", "moments")
+
+
+@evidence(
+    "input-pipeline",
+    claim="Lines are cut at their ends alone: quotes mean something in CSV only, blank lines and a missing last end nothing",
+    against="str.splitlines",
+)
+def pipeline_lines() -> Check:
+    from fivefold.data.streams_sources import CsvSource, LineSource
+
+    text = 'one "quote\n\ntwo\nthree "more"\r\n\r\nfour'
+    expected = [line for line in text.splitlines() if line]
+    wrong = 0
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "lines.txt"
+        path.write_bytes(text.encode())
+
+        def parse(block: bytes, first: int) -> dict[str, Any]:
+            kept = [(first + k, line) for k, line in enumerate(block.decode().splitlines()) if line]
+            return {"line": np.array([line for _, line in kept]), "number": np.array([k for k, _ in kept])}
+
+        for size in (1, 10, 1000):
+            for skip in (0, 1):
+                source = LineSource(path, parse, block_bytes=size, skip_lines=skip)
+                pieces = [piece for group in range(len(source.counts)) for piece in source.read(group)]
+                wrong += [v for p in pieces for v in p["line"].tolist()] != expected[skip:]
+                wrong += [v for p in pieces for v in p["number"].tolist()] != [1, 3, 4, 6][skip:]
+        (Path(directory) / "q.csv").write_text('a,b\n1,"x\ny ""z"""\n2,\n3,w\n')
+        for size in (1, 8, 1000):
+            table = CsvSource(Path(directory) / "q.csv", block_bytes=size)
+            rows = [row for g in range(len(table.counts)) for piece in table.read(g) for row in piece.rows()]
+            wrong += rows != [(1, 'x\ny "z"'), (2, None), (3, "w")]
+    return Check(wrong, 0, "differences", "str.splitlines")
+
+
+@evidence(
+    "input-pipeline",
     claim="On a file sorted by label every batch of 64 has about the label share of the file",
     against="the binomial spread of independent draws: |share - 0.4| < 6 sqrt(0.24 / 64) always, mean square near 0.24 / 64",
 )

@@ -152,22 +152,22 @@ def scan_sparse(q_data, q_indices, q_indptr, t_data, t_indices, t_indptr, metric
 @njit
 def _halve(data, order, axis, start, stop, middle):  # type: ignore[no-untyped-def]
     """Reorder ``order[start:stop]`` so that no row before ``middle`` exceeds one from there on (Hoare's selection)."""
-    left, right = start, stop - 1  # any value: balance alone
-    while left < right:  # any value: balance alone
-        pivot = data[order[(left + right) // 2], axis]  # any value: balance alone
+    left, right = start, stop - 1
+    while left < right:
+        pivot = data[order[(left + right) // 2], axis]
         i, j = left, right
-        while i <= j:  # any value: balance alone
-            while data[order[i], axis] < pivot:  # any value: balance alone
-                i += 1  # any value: balance alone
-            while data[order[j], axis] > pivot:  # any value: balance alone
-                j -= 1  # any value: balance alone
-            if i <= j:  # any value: balance alone
+        while i <= j:
+            while data[order[i], axis] < pivot:
+                i += 1
+            while data[order[j], axis] > pivot:
+                j -= 1
+            if i <= j:
                 order[i], order[j] = order[j], order[i]
-                i += 1  # any value: balance alone
-                j -= 1  # any value: balance alone
-        if middle <= j:  # any value: balance alone
+                i += 1
+                j -= 1
+        if middle <= j:
             right = j
-        elif middle >= i:  # any value: balance alone
+        elif middle >= i:
             left = i
         else:
             return

@@ -62,7 +62,7 @@ class Factor:
 
     def __init__(self, matrix: np.ndarray) -> None:
         diagonal = np.diagonal(matrix).copy()
-        self.scale = 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+        self.scale = 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))  # any value: at a zero diagonal
         scaled = matrix * self.scale * self.scale[:, None]
         size = len(scaled)
         self.cholesky: np.ndarray | None = None

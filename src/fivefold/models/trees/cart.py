@@ -6,7 +6,6 @@ import math
 from numbers import Integral
 from typing import Any, Self
 
-import numba
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import ClassifierMixin, RegressorMixin
@@ -19,6 +18,7 @@ from fivefold.base.random import Streams
 from . import _kernels as k
 from ._pruning import weakest_links
 from ._text import tree_text
+from ._threads import threads_for
 from ._validation import (
     checked_data,
     choice,
@@ -107,21 +107,22 @@ class _DecisionTree(Estimator):
         columns = np.ascontiguousarray(X.T)  # (d, n)
         order = np.argsort(columns, axis=1)  # missing values last
         keys = order.view(np.uint64)
-        k.pack_keys(order, columns, keys)
         self.categories_ = [_levels(columns[f]) if mask[f] else None for f in range(d)]
         n_levels = np.array([0 if c is None else len(c) for c in self.categories_], dtype=np.int64)
-        ints, floats, stats, bits = k.grow(
-            keys,
-            np.column_stack([y.astype(np.float64), ones]),
-            kind,
-            n_stats,
-            mask,
-            n_levels,
-            factor,
-            seed=Streams.of(self.random_state).integer("decision-tree"),
-            threads=numba.get_num_threads(),
-            **limits,
-        )
+        with threads_for(columns.size) as threads:
+            k.pack_keys(order, columns, keys)
+            ints, floats, stats, bits = k.grow(
+                keys,
+                np.column_stack([y.astype(np.float64), ones]),
+                kind,
+                n_stats,
+                mask,
+                n_levels,
+                factor,
+                seed=Streams.of(self.random_state).integer("decision-tree"),
+                threads=threads,
+                **limits,
+            )
         if limits["max_leaf_nodes"] < 0:
             ints, floats, stats = _in_preorder(ints, floats, stats)
         floats[:, k.IMPURITY] *= factor
@@ -164,17 +165,18 @@ class _DecisionTree(Estimator):
                 if levels is not None:
                     X[:, f] = _level_numbers(X[:, f], levels)
         out = np.empty(len(X), dtype=np.int64)
-        k.apply_tree(
-            np.ascontiguousarray(X),
-            self.feature_,
-            self.threshold_,
-            self.children_left_,
-            self.children_right_,
-            self.missing_go_to_left_,
-            self.level_offset_,
-            self.level_bits_,
-            out,
-        )
+        with threads_for(X.size):
+            k.apply_tree(
+                np.ascontiguousarray(X),
+                self.feature_,
+                self.threshold_,
+                self.children_left_,
+                self.children_right_,
+                self.missing_go_to_left_,
+                self.level_offset_,
+                self.level_bits_,
+                out,
+            )
         return out
 
     def apply(self, X: Any) -> np.ndarray:

@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.estimator import Estimator
 from fivefold.base.random import Streams
+from fivefold.models.trees._threads import threads_for
 from fivefold.models.trees._validation import checked_data, choice, real, require_fitted, sample_weights, whole
 
 from . import _kernels as k
@@ -122,7 +123,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
             raise DataError(f"X has n_samples={len(X)}, fewer than n_clusters={n_clusters}; ask for fewer clusters.")
         given = self._given_centers(X, n_clusters)
         starts = self._starts(given)
-        with threadpool_limits(limits=1, user_api="blas"):  # the threads are ours, the products are small
+        # The threads are ours, the products are small.
+        with threadpool_limits(limits=1, user_api="blas"), threads_for(X.size * n_clusters):
             rows = _Rows.of(self, X, weight, n_clusters)
             streams = Streams.of(self.random_state)
             best = None
@@ -181,7 +183,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
     def predict(self, X: Any) -> np.ndarray:
         """Return the nearest center of every row, the first of equals: X (n, d) -> (n,) int32."""
         X = self._checked(X)
-        with threadpool_limits(limits=1, user_api="blas"):
+        with threadpool_limits(limits=1, user_api="blas"), threads_for(X.size * len(self.cluster_centers_)):
             return _nearest(X, self.cluster_centers_.astype(np.float64))
 
     def transform(self, X: Any) -> np.ndarray:
@@ -190,7 +192,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         centers = self.cluster_centers_.astype(np.float64)
         shift = centers.mean(axis=0)
         norms = np.empty(len(X))
-        k.squared_norms(X, shift, norms)
+        with threads_for(X.size):
+            k.squared_norms(X, shift, norms)
         product, offset = _shifted(centers - shift, shift, X.dtype)
         squares = norms[:, None] + offset - 2.0 * (X @ product)
         return np.sqrt(np.maximum(squares, 0.0)).astype(X.dtype)
@@ -199,9 +202,9 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         """Return minus the weighted sum of squared distances to the nearest centers; ``y`` is ignored."""
         X = self._checked(X)
         weight = sample_weights(sample_weight, len(X))
-        with threadpool_limits(limits=1, user_api="blas"):
+        with threadpool_limits(limits=1, user_api="blas"), threads_for(X.size * len(self.cluster_centers_)):
             labels = _nearest(X, self.cluster_centers_.astype(np.float64))
-        return -_inertia(X, self.cluster_centers_, labels, weight)
+            return -_inertia(X, self.cluster_centers_, labels, weight)
 
 
 @dataclass

@@ -68,11 +68,12 @@ def curves(
     for number, (label, (across, up)) in enumerate(series.items()):
         axes.plot(across, up, color=figures.SERIES[number % len(figures.SERIES)], label=label)
     if log:
-        from matplotlib.ticker import FuncFormatter
+        from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
         axes.set_yscale("log")
-        for formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-            formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     axes.grid(True)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
