@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -24,6 +24,7 @@ from fivefold.data.batches import Batches
 from .callbacks import Callback
 from .early_stopping import EarlyStopping
 from .learner import PartSpec, SupervisedLearner
+from .objective import named_objective
 from .runtime import seeded
 from .schema import NetworkSchema
 from .session import current_session
@@ -67,11 +68,17 @@ class NeuralEstimator(Estimator):
         *,
         max_epochs: int = 20,
         batch_size: int = 128,
+        loss: str | None = None,
+        loss_options: Mapping[str, Any] | None = None,
         optimizer: str = "adam",
         learning_rate: float = 1e-3,
         weight_decay: float = 0.0,
+        optimizer_options: Mapping[str, Any] | None = None,
         schedule: str | None = None,
+        schedule_options: Mapping[str, Any] | None = None,
         clip_norm: float | None = None,
+        clip_norm_each: float | None = None,
+        clip_value: float | None = None,
         ema: float | None = None,
         validation_fraction: float = 0.0,
         patience: int | None = None,
@@ -81,11 +88,17 @@ class NeuralEstimator(Estimator):
     ) -> None:
         self.max_epochs = max_epochs
         self.batch_size = batch_size
+        self.loss = loss
+        self.loss_options = loss_options
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
+        self.optimizer_options = optimizer_options
         self.schedule = schedule
+        self.schedule_options = schedule_options
         self.clip_norm = clip_norm
+        self.clip_norm_each = clip_norm_each
+        self.clip_value = clip_value
         self.ema = ema
         self.validation_fraction = validation_fraction
         self.patience = patience
@@ -98,8 +111,14 @@ class NeuralEstimator(Estimator):
         """Return the network f(x; θ): rows of ``schema.input_shape`` in, ``schema.n_outputs`` numbers a row out."""
 
     @abstractmethod
+    def usual_objective(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """Return the loss of the task: (outputs (batch, n_outputs), targets) -> one number a row (batch,)."""
+
     def objective(self) -> Callable[[Tensor, Tensor], Tensor]:
-        """Return the loss: (outputs (batch, n_outputs), targets) -> one number a row (batch,)."""
+        """Return the loss that ``loss`` names, the usual one of the task by default."""
+        if self.loss is None:
+            return self.usual_objective()
+        return named_objective(self.loss, dict(self.loss_options or {}), self.schema_.task)
 
     def learner(self, module: nn.Module) -> SupervisedLearner:
         """Return what the engine trains; override it where a batch teaches more than the objective."""
@@ -107,12 +126,15 @@ class NeuralEstimator(Estimator):
 
     def part(self) -> PartSpec:
         """Return how the network is optimized, from the estimator's parameters."""
-        options = {"lr": self.learning_rate, "weight_decay": self.weight_decay}
+        options = {"lr": self.learning_rate, "weight_decay": self.weight_decay, **dict(self.optimizer_options or {})}
         return PartSpec(
             optimizer=self.optimizer,
             options=options,
             schedule=self.schedule,
+            schedule_options=dict(self.schedule_options or {}),
             clip_norm=self.clip_norm,
+            clip_norm_each=self.clip_norm_each,
+            clip_value=self.clip_value,
             ema=self.ema,
         )
 
@@ -276,14 +298,22 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):
     ----------
     max_epochs : int >= 1, default 20
     batch_size : int >= 1, default 128
+    loss : str, optional
+        Id of a loss that fits the task, such as "focal-loss"; the usual one by default.
+    loss_options : mapping, optional
+        Its parameters.
     optimizer : str, default "adam"
         Id of a gradient optimizer.
     learning_rate : float >= 0, default 1e-3
     weight_decay : float >= 0, default 0
+    optimizer_options : mapping, optional
+        Its other parameters, such as ``{"betas": (0.9, 0.99)}``.
     schedule : str, optional
         Id of a schedule over all steps, such as "lr-cosine".
-    clip_norm : float > 0, optional
-        Clip the global norm of the gradient.
+    schedule_options : mapping, optional
+        Its parameters.
+    clip_norm, clip_norm_each, clip_value : float > 0, optional
+        Clip the global norm of the gradient, the norm of each tensor, or each value.
     ema : float in (0, 1), optional
         Predict with a moving average of the weights of this decay.
     validation_fraction : float in [0, 1), default 0
@@ -319,7 +349,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):
 
     _stratified = True
 
-    def objective(self) -> Callable[[Tensor, Tensor], Tensor]:
+    def usual_objective(self) -> Callable[[Tensor, Tensor], Tensor]:
         """Return the cross-entropy, one number a row."""
         if self.schema_.task == "binary":
             return lambda outputs, y: nn.functional.binary_cross_entropy_with_logits(
@@ -399,7 +429,7 @@ class NeuralRegressor(RegressorMixin, NeuralEstimator):
         super().__init__(**common)
         self.scale_target = scale_target
 
-    def objective(self) -> Callable[[Tensor, Tensor], Tensor]:
+    def usual_objective(self) -> Callable[[Tensor, Tensor], Tensor]:
         """Return the squared error, averaged over the targets, one number a row."""
         return lambda outputs, y: (outputs - y).square().mean(1)
 

@@ -187,7 +187,7 @@ def compare(
         The first ranks. By default roc-auc (binary), log-loss (multiclass) or rmse (regression) and those beside it.
     params : mapping method -> parameters, optional
     threads : int >= 1, optional
-        Threads of every method; by default all usable cores.
+        Threads of every method; by default one, so that times compare and nothing depends on the machine's cores.
     sql : str, optional
         Query, where ``data`` is a database URL.
     resume : path or name of a comparison, optional

@@ -23,6 +23,8 @@ def one_hot_table() -> Check:
     found = ["".join(map(str, row)) for row in rows]
     wrong = sum(a != b for a, b in zip(found, ["10100", "01010", "10001"]))
     wrong += not np.array_equal(encoder.inverse_transform(rows), TABLE)
+    # A nested list keeps its numbers as numbers: 10 comes after 2.
+    wrong += OneHotEncoder().fit([["M", 10], ["F", 2]]).categories_[1].tolist() != [2, 10]
     return Check(wrong, 0, "wrong rows", "worked table")
 
 
@@ -85,8 +87,8 @@ def one_hot_peer() -> Check:
         names = [n.replace("infrequent_sklearn", "<other>") for n in peer.get_feature_names_out()]
         wrong += names != list(ours.get_feature_names_out())
         plain = a.any(axis=1) & ~np.array([OTHER in row for row in ours.inverse_transform(a).tolist()])
-        back = ours.inverse_transform(a[plain]), peer.inverse_transform(b[plain])
-        wrong += back[0].tolist() != back[1].tolist()
+        if plain.any():
+            wrong += ours.inverse_transform(a[plain]).tolist() != peer.inverse_transform(b[plain]).tolist()
     return Check(wrong, 0, "differences", "scikit-learn OneHotEncoder")
 
 
@@ -137,6 +139,34 @@ def one_hot_other() -> Check:
 
 @evidence(
     "one-hot-encoder",
+    claim="Parameters outside their range and values of unknown categories are refused, those at its ends accepted",
+    against="the documented ranges",
+)
+def one_hot_ranges() -> Check:
+    from fivefold.base.errors import InputError
+    from fivefold.data.encoders import OneHotEncoder
+
+    X = np.array(list("aaab"), dtype=object)[:, None]
+    bad: list[dict[str, object]] = [{"min_frequency": v} for v in (0, -1, 0.0, 1.0, 1.5, "1")]
+    bad += [{"max_categories": v} for v in (0, -1, 1.5, "1")]
+    bad += [{"drop": "last"}, {"handle_unknown": "skip"}, {"drop": "first", "handle_unknown": "ignore"}]
+    bad += [{"categories": [["a"]]}, {"categories": [["a", "b"], ["c"]]}, {"categories": [["a", "b", "a"]]}]
+    good: list[dict[str, object]] = [{"min_frequency": 1}, {"min_frequency": 0.01}, {"min_frequency": 0.99}]
+    good += [{"max_categories": 1}, {"categories": [["b", "a", "c"]]}]
+    accepted = 0
+    for options in bad:
+        try:
+            OneHotEncoder(**options).fit(X)
+        except InputError:
+            continue
+        accepted += 1
+    for options in good:
+        OneHotEncoder(**options).fit(X)
+    return Check(accepted, 0, "bad parameters accepted", "documentation")
+
+
+@evidence(
+    "one-hot-encoder",
     claim="Integer codes of the same categories, their pooling, unknown and missing codes, and the way back agree",
     against="scikit-learn OrdinalEncoder",
 )
@@ -169,7 +199,7 @@ def ordinal_peer() -> Check:
             if not any(c is not None for c in a.infrequent_categories_):
                 back, known = a.inverse_transform(codes), b.inverse_transform(codes)
                 lost = known != known
-                wrong += int((back[~lost] != known[~lost]).sum()) + (back.dtype != known.dtype)
+                wrong += int((back[~lost] != known[~lost]).sum()) + (back.dtype != X.dtype)
                 wrong += sum(v is not None and v == v for v in back[lost])
     return Check(wrong, 0, "differences", "scikit-learn OrdinalEncoder")
 
@@ -290,11 +320,12 @@ def scaler_peer() -> Check:
     draw = np.random.default_rng(3)
     X = draw.normal(1.0, 2.0, (300, 5)) * (draw.random((300, 5)) < 0.4)
     X[:, 3] = 0.1  # constant, and its mean is not exact
-    weight = draw.random(300)
+    weight = draw.random(300) / 1000  # a total below 1
     missing = X.copy()
     missing[draw.random(X.shape) < 0.1] = np.nan
     error = 0.0
     cases = [(X, {}), (missing, {}), (X, {"with_std": False}), (X, {"with_mean": False}), (X.astype(np.float32), {})]
+    cases += [(scipy.sparse.csr_matrix(missing), {"with_mean": False})]
     cases += [(scipy.sparse.csr_matrix(X), {"with_mean": False}), (scipy.sparse.csc_matrix(X), {"with_mean": False})]
     for data, options in cases:
         for sample_weight in (None, weight):

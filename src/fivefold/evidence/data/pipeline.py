@@ -31,12 +31,14 @@ def _files() -> Iterator[dict[str, Any]]:
         place = Path(directory)
         frame.write_parquet(place / "many.parquet", row_group_size=97)
         frame.write_parquet(place / "one.parquet")
+        frame.write_parquet(place / "three.parquet", row_group_size=1700)
         frame.write_csv(place / "table.csv")
         lines = [f"{y} {k}:{a!r} 7:{b!r}" for k, a, b, y in frame.iter_rows()]
         (place / "ctr.txt").write_text("\n".join(lines) + "\n")
         yield {
             "parquet": place / "many.parquet",
             "one row group": place / "one.parquet",
+            "three row groups": place / "three.parquet",
             "csv": CsvSource(place / "table.csv", block_bytes=5000),
             "ctr": LineSource(place / "ctr.txt", partial(parse_ctr_lines, field_size=2), block_bytes=5000),
         }
@@ -179,8 +181,9 @@ def pipeline_draws() -> Check:
     batches = Batches({"x": torch.zeros(ROWS, 1, dtype=torch.float64)}, ROWS)
     (batch,) = batches.epoch(0)
     normal, uniform = batch.randn("a", 20), batch.rand("a", 20)
+    wrong = int(set(batch) != {"x"})
     spread = 6 / normal.numel() ** 0.5
-    wrong = int(abs(normal.mean()) > spread) + int(abs(normal.var() - 1) > 1.5 * spread) + int(normal.min() > -2)
+    wrong += int(abs(normal.mean()) > spread) + int(abs(normal.var() - 1) > 1.5 * spread) + int(normal.min() > -2)
     wrong += int(abs(uniform.mean() - 0.5) > spread) + int(uniform.min() < 0) + int(uniform.max() >= 1)
     wrong += int(abs(uniform.var() - 1 / 12) > spread) + int(torch.equal(normal, batch.randn("b", 20)))
     wrong += int(not torch.equal(normal, batch.randn("a", 20))) + int(normal.dtype != torch.float64)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,6 +36,7 @@ class AdversarialGenerator(Estimator):
     latent_dim: int
     batch_size: int
     max_epochs: int
+    parts: Mapping[str, Mapping[str, Any]] | None
     random_state: Any
     device: str
 
@@ -42,8 +45,21 @@ class AdversarialGenerator(Estimator):
         raise NotImplementedError
 
     def part_specs(self) -> dict[str, PartSpec]:
-        """Return how each part is optimized."""
+        """Return how each part is optimized unless ``parts`` says otherwise."""
         raise NotImplementedError
+
+    def _chosen_parts(self) -> dict[str, Any]:
+        chosen: dict[str, Any] = dict(self.part_specs())
+        for name, given in dict(self.parts or {}).items():
+            usual = chosen.get(name, PartSpec())
+            fields = dict(given)
+            if fields.get("optimizer", usual.optimizer) == usual.optimizer:
+                fields["options"] = {**usual.options, **dict(fields.get("options", {}))}
+            try:
+                chosen[name] = replace(usual, **fields)
+            except TypeError as error:
+                raise InputError(f"parts[{name!r}] has a field that a part does not have: {error}.") from error
+        return chosen
 
     def _start(self, width: int, streams: Streams) -> Learner:
         with seeded(streams, "init"):
@@ -76,7 +92,7 @@ class AdversarialGenerator(Estimator):
         batches = Batches({"x": (flat - self.mean_) / self.scale_}, self.batch_size, seed=streams.integer("batches"))
         trainer = Trainer(
             max_epochs=self.max_epochs,
-            parts=self.part_specs(),
+            parts=self._chosen_parts(),
             seed=streams.integer("engine"),
             device=None if self.device == "cpu" else self.device,
             callbacks=[SampleGrid(self, flat)],

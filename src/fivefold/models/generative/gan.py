@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -108,6 +108,8 @@ class GAN(AdversarialGenerator):
         Of Adam with betas (0.5, 0.999), for both.
     batch_size : int >= 1, default 64
     max_epochs : int >= 1, default 100
+    parts : mapping part -> fields of PartSpec, optional
+        How a part is optimized, where it differs, for example ``{"generator": {"clip_norm": 1.0}}``.
     random_state : int, generator or None, default None
     device : str, default "cpu"
 
@@ -141,6 +143,7 @@ class GAN(AdversarialGenerator):
         learning_rate: float = 2e-4,
         batch_size: int = 64,
         max_epochs: int = 100,
+        parts: Mapping[str, Mapping[str, Any]] | None = None,
         random_state: Any = None,
         device: str = "cpu",
     ) -> None:
@@ -151,6 +154,7 @@ class GAN(AdversarialGenerator):
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.max_epochs = max_epochs
+        self.parts = parts
         self.random_state = random_state
         self.device = device
 

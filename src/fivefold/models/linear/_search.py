@@ -80,7 +80,8 @@ class Search:
             # Differences do not change when both sides are moved; around its mean the product loses least to rounding.
             self.center = self.data.mean(axis=0)
             extent = max(float(np.abs(self.data - self.center).max(initial=0.0)), np.finfo(np.float64).tiny)
-            self.scale = 2.0 ** -np.ceil(np.log2(extent))  # a power of two, so that scaling rounds nothing
+            # A power of two, so that scaling rounds nothing.
+            self.scale = 2.0 ** -np.ceil(np.log2(extent))  # any value: the bound decides what it costs
             self.coarse = self._moved(np.float32)
 
     def _moved(self, dtype: Any) -> np.ndarray:

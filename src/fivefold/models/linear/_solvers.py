@@ -16,7 +16,8 @@ import scipy.linalg
 from scipy.optimize import minimize
 
 _ARMIJO = 1e-4
-_HALVINGS = 40
+# A step shorter than 2^-12 of Newton's says that the curvature misleads.
+_HALVINGS = 12
 # A step of Newton with a kept factor must shrink the decrement tenfold, else the Hessian is built again.
 _SHRINK = 0.1
 
@@ -98,11 +99,29 @@ def _line_search(
     for _ in range(_HALVINGS):
         trial = theta + step * direction
         trial_value, gradient = objective.value_gradient(trial)
-        if (
-            np.isfinite(trial_value) and trial_value <= value + _ARMIJO * step * slope + slack
-        ):  # any value: a small share
+        enough = value + _ARMIJO * step * slope + slack  # any value: a small share
+        if np.isfinite(trial_value) and trial_value <= enough:
             return trial, trial_value, gradient
         step *= 0.5  # any value: below one
+    return None
+
+
+def _rescue(
+    objective: Objective, theta: np.ndarray, value: float, gradient: np.ndarray
+) -> tuple[np.ndarray, float, np.ndarray] | None:
+    """Return a step with curvature added to that of the objective, or None when none lowers it.
+
+    Far out, where all probabilities are 0 or 1, the curvature vanishes while the gradient does not, and Newton's step leads
+    out of sight. The more is added, the more the step turns into a short one along the gradient.
+    """
+    objective.value_gradient(theta)
+    matrix = objective.hessian(theta)
+    for extra in (1e-3, 1e-1, 1e1, 1e3):  # any value: a ladder from little to much
+        damped = matrix + extra * np.abs(gradient).max() * np.eye(len(matrix))
+        direction = -Factor(damped).solve(gradient)
+        found = _line_search(objective, theta, value, direction, float(gradient @ direction))
+        if found is not None:
+            return found
     return None
 
 
@@ -165,8 +184,11 @@ def newton(
             if not fresh:
                 factor, fresh, previous = Factor(objective.hessian(theta)), True, np.inf
                 continue
-            reason = "no step lowers the objective any further"
-            return Solution(theta, value, gradient, n_iter, "" if np.abs(gradient).max() <= tol else reason)
+            if np.abs(gradient).max() <= tol:
+                return Solution(theta, value, gradient, n_iter, factor=factor)
+            found = _rescue(objective, theta, value, gradient)
+            if found is None:
+                return Solution(theta, value, gradient, n_iter, "no step lowers the objective any further")
         theta, value, gradient = found
         fresh = False
     return Solution(theta, value, gradient, max_iter, f"`max_iter`={max_iter} steps were not enough")
@@ -181,23 +203,35 @@ def newton_cg(objective: Objective, start: np.ndarray, *, tol: float, max_iter: 
         if norm == 0.0:
             return Solution(theta, value, gradient, n_iter)
         small = bool(np.abs(gradient).max() <= tol)
-        # Dembo & Steihaug: the inner residual shrinks with the gradient, which gives superlinear convergence.
-        direction = _conjugate_gradients(
-            objective.hessian_vector(theta),
-            gradient,
-            objective.hessian_diagonal(theta),
-            min(0.25, np.sqrt(norm)) * norm,
-        )
-        slope = float(gradient @ direction)
-        if small and -slope / 2 <= tol * tol:
-            return Solution(theta, value, gradient, n_iter)
+        found = None
+        # Extra curvature is for where that of the objective vanishes; see `_rescue`.
+        for extra in (0.0, 1e-3, 1e-1, 1e1, 1e3):  # any value: a ladder from little to much
+            if extra > 0:
+                objective.value_gradient(theta)
+            # Dembo & Steihaug: the inner residual shrinks with the gradient, which gives superlinear convergence.
+            direction = _conjugate_gradients(
+                _with_more(objective.hessian_vector(theta), extra * norm),
+                gradient,
+                objective.hessian_diagonal(theta) + extra * norm,
+                min(0.25, np.sqrt(norm)) * norm,  # any value: below one, shrinking with the gradient
+            )
+            slope = float(gradient @ direction)
+            if extra == 0 and small and -slope / 2 <= tol * tol:
+                return Solution(theta, value, gradient, n_iter)
+            found = _line_search(objective, theta, value, direction, slope) if slope < 0 and n_iter < max_iter else None
+            if found is not None or small or n_iter == max_iter:
+                break
         if n_iter == max_iter:
             break
-        found = _line_search(objective, theta, value, direction, slope)
         if found is None:
             return Solution(theta, value, gradient, n_iter, "" if small else "no step lowers the objective any further")
         theta, value, gradient = found
     return Solution(theta, value, gradient, max_iter, f"`max_iter`={max_iter} steps were not enough")
+
+
+def _with_more(product: Callable[[np.ndarray], np.ndarray], extra: float) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the product with ``H + extra I``."""
+    return (lambda v: product(v) + extra * v) if extra > 0 else product
 
 
 def _conjugate_gradients(

@@ -221,7 +221,7 @@ class LinearRegression(LinearRegressor):
         if eta is None:
             eta = 1.0 / max(largest, np.finfo(np.float64).tiny)
         goal = tol * np.abs(right).max()
-        ceiling = 1e12 * max(1.0, np.abs(gram @ theta - right).max(initial=0.0))
+        ceiling = 1e12 * max(1.0, np.abs(gram @ theta - right).max(initial=0.0))  # any value: above any start
         self.n_iter_ = 0
         while True:
             gradient = gram @ theta - right

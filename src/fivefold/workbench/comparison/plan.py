@@ -252,13 +252,6 @@ def choose_entries(methods: Iterable[str], task: str, params: Mapping[str, Mappi
     return (*entries, Entry(card=base, variant=base.variant(None, task), params={}))
 
 
-def usable_threads() -> int:
-    """Return how many cores this process may use, at most what OMP_NUM_THREADS says where it is set."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    return min(cores, max(1, int(limit))) if limit.isdigit() else cores
-
-
 def make_plan(source: Any, options: Options) -> tuple[Plan, str]:
     """Read the data, infer what it is and choose methods and metrics; return the plan and the name of the data.
 
@@ -313,7 +306,7 @@ def make_plan(source: Any, options: Options) -> tuple[Plan, str]:
         classes=classes,
         entries=entries,
         metrics=tuple(dict.fromkeys(m.name for m in chosen)),
-        threads=options.threads or usable_threads(),
+        threads=options.threads or 1,
         data=DataFacts(
             name=name,
             sha256=checksum(frame),

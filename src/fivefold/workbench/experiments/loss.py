@@ -53,7 +53,16 @@ def _shape(context: Context, form: str, loss: Any, usual: Any) -> None:
     x = torch.linspace(-5, 5, 201)
     target = torch.ones(()) if form == "binary" else torch.zeros(())
     series = {}
-    for name, function in ((context.card.id, loss), (type(usual).__name__, usual)):
+    family = dict(context.card.experiment.get("family", {}))
+    for parameter, choices in family.items():
+        for choice in choices:
+            member = context.card.load()(**{parameter: choice})
+            series[f"{parameter} = {choice:g}"] = (
+                x.tolist(),
+                [float(member(v.reshape(1), target.reshape(1))) for v in x],
+            )
+    drawn = ((type(usual).__name__, usual),) if family else ((context.card.id, loss), (type(usual).__name__, usual))
+    for name, function in drawn:
         values = [float(function(value.reshape(1), target.reshape(1))) for value in x]
         series[name] = (x.tolist(), values)
     what = "logit, true class 1" if form == "binary" else "prediction - target"

@@ -154,6 +154,35 @@ def softmax_optimality() -> Check:
     return Check(float(worst), 1.0 + 1e-3, "largest gradient entry / tol", "the formula")
 
 
+@evidence(
+    "logistic-regression", claim="Inner conjugate gradients give Newton's direction", against="numpy.linalg.solve"
+)
+@evidence("softmax-regression", claim="Inner conjugate gradients give Newton's direction", against="numpy.linalg.solve")
+def inner_direction() -> Check:
+    from fivefold.models.linear._solvers import _conjugate_gradients
+
+    rng = np.random.default_rng(6)
+    worst = 0.0
+    for size in (1, 5, 30):
+        root = rng.normal(size=(size, size)) * np.geomspace(1, 100, size)
+        hessian, gradient = root.T @ root + np.eye(size), rng.normal(size=size)
+        calls: list[int] = []
+
+        def product(v: np.ndarray, h: np.ndarray = hessian, count: list[int] = calls) -> np.ndarray:
+            count.append(1)
+            return h @ v
+
+        target = 1e-9 * float(np.linalg.norm(gradient))
+        direction = _conjugate_gradients(product, gradient, np.diagonal(hessian), target)
+        # The residual that stops the loop is a recursion, so the true one may be a little larger.
+        worst = worst_of(worst, np.linalg.norm(hessian @ direction + gradient) / target / 2)
+        exact = np.linalg.solve(hessian, -gradient)
+        worst = worst_of(worst, np.linalg.norm(direction - exact) / target)  # the smallest eigenvalue is at least one
+        # Exact arithmetic needs one product a dimension; rounding costs a few times more.
+        worst = worst_of(worst, len(calls) / (4 * size))
+    return Check(worst, 1.0, "residual and distance / target, products / 4 p", "numpy.linalg.solve")
+
+
 @evidence("logistic-regression", claim="A 2 x 2 table gives its log odds and log odds ratio", against="the closed form")
 def odds_of_a_table() -> Check:
     from fivefold.models.linear import LogisticRegression
@@ -426,6 +455,12 @@ def warm_start() -> Check:
         cold, coef = model.n_iter_[0], model.coef_.copy()
         wrong += cold < 3
         wrong += model.fit(X, codes).n_iter_[0] > 1 or np.abs(model.coef_ - coef).max() > 1e-3
+        for solver in ("newton", "newton-cg", "lbfgs"):
+            # From far on the wrong side, where undamped steps overshoot, the way still leads to the minimum.
+            model.set_params(solver=solver)
+            model.coef_, model.intercept_ = -60 * coef, model.intercept_ + 40 * np.arange(len(coef))
+            wrong += np.abs(model.fit(X, codes).coef_ - coef).max() > 1e-2
+        model.set_params(solver="auto")
         wrong += method().fit(X, codes).n_iter_[0] != cold
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")

@@ -61,10 +61,13 @@ def searches_on_a_lattice() -> Check:
                 distances, found = model.kneighbors(Q, k)
                 wrong += (found != rows).sum() + (np.abs(distances - known) > 1e-14 * (1 + known)).sum()
             if k == 7:
-                distances, found = (
-                    KNeighborsClassifier(**options).fit(sp.csr_array(X), y).kneighbors(sp.csr_array(Q), k)
-                )
-                wrong += (found != rows).sum() + (np.abs(distances - known) > 1e-14 * (1 + known)).sum()
+                for form, query in (
+                    (sp.csr_array, sp.csr_array),
+                    (sp.csr_array, np.asarray),
+                    (np.asarray, sp.csr_array),
+                ):
+                    distances, found = KNeighborsClassifier(**options).fit(form(X), y).kneighbors(query(Q), k)
+                    wrong += (found != rows).sum() + (np.abs(distances - known) > 1e-14 * (1 + known)).sum()
     return Check(float(wrong), 0, "neighbors or distances that differ", "sorting all distances")
 
 
@@ -114,6 +117,26 @@ def tree_and_brute_force() -> Check:
         ]
         wrong += int((pairs[0][1] != pairs[1][1]).sum() + (pairs[0][0] != pairs[1][0]).sum())
     return Check(wrong, 0, "neighbors or distances that differ", "brute force")
+
+
+@evidence("k-nearest-neighbors", claim="A node of the tree is halved at the median of its axis", against="sorting")
+def halves_of_a_node() -> Check:
+    from fivefold.models.linear import _kernels as kernels
+
+    rng = np.random.default_rng(4)
+    wrong = 0
+    for data in (rng.normal(size=(101, 2)), rng.integers(0, 3, size=(101, 2)).astype(float), np.zeros((101, 2))):
+        for start, stop in ((0, 101), (10, 60), (40, 42), (0, 2)):
+            order = rng.permutation(101)
+            before = order.copy()
+            middle = (start + stop) // 2
+            kernels._halve(data, order, 1, start, stop, middle)
+            left, right = data[order[start:middle], 1], data[order[middle:stop], 1]
+            wrong += int(left.max() > right.min()) + int(
+                (np.sort(order[start:stop]) != np.sort(before[start:stop])).sum()
+            )
+            wrong += int((order[:start] != before[:start]).sum() + (order[stop:] != before[stop:]).sum())
+    return Check(wrong, 0, "rows on the wrong side or lost", "sorting")
 
 
 @evidence(
