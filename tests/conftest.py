@@ -9,6 +9,9 @@ from collections import defaultdict
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
+# Tests never reach for the network: a data set that is not at hand is skipped with its reason.
+os.environ["FIVEFOLD_OFFLINE"] = "1"
+
 import pytest  # noqa: E402 - the limits must stand before a library starts its threads
 
 SECONDS_PER_ROW = 2.0
@@ -20,9 +23,12 @@ _spent: dict[str, float] = defaultdict(float)
 @pytest.fixture
 def account(request: pytest.FixtureRequest):
     """Book the processor time of a test on its package, compilation apart (it is cached after the first run)."""
+    import torch
     from numba.core import event
 
     import fivefold.evidence.batteries  # noqa: F401 - imports are not the test's own time
+
+    torch.set_num_threads(1)  # each worker has one core, whatever an earlier test has set
 
     package = request.node.callspec.params["package"]
     with event.install_recorder("numba:compile") as compiled:

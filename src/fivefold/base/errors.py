@@ -27,6 +27,10 @@ class DataError(InputError):
     """A table, file or array that cannot be used as it is."""
 
 
+class DataUnavailableError(DataError):
+    """A data set that is not on this machine and cannot be fetched now."""
+
+
 class SpecError(InputError):
     """A specification with an unknown key, a wrong value or parts that do not fit each other."""
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fivefold.base.errors import DataError, StorageError
+from fivefold.base.errors import DataError, DataUnavailableError, StorageError
 from fivefold.base.files import atomic_file
 
 TIMEOUT = 60.0  # seconds without an answer
@@ -106,7 +106,7 @@ def fetch(dataset: str, file: RemoteFile) -> Path:
         return path
     target = cache_directory() / "data" / dataset / file.name
     if offline():
-        raise DataError(
+        raise DataUnavailableError(
             f"{file.name} of the data set {dataset!r} is not at hand and FIVEFOLD_OFFLINE forbids the network; unset it, or "
             f"put the file from {file.url} at {target}."
         )
@@ -177,7 +177,7 @@ def open_url(url: str) -> tuple[bytes, str]:
         raise DataError(f"Cannot read {public_url(url)}: {scheme}:// is not supported; use http, https or file.")
     here = urllib.parse.urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")  # this machine is no network
     if offline() and not here:
-        raise DataError(
+        raise DataUnavailableError(
             f"Cannot read {public_url(url)}: FIVEFOLD_OFFLINE forbids the network; unset it or give a file."
         )
     return _download(url)
@@ -197,7 +197,7 @@ def _download(url: str) -> tuple[bytes, str]:
         raise DataError(f"Cannot read {public_url(url)}: the server answered {error.code} {error.reason}.") from error
     except (urllib.error.URLError, TimeoutError, OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
-        raise DataError(f"Cannot read {public_url(url)}: {reason}.") from error
+        raise DataUnavailableError(f"Cannot read {public_url(url)}: {reason}.") from error
     if length is not None and int(length) != len(data):
         raise DataError(f"Cannot read {public_url(url)}: {len(data):,} of {int(length):,} bytes came; try again.")
     return data, kind

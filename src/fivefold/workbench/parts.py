@@ -11,6 +11,7 @@ from typing import Any
 
 from fivefold.base.cards import Card, get_card
 from fivefold.base.errors import CapabilityError, SpecError, UnknownNameError
+from fivefold.base.names import nearest
 
 from . import rules
 from .door import unknown_parameter
@@ -207,13 +208,15 @@ def model_params(spec: Spec, variant: str | None = None, task: str | None = None
         raise SpecError(f"{spec.id!r} has no model.")
     card = get_card(spec.model.name)
     params = dict(spec.model.params)
-    known = list(inspect.signature(card.load(variant or spec.model.variant, task or spec.data.task)).parameters)
+    signature = inspect.signature(card.load(variant or spec.model.variant, task or spec.data.task)).parameters
+    known = list(signature)
     for path, value in given_settings(spec).items():
         part, _, key = path.rpartition(".")
         name = next((n for n in rules.SETTINGS.get(path, (key,)) if n in known), None)
         if path == "optimizer.parts":
             name = "parts" if "parts" in known else None
         if name is None and _GROUPS.get(part) in known:
+            _check_option(spec, path, part, signature)
             group = params.setdefault(_GROUPS[part], {})
             group[key] = value
             continue
@@ -227,6 +230,23 @@ def model_params(spec: Spec, variant: str | None = None, task: str | None = None
             )
         params[name] = value
     return params
+
+
+def _check_option(spec: Spec, path: str, part: str, model: Mapping[str, inspect.Parameter]) -> None:
+    """Refuse an option that the optimizer, schedule or loss does not have."""
+    key = path.rpartition(".")[2]
+    if part == "optimizer":
+        name = spec.optimizer.name or str(model["optimizer"].default)
+    elif part == "optimizer.schedule":
+        name = "" if spec.optimizer.schedule is None else spec.optimizer.schedule.name
+    else:
+        name = "" if spec.objective is None else spec.objective.name
+    options = list(inspect.signature(get_card(name).load()).parameters)[0 if part == "objective" else 1 :]
+    if key not in options:
+        hint = ", ".join(nearest(key, options)) or "none"
+        raise SpecError(
+            f"{spec.origin(_origin_path(spec, path))}: {name} has no parameter {key!r}; did you mean one of: {hint}?"
+        )
 
 
 def _origin_path(spec: Spec, path: str) -> str:

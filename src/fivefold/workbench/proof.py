@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fivefold.base.cards import all_cards, get_card
-from fivefold.base.errors import FivefoldError, SpecError
+from fivefold.base.errors import DataUnavailableError, FivefoldError, SpecError
 
 
 @dataclass(frozen=True)
@@ -187,6 +187,8 @@ def _execute(describe: tuple[str, str, str, str], function: Callable[[], Any]) -
     start = time.perf_counter()
     try:
         check = function()
+    except DataUnavailableError as error:
+        return Outcome(*describe, "skipped", time.perf_counter() - start, reason=f"{error} A skip proves nothing")
     except FivefoldError as error:
         return Outcome(*describe, "error", time.perf_counter() - start, reason=str(error))
     except Exception as error:  # noqa: BLE001 - whatever evidence raises is its result, shown with its name

@@ -136,7 +136,7 @@ def chain() -> Check:
     agent = DQN(
         Chain, hidden_layer_sizes=(), learning_rate=0.02, gamma=0.9, learning_starts=200, train_freq=2, batch_size=64,
         target_update_interval=20, exploration_final_eps=1.0, random_state=0, loss="squared",
-    ).learn(5000)  # fmt: skip
+    ).learn(2500)  # fmt: skip
     with torch.no_grad():
         found = agent.learner_.network(torch.eye(5)).numpy()
     # A time limit taken for an end would lower the left values by more than 0.2.

@@ -129,7 +129,7 @@ def digits() -> Check:
     x, y = x[order], y[order]
     images = np.pad(x.reshape(-1, 1, 8, 8) / 16, ((0, 0), (0, 0), (2, 2), (2, 2)))  # (n, 1, 12, 12)
     model = LeNet5Classifier(
-        version="original", max_epochs=16, learning_rate=1e-2, batch_size=32, l2=1e-4, schedule="lr-cosine"
+        version="original", max_epochs=30, learning_rate=1e-2, batch_size=32, l2=1e-4, schedule="lr-cosine"
     )
     accuracy = float((model.fit(images[:900], y[:900]).predict(images[900:]) == y[900:]).mean())
     return Check(accuracy, 0.95, "accuracy", "chance is 0.1", at_least=True)
