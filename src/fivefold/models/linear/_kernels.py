@@ -73,7 +73,7 @@ def scan_scores(scores, first, values, rows):  # type: ignore[no-untyped-def]
     for i in range(scores.shape[0]):
         worst = values[i, 0]
         for j in range(scores.shape[1]):
-            if scores[i, j] < worst:
+            if scores[i, j] < worst:  # any value: at a tie, which `refine` ranks by exact distance and row
                 _sift(values[i], rows[i], values.shape[1], scores[i, j], first + j)
                 worst = values[i, 0]
 

@@ -184,7 +184,7 @@ def newton(
             if not fresh:
                 factor, fresh, previous = Factor(objective.hessian(theta)), True, np.inf
                 continue
-            if np.abs(gradient).max() <= tol:
+            if np.abs(gradient).max() <= tol:  # any value: at the floor of rounding, where no step lowers the objective
                 return Solution(theta, value, gradient, n_iter, factor=factor)
             found = _rescue(objective, theta, value, gradient)
             if found is None:

@@ -15,7 +15,7 @@ _WORTH_IT = 1 << 19
 def threads_for(work: int) -> Iterator[int]:
     """Run kernels on one thread when they touch fewer than half a million numbers; yield the number of threads."""
     before = numba.get_num_threads()
-    count = before if work >= _WORTH_IT else 1
+    count = before if work >= _WORTH_IT else 1  # any value: results do not depend on threads
     numba.set_num_threads(count)
     try:
         yield count

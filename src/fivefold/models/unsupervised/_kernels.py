@@ -27,7 +27,8 @@ def chunk_bounds(n_samples: int, state_size: int) -> np.ndarray:
 
     There are at most 64 chunks, of at least 8 blocks, and their partial sums of ``state_size`` numbers stay below 32 MiB.
     """
-    chunks = max(1, min(64, n_samples // (8 * BLOCK), (1 << 22) // max(1, state_size)))
+    most = (1 << 22) // max(1, state_size)  # any value: memory against parallel work
+    chunks = max(1, min(64, n_samples // (8 * BLOCK), most))  # any value: the size of a unit of work
     return np.linspace(0, n_samples, chunks + 1).astype(np.int64)
 
 
@@ -122,6 +123,18 @@ def seed_pass(X, chunks, norms, weight, product, offset, reach, closest, owner, 
             potential[c, t] = left[t]
 
 
+@njit
+def _raised(value):
+    """Return a float32 not below ``value`` or what rounding of its sum may have taken away."""
+    return np.float32(value) * _UP  # any value: a margin for rounding
+
+
+@njit
+def _lowered(value):
+    """Return a float32 not above ``value`` or what rounding of its sum may have added."""
+    return np.float32(value) * _DOWN  # any value: a margin for rounding
+
+
 @njit(fastmath=_FAST)
 def _settle(i, dots, norm, offset, size, slack, labels, bounded, group, upper, lower):
     """Give row i its nearest center, the first of equals, and fresh bounds."""
@@ -134,19 +147,19 @@ def _settle(i, dots, norm, offset, size, slack, labels, bounded, group, upper, l
     labels[i] = best
     if bounded:
         # The rounding error of a squared distance is at most slack times this.
-        noise = slack * (norm + size)
-        upper[i] = np.float32(np.sqrt(max(norm + nearest, 0.0) + noise)) * _UP
+        noise = slack * (norm + size)  # any value: a margin for rounding
+        upper[i] = _raised(np.sqrt(max(norm + nearest, 0.0) + noise))
         n_groups = lower.shape[1]
         if n_groups == k:
             for j in range(k):
-                lower[i, j] = np.float32(np.sqrt(max(norm + offset[j] - 2.0 * dots[j] - noise, 0.0))) * _DOWN
+                lower[i, j] = _lowered(np.sqrt(max(norm + offset[j] - 2.0 * dots[j] - noise, 0.0)))
             lower[i, best] = np.float32(FAR)
         else:
             for g in range(n_groups):
                 lower[i, g] = np.float32(FAR)
             for j in range(k):
                 if j != best:
-                    bound = np.float32(np.sqrt(max(norm + offset[j] - 2.0 * dots[j] - noise, 0.0))) * _DOWN
+                    bound = _lowered(np.sqrt(max(norm + offset[j] - 2.0 * dots[j] - noise, 0.0)))
                     lower[i, group[j]] = min(lower[i, group[j]], bound)
     return best
 
@@ -197,17 +210,18 @@ def lloyd_pass(
             for i in range(start, stop):
                 if bounded and not first:
                     a = labels[i]
-                    upper[i] = (upper[i] + moved[a]) * _UP
+                    upper[i] = _raised(upper[i] + moved[a])
                     nearest = np.float32(FAR)
                     for g in range(n_groups):
-                        lower[i, g] = (lower[i, g] - group_moved[g]) * _DOWN
+                        lower[i, g] = _lowered(lower[i, g] - group_moved[g])
                         nearest = min(nearest, lower[i, g])
                     if upper[i] < nearest:
                         continue
                     exact = 0.0
                     for j in range(d):
                         exact += (X[i, j] - shift[j] - centers[a, j]) ** 2
-                    upper[i] = np.float32(np.sqrt(exact + slack * (norms[i] + size))) * _UP
+                    noise = slack * (norms[i] + size)  # any value: a margin for rounding
+                    upper[i] = _raised(np.sqrt(exact + noise))
                     if upper[i] < nearest:
                         continue
                 todo[m] = i

@@ -115,7 +115,9 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         n_clusters = whole("n_clusters", self.n_clusters, low=1)
         max_iter = whole("max_iter", self.max_iter, low=1)
         tol = real("tol", self.tol, low=0.0)
-        bounded = choice("algorithm", self.algorithm, ("auto", "lloyd", "elkan")) != "lloyd" and n_clusters > 1
+        bounded = (
+            choice("algorithm", self.algorithm, ("auto", "lloyd", "elkan")) != "lloyd" and n_clusters > 1
+        )  # any value: a way, not a result
         # Finiteness is seen by the pass that forms the mean.
         X = checked_data(self, X, order="C", ensure_all_finite=False)
         weight = sample_weights(sample_weight, len(X))
@@ -124,7 +126,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         given = self._given_centers(X, n_clusters)
         starts = self._starts(given)
         # The threads are ours, the products are small.
-        with threadpool_limits(limits=1, user_api="blas"), threads_for(X.size * n_clusters):
+        work = X.size * n_clusters  # any value: when threads pay
+        with threadpool_limits(limits=1, user_api="blas"), threads_for(work):
             rows = _Rows.of(self, X, weight, n_clusters)
             streams = Streams.of(self.random_state)
             best = None
@@ -183,7 +186,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
     def predict(self, X: Any) -> np.ndarray:
         """Return the nearest center of every row, the first of equals: X (n, d) -> (n,) int32."""
         X = self._checked(X)
-        with threadpool_limits(limits=1, user_api="blas"), threads_for(X.size * len(self.cluster_centers_)):
+        work = X.size * len(self.cluster_centers_)  # any value: when threads pay
+        with threadpool_limits(limits=1, user_api="blas"), threads_for(work):
             return _nearest(X, self.cluster_centers_.astype(np.float64))
 
     def transform(self, X: Any) -> np.ndarray:
@@ -202,7 +206,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         """Return minus the weighted sum of squared distances to the nearest centers; ``y`` is ignored."""
         X = self._checked(X)
         weight = sample_weights(sample_weight, len(X))
-        with threadpool_limits(limits=1, user_api="blas"), threads_for(X.size * len(self.cluster_centers_)):
+        work = X.size * len(self.cluster_centers_)  # any value: when threads pay
+        with threadpool_limits(limits=1, user_api="blas"), threads_for(work):
             labels = _nearest(X, self.cluster_centers_.astype(np.float64))
             return -_inertia(X, self.cluster_centers_, labels, weight)
 
@@ -274,7 +279,7 @@ def _plus_plus(rows: _Rows, n_clusters: int, generator: np.random.Generator) -> 
     centers = np.empty((n_clusters, d))
     closest, owner = np.full(n, k.FAR), np.zeros(n, dtype=np.int32)
     trial = np.empty((n, trials))
-    slack = 4.0 * np.finfo(rows.X.dtype).eps * math.sqrt(d)
+    slack = 4.0 * np.finfo(rows.X.dtype).eps * math.sqrt(d)  # any value: a margin for rounding
 
     def measure(candidates: np.ndarray, reach: np.ndarray, adopted: int, newest: int) -> np.ndarray:
         product, offset = _shifted(candidates, rows.shift, rows.X.dtype)
@@ -293,7 +298,8 @@ def _plus_plus(rows: _Rows, n_clusters: int, generator: np.random.Generator) -> 
         chosen = [_draw(rows, closest, trial[:, adopted], potential, mark) for mark in marks]
         candidates = np.stack([rows.row(i) for i in chosen])  # (T, d)
         gaps = ((centers[:c, None] - candidates) ** 2).sum(axis=2).min(axis=1)
-        reach = gaps / 4.0 * (1.0 - 1e-9) - slack * (np.abs(gaps) + (centers[:c] ** 2).sum(axis=1))
+        noise = slack * (gaps + (centers[:c] ** 2).sum(axis=1)) + 1e-9 * gaps  # any value: a margin for rounding
+        reach = gaps / 4.0 - noise
         left = measure(candidates, reach, adopted, c - 1)
         adopted = int(left.sum(axis=0).argmin())
         potential = left[:, adopted]
@@ -322,7 +328,7 @@ def _lloyd(rows: _Rows, seeds: np.ndarray, max_iter: int, tol: float, bounded: b
     lower = np.empty((n if bounded else 0, n_groups), dtype=np.float32)
     sums, mass = np.zeros((n_chunks, n_clusters, d)), np.zeros((n_chunks, n_clusters))
     counts, changed = np.zeros((n_chunks, n_clusters), dtype=np.int64), np.zeros(n_chunks, dtype=np.int64)
-    slack = 4.0 * np.finfo(X.dtype).eps * math.sqrt(d)
+    slack = 4.0 * np.finfo(X.dtype).eps * math.sqrt(d)  # any value: a margin for rounding
     centers, moved = seeds, np.zeros(n_clusters)
 
     def assign(first: bool, summed: bool) -> int:

@@ -288,6 +288,13 @@ def defaults_and_starts() -> Check:
         wrong += KMeans(12, init=init, random_state=4).fit(X).inertia_ != many
         best = [KMeans(12, init=init, n_init=n, random_state=4).fit(X).inertia_ for n in (1, 2, 5, 20)]
         wrong += int(np.sum(np.diff(best) > 0)) + (best[0] == best[-1]) + (one < many)
+    # A row far away is always a seed of k-means++, hardly ever of random rows; one iteration does not mend that.
+    far = np.concatenate([np.linspace(0, 1, 99), [1e6]])[:, None]
+    left = {
+        init: [KMeans(2, init=init, n_init=1, max_iter=1, random_state=s).fit(far).inertia_ for s in range(10)]
+        for init in ("k-means++", "random")
+    }
+    wrong += max(left["k-means++"]) > 99 or max(left["random"]) < 1e6
     seeds = KMeans(12, init="random", n_init=1, max_iter=1, tol=1e9, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -202,7 +202,7 @@ def share_of_variance() -> Check:
     X = np.diag(np.sqrt([4.0, 3.0, 2.0, 1.0])) @ np.eye(4)
     X = np.concatenate([X, -X])  # variances in the ratio 4 : 3 : 2 : 1
     wrong = 0
-    for share, count in ((0.3, 1), (0.41, 2), (0.69, 2), (0.71, 3), (0.89, 3), (0.95, 4), (0.9999, 4)):
+    for share, count in ((0.05, 1), (0.3, 1), (0.41, 2), (0.69, 2), (0.71, 3), (0.89, 3), (0.95, 4), (0.9999, 4)):
         for solver in ("full", "covariance_eigh"):
             wrong += PCA(share, svd_solver=solver).fit(X).n_components_ != count
     wrong += PCA(0).fit(X).transform(X).shape != (8, 0)
