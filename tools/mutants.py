@@ -252,7 +252,7 @@ def ids_by_file(package: str) -> dict[Path, list[str]]:
             if module not in reached:
                 reached.add(module)
                 frontier += [m for m in _imports(files[module]) if m in files]
-        for module in reached:
+        for module in sorted(reached):
             result[files[module]].append(key)
     return result
 
