@@ -563,3 +563,22 @@ def monitor_forms() -> Check:
             + wrong
         )
     return Check(worst, 1e-13, "max |metric - by hand|", "numpy.average")
+
+
+@evidence(
+    "train-validation-monitor",
+    claim="A streaming metric named by its id takes the weights of the rows",
+    against="numpy.average by hand",
+)
+def monitor_weighted_stream() -> Check:
+    x, y = table(60)
+    weight = torch.arange(60, dtype=torch.float64) % 3
+    learner = SupervisedLearner(network(), lambda a, b: (a - b).square())
+    batches = Batches({"x": x, "y": y, "weight": weight}, 17, shuffle=False)
+    history = Trainer(1, parts=ADAM, callbacks=[TrainValidationMonitor(batches, batches, ["rmse"])]).fit(
+        learner, batches
+    )
+    with torch.no_grad():
+        squares = (learner.module(x) - y).square()[:, 0].numpy()
+    expected = math.sqrt(float(np.average(squares, weights=weight.numpy())))
+    return Check(abs(history["train_rmse"][0] - expected), 1e-13, "|RMSE - by hand|", "numpy.average")
