@@ -10,12 +10,12 @@ Run: python benchmarks/engine_overhead.py [--threads N] [--runs N]
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from fivefold.engine.learner import SupervisedLearner
 from fivefold.engine.session import session
 from fivefold.engine.trainer import Trainer
 from fivefold.optimizers.gradient.adam import Adam
+from fivefold.workbench.bench import PASSES_AT, Contest, Score, play
 
 
 @dataclass(frozen=True)
@@ -94,44 +95,33 @@ def by_engine(case: Case, x: Tensor, y: Tensor) -> tuple[float, float]:
         return seconds, nn.functional.mse_loss(network(x), y).item()
 
 
-def measure(case: Case, runs: int) -> tuple[float, float, float, float]:
-    """Return the medians of the seconds (by hand, engine) and of the final losses."""
+def contest(case: Case) -> Contest:
+    """Return the engine against the loop written by hand; the quality is the final loss."""
     x, y = case.data()
-    by_hand(case, x, y)
-    by_engine(case, x, y)
-    hand, ours = [], []
-    for _ in range(runs):
-        hand.append(by_hand(case, x, y))
-        ours.append(by_engine(case, x, y))
-    return (
-        statistics.median(s for s, _ in hand),
-        statistics.median(s for s, _ in ours),
-        statistics.median(v for _, v in hand),
-        statistics.median(v for _, v in ours),
+
+    def quality(ours: list[tuple[float, float]], peer: list[tuple[float, float]]) -> tuple[float, float, bool]:
+        mine, theirs = (statistics.median(loss for _, loss in side) for side in (ours, peer))
+        return mine, theirs, mine <= theirs * 1.1
+
+    return Contest(
+        name=case.name,
+        ours=lambda run: by_engine(case, x, y),
+        peer=lambda run: by_hand(case, x, y),
+        quality=quality,
+        target=None,
     )
 
 
-def main() -> int:
-    """Print both ratios; return 1 when a ceiling is passed or the quality differs."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--case", choices=["big", "small", "both"], default="both")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    failed = False
-    for case in {"big": [BIG], "small": [SMALL], "both": [BIG, SMALL]}[options.case]:
-        hand, ours, loss_hand, loss_ours = measure(case, options.runs)
-        extra = (ours - hand) / case.steps * 1e6
-        print(
-            f"{case.name}, {options.threads} thread(s): by hand {hand:.3f} s, engine {ours:.3f} s, ratio {ours / hand:.3f}, "
-            f"{extra:+.0f} us a step over {case.steps} steps; final loss {loss_hand:.5f} / {loss_ours:.5f}"
-        )
-        failed |= ours / hand > 1.05 if case is BIG else extra > 150
-        failed |= abs(loss_ours - loss_hand) > 0.1 * loss_hand
-    print("FAILED: a ceiling is passed or the losses differ" if failed else "passed")
-    return int(failed)
+def main(threads: Sequence[int] = (1, 2)) -> list[Score]:
+    """Run both cases: at most 5 % more time for the big one, at most 150 microseconds a step for the small one."""
+    scores = []
+    for case, ratio, extra in ((BIG, 1.05, 0.0), (SMALL, 1.0, 150e-6)):
+        for score in play([contest(case)], threads):
+            allowed = (score.peer * ratio + extra * case.steps) / score.peer
+            scores.append(replace(score, target=allowed / PASSES_AT))
+            print(f"  {(score.ours - score.peer) / case.steps * 1e6:+.0f} us a step; allowed ratio {allowed:.2f}")
+    return scores
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(not all(score.passed for score in main()))

@@ -335,9 +335,10 @@ def _lloyd(rows: _Rows, seeds: np.ndarray, max_iter: int, tol: float, bounded: b
         product, offset = _shifted(centers, rows.shift, X.dtype)
         farthest = np.zeros(n_groups)
         np.maximum.at(farthest, group, moved)
+        size = float((centers**2).sum(axis=1).max())  # any value: a margin for rounding
         k.lloyd_pass(
             X, rows.chunks, rows.norms, rows.weight, rows.shift, centers, product, offset,
-            float((centers**2).sum(axis=1).max()), slack, labels, bounded, first, group, _above(moved), _above(farthest),
+            size, slack, labels, bounded, first, group, _above(moved), _above(farthest),
             upper, lower, summed, sums, mass, counts, changed,
         )  # fmt: skip
         return int(changed.sum())
@@ -377,8 +378,7 @@ def _relocate(
     errors = np.empty(len(rows.X))
     k.squared_errors(rows.X, centers + rows.shift, labels, errors)
     errors[rows.weight == 0] = 0.0
-    far = np.argpartition(errors, -len(empty))[-len(empty) :]
-    far = far[np.lexsort((far, -errors[far]))]
+    far = np.argsort(-errors, kind="stable")[: len(empty)]
     for cluster, i in zip(empty, far):
         if errors[i] == 0.0:
             break  # every row lies on its center

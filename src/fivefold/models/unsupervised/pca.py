@@ -134,7 +134,7 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         components = components[:count]
         # The sign of an eigenvector is free: its largest entry shall be positive.
         largest = components[np.arange(count), np.abs(components).argmax(axis=1)] if count else np.empty(0)
-        self.components_ = (components * np.where(largest < 0, -1.0, 1.0)[:, None]).astype(X.dtype)
+        self.components_ = (components * np.sign(largest)[:, None]).astype(X.dtype)
         self.explained_variance_ = variance[:count].astype(X.dtype)
         self.explained_variance_ratio_ = (variance[:count] / total if total > 0 else np.zeros(count)).astype(X.dtype)
         self.singular_values_ = np.sqrt((n - 1) * variance[:count]).astype(X.dtype)
@@ -261,7 +261,7 @@ def _moments(X: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     threads = max((library.num_threads for library in blas.lib_controllers), default=1)
     # Infinite values and overflow are looked for in the sums, below, once and for all blocks.
     with blas.limit(limits=1), np.errstate(over="ignore", invalid="ignore"):
-        if threads > 1 and len(bounds) > 2:
+        if threads > 1 and len(bounds) > 2:  # any value: the sums are the same
             with ThreadPoolExecutor(threads) as pool:
                 parts = list(pool.map(chunk, range(len(bounds) - 1)))
         else:

@@ -347,3 +347,27 @@ def threads_change_nothing() -> Check:
         trees.append(k.grow(keys, target, k.MEAN, 1, flags, levels, 1.0, 6, 2, (1.0, 0.0), -1, 0.0, d, 0, threads))
     differing = sum(int(np.sum(a != b)) for a, b in zip(*trees))
     return Check(differing, 0, "numbers that differ", "itself")
+
+
+@evidence("cart-classifier", claim="The rules as text read as scikit-learn's", against="scikit-learn export_text")
+def rules_as_text() -> Check:
+    from sklearn.tree import DecisionTreeClassifier as Peer
+    from sklearn.tree import export_text
+
+    from fivefold.models.trees import DecisionTreeClassifier
+
+    X, y, w = _table(500, 5, "text")
+    codes, wrong = np.digitize(y, [-1.0, 1.0]), 0
+    for depth in (1, 2, 5):
+        ours = DecisionTreeClassifier(max_depth=depth, min_samples_leaf=9).fit(X, codes, w)
+        peer = Peer(max_depth=depth, min_samples_leaf=9, random_state=0).fit(X, codes, w)
+        wrong += ours.export_text() != export_text(peer)
+        for shown in (0, 1, 3):
+            options: dict[str, Any] = {"max_depth": shown, "decimals": 4}
+            wrong += ours.export_text(**options) != export_text(peer, **options)
+        names: dict[str, Any] = {"feature_names": list("abcde"), "class_names": ["ant", "bee", "cow"]}
+        wrong += ours.export_text(**names) != export_text(peer, **names)
+    levels = DecisionTreeClassifier(categorical_features=[0]).fit(np.arange(24.0)[:, None], np.arange(24) % 2)
+    text = "{0, 2, 4, 6, 8, 10, 12, 14, 16, 18, …}"
+    wrong += levels.export_text().splitlines()[:3:2] != [f"|--- feature_0 in {text}", f"|--- feature_0 not in {text}"]
+    return Check(wrong, 0, "texts that differ", "scikit-learn export_text")

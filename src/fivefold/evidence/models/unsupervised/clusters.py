@@ -256,6 +256,46 @@ def invariances() -> Check:
     return Check(wrong, 0, "changes that matter", "invariance")
 
 
+@evidence("k-means", claim="The bounds that save distances hold and are tight", against="all distances")
+def bounds_of_distances() -> Check:
+    from fivefold.models.unsupervised import KMeans
+    from fivefold.models.unsupervised import _kernels as kernels
+    from fivefold.models.unsupervised.k_means import _Rows, _shifted
+
+    X, w = _table(700, 3, "bounds")
+    worst = 0.0
+    for k, n_groups in ((9, 9), (45, 32)):
+        rows = _Rows.of(KMeans(), X, w, k)
+        group = np.arange(k) * n_groups // k
+        labels, upper = np.zeros(700, dtype=np.int32), np.zeros(700, dtype=np.float32)
+        lower = np.zeros((700, n_groups), dtype=np.float32)
+        centers, steps = X[:k] - rows.shift, Streams(6).numpy("steps").normal(size=(k, 3)) * 0.05
+        for moves, first in ((np.zeros(k), True), (np.linalg.norm(steps, axis=1), False)):
+            centers = centers if first else centers + steps
+            most = np.array([moves[group == g].max() for g in range(n_groups)])
+            before = (upper.copy(), lower.copy())
+            kernels.lloyd_pass(
+                X, rows.chunks, rows.norms, w, rows.shift, centers, *_shifted(centers, rows.shift, X.dtype), 1e3, 1e-15,
+                labels, True, first, group, moves.astype(np.float32), most.astype(np.float32), upper, lower, False,
+                np.empty((0, 0, 0)), np.empty((0, 0)), np.empty((0, 0), dtype=np.int64), np.zeros(1, dtype=np.int64),
+            )  # fmt: skip
+            distance = np.sqrt(_squares(X - rows.shift, centers))
+            own = distance[np.arange(700), labels]
+            others = np.where(np.arange(k) == labels[:, None], np.inf, distance)
+            nearest = np.stack([others[:, group == g].min(axis=1) for g in range(n_groups)], axis=1)
+            # float32 keeps seven digits and the margins cost another two.
+            worst = max(worst, float((own - upper).max()), float((lower - nearest)[np.isfinite(nearest)].max()))
+            if first:
+                worst = max(worst, float((upper - own).max()), float((nearest - lower)[np.isfinite(nearest)].max()))
+            else:
+                # A row that was skipped carries its old bounds, moved; at least half of these rows are.
+                moved = np.isclose(upper, before[0] + moves[labels], rtol=1e-5) & np.isclose(
+                    lower, np.where(before[1] > 1e29, before[1], before[1] - most), rtol=1e-4, atol=1e-4
+                ).all(axis=1)
+                worst = np.inf if moved.mean() < 0.5 else worst
+    return Check(worst, 1e-4, "largest violation or slack", "all distances")
+
+
 @evidence("k-means", claim="predict, transform and score say what they are defined to", against="definition")
 def predictions() -> Check:
     from fivefold.models.unsupervised import KMeans
@@ -295,6 +335,11 @@ def defaults_and_starts() -> Check:
         for init in ("k-means++", "random")
     }
     wrong += max(left["k-means++"]) > 99 or max(left["random"]) < 1e6
+    # Every start ends at the same inertia here, so the first start stands.
+    even = np.array([[0.0], [1.0], [9.0], [10.0]])
+    for seed in range(8):
+        once, often = (KMeans(2, n_init=n, random_state=seed).fit(even) for n in (1, 6))
+        wrong += once.inertia_ != 1.0 or not np.array_equal(once.labels_, often.labels_)
     seeds = KMeans(12, init="random", n_init=1, max_iter=1, tol=1e9, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
