@@ -12,10 +12,10 @@ import pytest
 
 from fivefold.base.cards import Card
 from fivefold.base.errors import ArtifactError, CapabilityError, DataError, InputError, SpecError, UnknownNameError
-from fivefold.workbench import compare as door
 from fivefold.workbench.compare import ComparisonInterrupted, compare
+from fivefold.workbench.comparison import conduct, entries
 from fivefold.workbench.comparison import plan as planning
-from fivefold.workbench.comparison.cells import CellStore, run_cell
+from fivefold.workbench.comparison.cells import CellSpec, CellStore, fold_cell, run_cell
 from fivefold.workbench.store import read_record
 
 FAST = ("gaussian-naive-bayes", "logistic-regression")
@@ -41,7 +41,7 @@ def numbers(rows: int = 120) -> pl.DataFrame:
 
 
 def quiet(*args: Any, **options: Any) -> Any:
-    return compare(*args, **{"verbose": False, "threads": 1, "cv": 3, **options})
+    return compare(*args, **{"verbose": False, "threads": 1, "cv": 3, "isolate": False, **options})
 
 
 def test_the_run_holds_everything(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_the_baseline_is_always_there_and_never_ranked(tmp_path: Path) -> None:
 
 
 def test_what_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    compare(labeled(), "label", FAST, cv=3, threads=1, out=tmp_path / "run", progress=False)
+    compare(labeled(), "label", FAST, cv=3, threads=1, out=tmp_path / "run", progress=False, isolate=False)
     said = capsys.readouterr().out
     assert said.index("Task      binary on 'label'") < said.index("gaussian-naive-bayes  ")
     assert "positive is yes" in said
@@ -185,10 +185,10 @@ def test_no_data_is_a_sentence() -> None:
 
 def test_default_methods_fit_the_task() -> None:
     for task in ("binary", "multiclass", "regression"):
-        entries = planning.choose_entries((), task, {})
-        assert entries[-1].is_baseline
-        assert len(entries) >= 4
-        assert all(task in entry.card.task for entry in entries)
+        chosen = entries.choose_entries((), task, {})
+        assert chosen[-1].is_baseline
+        assert len(chosen) >= 4
+        assert all(task in entry.card.task for entry in chosen)
 
 
 def broken_card(name: str, mode: str) -> Card:
@@ -207,8 +207,8 @@ def broken_card(name: str, mode: str) -> Card:
 
 def test_a_failing_method_is_a_row_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cards = {"broken": broken_card("broken", "raise")}
-    real = planning.get_card
-    monkeypatch.setattr(planning, "get_card", lambda name: cards.get(name) or real(name))
+    real = entries.get_card
+    monkeypatch.setattr(entries, "get_card", lambda name: cards.get(name) or real(name))
     result = quiet(labeled(), "label", ["broken", *FAST], out=tmp_path / "run")
     assert [row.id for row in result.rows if row.rank] and result.rows[-2].id == "broken"
     assert result.rows[-2].reason == "ZeroDivisionError: no luck"
@@ -228,51 +228,51 @@ def test_warnings_of_a_method_are_told(tmp_path: Path) -> None:
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = quiet(labeled(), "label", FAST, out=tmp_path / "whole")
     done: list[str] = []
+    stop_at = [10_000]
 
-    def stop_after_two(plan: Any, entry: Any, fold: int, folds: np.ndarray) -> Any:
-        if len(done) == 2:
+    def counted(plan: Any, entry: Any, spec: CellSpec, **options: Any) -> Any:
+        if len(done) == stop_at[0]:
             raise KeyboardInterrupt
-        done.append(entry.id)
-        return run_cell(plan, entry, fold, folds)
+        done.append(spec.name)
+        return run_cell(plan, entry, spec, **options)
 
-    monkeypatch.setattr(door, "run_cell", stop_after_two)
+    monkeypatch.setattr(conduct, "run_cell", counted)
+    whole = quiet(labeled(), "label", FAST, out=tmp_path / "whole")
+    total = len(done)
+    done.clear()
+    stop_at[0] = 2
     with pytest.raises(ComparisonInterrupted, match="fivefold compare --resume"):
         quiet(labeled(), "label", FAST, out=tmp_path / "part")
     assert read_record(tmp_path / "part").status == "interrupted"
-    again: list[str] = []
-
-    def count(plan: Any, entry: Any, fold: int, folds: np.ndarray) -> Any:
-        again.append(entry.id)
-        return run_cell(plan, entry, fold, folds)
-
-    monkeypatch.setattr(door, "run_cell", count)
-    resumed = compare(labeled(), resume=tmp_path / "part", verbose=False)
-    assert len(again) == 9 - 2
+    done.clear()
+    stop_at[0] = 10_000
+    resumed = compare(labeled(), resume=tmp_path / "part", verbose=False, isolate=False)
+    assert len(done) == total - 2
     assert resumed.oof.equals(whole.oof)
     assert [row.scores for row in resumed.rows] == [row.scores for row in whole.rows]
+    assert resumed.finish.curve == whole.finish.curve
     assert read_record(tmp_path / "part").resumed == 1
 
 
 def test_resume_refuses_other_data_and_other_runs(tmp_path: Path) -> None:
     quiet(labeled(), "label", FAST, out=tmp_path / "run")
     with pytest.raises(ArtifactError, match="data have changed"):
-        compare(labeled(seed=5), resume=tmp_path / "run", verbose=False)
+        compare(labeled(seed=5), resume=tmp_path / "run", verbose=False, isolate=False)
     (tmp_path / "run" / "spec.yaml").write_text("id: k-means\n", encoding="utf8")
     with pytest.raises(ArtifactError, match="is not a comparison"):
-        compare(labeled(), resume=tmp_path / "run", verbose=False)
+        compare(labeled(), resume=tmp_path / "run", verbose=False, isolate=False)
 
 
 def test_a_cell_of_other_settings_is_not_taken(tmp_path: Path) -> None:
     plan, _ = planning.make_plan(labeled(), planning.Options(data="t", target="label", methods=FAST, cv=3, threads=1))
     entry = plan.entries[0]
-    cell = run_cell(plan, entry, 0, np.arange(120) % 3)
+    cell = run_cell(plan, entry, fold_cell(0, 0))
     store = CellStore(tmp_path)
     store.save(cell)
-    assert store.load(entry.id, 0, plan.fingerprint(entry)).scores == cell.scores
-    assert store.load(entry.id, 0, "other") is None
-    assert store.load(entry.id, 1, plan.fingerprint(entry)) is None
+    assert store.load(entry.id, "fold-0-0", plan.fingerprint(entry)).predictions.equals(cell.predictions)
+    assert store.load(entry.id, "fold-0-0", "other") is None
+    assert store.load(entry.id, "fold-0-1", plan.fingerprint(entry)) is None
 
 
 def test_from_file_and_again_from_its_own_command(tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_from_file_and_again_from_its_own_command(tmp_path: Path) -> None:
     result = quiet(tmp_path / "my table.csv", "label", FAST, out=tmp_path / "run", types={"town": "categorical"})
     assert result.record.command[:3] == ["fivefold", "compare", str(tmp_path / "my table.csv")]
     assert "--type town=categorical" in " ".join(result.record.command)
-    resumed = compare(resume=tmp_path / "run", verbose=False)
+    resumed = compare(resume=tmp_path / "run", verbose=False, isolate=False)
     assert resumed.oof.equals(result.oof)
 
 
@@ -301,7 +301,7 @@ def test_the_report_says_how(tmp_path: Path) -> None:
     page = result.report.read_text(encoding="utf8")
     for text in (
         "scaled-one-hot",
-        "shuffled with seed 11",
+        "dealt once with seed 11",
         "fivefold predict",
         result.plan.data.sha256,
         "scikit-learn",

@@ -145,12 +145,37 @@ def compare(
     param: Annotated[
         list[str] | None, typer.Option(metavar="METHOD.NAME=VALUE", help="Parameter of a method; repeatable.")
     ] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads of every method.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of every method; by default one.")] = None,
+    test: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Rows of the sealed test; by default a fifth.")
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(metavar="COL", help="Train before, test after: forward in this column.")
+    ] = None,
+    gap: Annotated[
+        str | None, typer.Option(help="With --time: least distance of training and test, such as 7d.")
+    ] = None,
+    group: Annotated[str | None, typer.Option(metavar="COL", help="Equal values of this column stay together.")] = None,
+    split_column: Annotated[str | None, typer.Option(metavar="COL", help="Names the part or fold of each row.")] = None,
+    repeats: Annotated[int, typer.Option(help="Repeats of the cross-validation.")] = 1,
+    jobs: Annotated[int, typer.Option(help="Methods computed at a time.")] = 1,
+    tune: Annotated[int, typer.Option(metavar="N", help="Trials of every method, on inner splits.")] = 0,
+    budget: Annotated[str | None, typer.Option(help="Wall clock for everything, such as 90s or 10m.")] = None,
+    cost: Annotated[str | None, typer.Option(metavar="fp=1,fn=10", help="What mistakes cost.")] = None,
+    encode: Annotated[str, typer.Option(help="Categories of many levels: auto, one-hot, target or hash.")] = "auto",
+    select: Annotated[
+        int | None, typer.Option(metavar="K", help="Keep the K best features, chosen in training parts.")
+    ] = None,
+    resample: Annotated[str | None, typer.Option(help="oversample or undersample, in the fit only.")] = None,
+    peers: Annotated[bool, typer.Option("--peers", help="Also installed LightGBM, XGBoost and scikit-learn.")] = False,
+    drop_missing_target: Annotated[
+        bool, typer.Option("--drop-missing-target", help="Leave out rows without a target.")
+    ] = False,
     sql: Sql = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a comparison.")] = None,
     json: Json = False,
 ) -> int:
-    """Compare methods on a table, on the same folds."""
+    """Compare methods on a table: same folds for all, a sealed test, and what can be told apart."""
     from fivefold.workbench.compare import compare as compare_methods
 
     source, query = _source(data, sql)
@@ -170,6 +195,21 @@ def compare(
         params=_params(param),
         threads=threads,
         sql=query,
+        test=test,
+        time=time,
+        gap=gap,
+        group=group,
+        split_column=split_column,
+        repeats=repeats,
+        jobs=jobs,
+        tune=tune,
+        budget=budget,
+        cost=cost,
+        encode=encode,
+        select=select,
+        resample=resample,
+        peers=peers,
+        drop_missing_target=drop_missing_target,
         resume=resume,
         verbose=not json,
         progress=True,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 
 MISSING = ("", "na", "n/a", "#n/a", "nan", "null", "<na>", "nat", "nil", "none", "?", "-", "--", ".", "\\n", "missing")
@@ -98,6 +99,8 @@ def as_category(values: pl.Series) -> pl.Series:
 
 def as_number(values: pl.Series, style: str = "plain") -> pl.Series:
     """Return float64; strings are read in ``style`` (a key of :data:`NUMBER_STYLES`), "12 %" as 0.12."""
+    if values.dtype == pl.Float64 and not np.isnan(values.to_numpy()).any():
+        return values  # nothing to do, and quickly said for a table of thousands of columns
     if values.dtype == pl.Boolean or values.dtype.is_numeric():
         result = values.cast(pl.Float64)
         return result.fill_nan(None) if values.dtype.is_float() else result

@@ -60,6 +60,10 @@ def numbers_of(series: pl.Series) -> np.ndarray:
     DataError
         For text that is no number and for infinite values.
     """
+    if series.dtype == pl.Float64:  # the common case, without the overhead of polars on a table of thousands of columns
+        plain = series.to_numpy()  # null is NaN here
+        _refuse_infinite(series.name, int(np.isinf(plain).sum()))
+        return plain
     try:
         values = series.cast(pl.Float64, strict=True)
     except pl.exceptions.InvalidOperationError as error:
@@ -67,12 +71,15 @@ def numbers_of(series: pl.Series) -> np.ndarray:
         raise DataError(
             f"Column {series.name!r} must hold numbers, but it is {series.dtype}: {first}; convert it or override its type."
         ) from None
-    infinite = int(values.is_infinite().sum() or 0)
+    _refuse_infinite(series.name, int(values.is_infinite().sum() or 0))
+    return values.fill_null(float("nan")).to_numpy()
+
+
+def _refuse_infinite(name: str, infinite: int) -> None:
     if infinite:
         raise DataError(
-            f"Column {series.name!r} holds {infinite} infinite values; replace them by numbers or mark them as missing."
+            f"Column {name!r} holds {infinite} infinite values; replace them by numbers or mark them as missing."
         )
-    return values.fill_null(float("nan")).to_numpy()
 
 
 class NumericPart(Part):
@@ -135,20 +142,34 @@ def labels_of(series: pl.Series) -> pl.Series:
     return series.cast(pl.String)
 
 
-class CategoryPart(Part):
-    """A column of categories: one-hot columns or an integer code; rare and unseen values share ``<other>``."""
+class Levels:
+    """The levels of a column of categories in the training rows, sorted, and how often each occurs.
 
-    def __init__(self, series: pl.Series, *, one_hot: bool, min_count: int, max_levels: int) -> None:
-        labels = labels_of(series)
-        known = labels.drop_nulls()
+    Parameters
+    ----------
+    series : polars.Series
+    """
+
+    def __init__(self, series: pl.Series) -> None:
+        self.column = series.name
+        self.labels = labels_of(series)
+        known = self.labels.drop_nulls()
         if not len(known):
             raise LeftOut("no value in the training rows")
         table = known.value_counts(name="__count__").sort(series.name)
-        levels, counts = table.to_series(0).to_list(), table.to_series(1).to_numpy()
+        self.names: list[str] = table.to_series(0).to_list()
+        self.counts = table.to_series(1).to_numpy()
+
+
+class CategoryPart(Part):
+    """A column of categories: one-hot columns or an integer code; rare and unseen values share ``<other>``."""
+
+    def __init__(self, found: Levels, *, one_hot: bool, min_count: int, max_levels: int) -> None:
+        labels = found.labels
         # The cap holds for the levels that stay; <other> always exists beside them.
-        rare = choose_rare(counts, len(labels), min_count, max_levels + 1, always=True)
-        self.column = series.name
-        self.levels = [level for level, is_rare in zip(levels, rare) if not is_rare]
+        rare = choose_rare(found.counts, len(labels), min_count, max_levels + 1, always=True)
+        self.column = found.column
+        self.levels = [level for level, is_rare in zip(found.names, rare) if not is_rare]
         self.pooled = int(rare.sum())
         self.one_hot = one_hot
         self.missing = bool(labels.null_count())

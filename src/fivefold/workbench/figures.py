@@ -6,13 +6,16 @@ One drawing therefore looks right on a light and on a dark page. Draw with :func
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec
 
 import numpy as np
+
+P = ParamSpec("P")
 
 # Colors that nobody draws with by chance; to_svg replaces each by the page's CSS variable.
 INK, MUTED, GRID, PAPER = "#010a01", "#010a02", "#010a03", "#010a04"
@@ -49,6 +52,24 @@ _STYLE: Any = {
     "legend.fontsize": 10,
     "lines.linewidth": 1.6,
 }
+
+
+def _styled(draw: Callable[P, str]) -> Callable[P, str]:
+    """Draw within :func:`style`, so that a name such as ``$x$`` is never taken for a formula."""
+
+    @functools.wraps(draw)
+    def drawn(*args: P.args, **options: P.kwargs) -> str:
+        with style():
+            return draw(*args, **options)
+
+    return drawn
+
+
+def style() -> Any:
+    """Return the context of matplotlib settings that text made outside :func:`canvas` needs, a legend for example."""
+    import matplotlib
+
+    return matplotlib.rc_context(_STYLE)
 
 
 def canvas(width: float = 5.4, height: float = 3.5) -> tuple[Any, Any]:
@@ -105,6 +126,7 @@ def thousands(value: float, _: Any = None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}"
 
 
+@_styled
 def score_against_time(
     names: Sequence[str],
     times: Sequence[float],
@@ -180,6 +202,7 @@ def _label_places(
     return places
 
 
+@_styled
 def fold_dots(scores: Mapping[str, Sequence[float]], *, score: str, baseline: float | None = None) -> str:
     """Draw the score of every fold, one line a method, its mean as a bar; the order is the order given, from the top."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -223,6 +246,7 @@ def roc_points(positive: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.
     return false / max(false[-1], 1), true / max(true[-1], 1)
 
 
+@_styled
 def roc_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
     """Draw ROC curves ``name -> (false positive rate, true positive rate)``."""
     figure, axes = canvas(height=4.4)
@@ -239,6 +263,7 @@ def roc_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
     return to_svg(figure)
 
 
+@_styled
 def predicted_against_actual(actual: np.ndarray, predicted: np.ndarray, *, target: str) -> str:
     """Draw predictions against the truth: as points up to 3,000 rows, above that as a shaded count of rows."""
     figure, axes = canvas(height=4.4)
@@ -252,6 +277,7 @@ def predicted_against_actual(actual: np.ndarray, predicted: np.ndarray, *, targe
     return to_svg(figure)
 
 
+@_styled
 def residuals(predicted: np.ndarray, residual: np.ndarray) -> str:
     """Draw residuals (truth − prediction) against predictions."""
     figure, axes = canvas(height=4.4)
@@ -263,6 +289,7 @@ def residuals(predicted: np.ndarray, residual: np.ndarray) -> str:
     return to_svg(figure)
 
 
+@_styled
 def lines(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, x: str, y: str) -> str:
     """Draw curves ``name -> (x, y)``, for example a training and a validation loss."""
     figure, axes = canvas()

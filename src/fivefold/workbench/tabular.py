@@ -16,8 +16,10 @@ import polars as pl
 from fivefold.base.cards import Card
 from fivefold.base.codec import Stateful
 from fivefold.base.errors import CapabilityError, DataError, SpecError, TrainingError
-from fivefold.base.names import nearest
+from fivefold.base.names import nearest, resolve
 from fivefold.base.random import Streams
+from fivefold.data.resample import STRATEGIES, class_shares, correct_prior
+from fivefold.data.resample import resample as resampled_rows
 
 from .baseline import BASELINE
 
@@ -109,7 +111,15 @@ class TableModel(Stateful):
         What the columns are, how they become numbers, and the fitted estimator.
     classes : list of str or None
         Labels in the order of the probabilities; None for regression.
+    resampled : str
+        How the training rows were resampled; empty when they were not.
+    trained_shares, true_shares : list of float or None
+        Shares of the classes that the fit saw, after and before resampling.
     """
+
+    resampled: str = ""
+    trained_shares: list[float] | None = None
+    true_shares: list[float] | None = None
 
     def __init__(
         self,
@@ -122,6 +132,9 @@ class TableModel(Stateful):
         classes: list[str] | None,
         seen: list[int] | None,
         target_type: str,
+        resampled: str = "",
+        trained_shares: list[float] | None = None,
+        true_shares: list[float] | None = None,
     ) -> None:
         self.method = method
         self.variant = variant
@@ -131,14 +144,38 @@ class TableModel(Stateful):
         self.classes = classes
         self.seen = seen
         self.target_type = target_type
+        self.resampled = resampled
+        self.trained_shares = trained_shares
+        self.true_shares = true_shares
 
     @property
     def probabilistic(self) -> bool:
         """Whether predictions come with class probabilities."""
         return self.classes is not None and hasattr(self.model, "predict_proba")
 
+    def describe(self) -> str:
+        """Return what becomes of every column and, where training rows were resampled, what that does to the answers."""
+        text = "Looks at no column." if self.recipe is None else str(self.recipe.describe())
+        if not self.resampled or self.classes is None or self.trained_shares is None or self.true_shares is None:
+            return text
+        seen = self.seen if self.seen is not None else range(len(self.classes))
+        shares = ", ".join(
+            f"{self.classes[k]} {true:.3g} to {trained:.3g}"
+            for k, true, trained in zip(seen, self.true_shares, self.trained_shares)
+        )
+        after = (
+            "probabilities are corrected back to the shares before, labels are those of the resampled fit"
+            if self.probabilistic
+            else "labels are those of the resampled fit"
+        )
+        return f"{text}\nResampling of the training rows only, after the recipe ({self.resampled}): shares {shares}; {after}."
+
     def predict(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Predict every row of a table, in its order.
+
+        After a fit on resampled rows the probabilities are corrected to the class shares before resampling (see
+        :func:`fivefold.data.resample.correct_prior`), while ``prediction`` stays the label that the method gives under the
+        resampled shares, which is what resampling is for; so the label need not be the one with the largest probability.
 
         Parameters
         ----------
@@ -177,6 +214,8 @@ class TableModel(Stateful):
                 f"{self.method} answered with probabilities that are none: the smallest is {given.min():.3g} "
                 f"and a row's sum is off one by {off:.3g}."
             )
+        if self.trained_shares is not None and self.true_shares is not None:
+            given = correct_prior(np.maximum(given, 0.0), self.trained_shares, self.true_shares)
         full = np.zeros((len(frame), len(self.classes)))
         full[:, known] = given
         codes = np.asarray(known)[np.asarray(self.model.predict(X)).astype(np.int64)]
@@ -209,6 +248,10 @@ def fit_table(
     variant: str | None = None,
     classes: Sequence[str] | None = None,
     recipe: str | None = None,
+    encode: str = "auto",
+    select: int | None = None,
+    resample: str | None = None,
+    groups: Any = None,
 ) -> TableModel:
     """Fit a method to a table: its card's recipe and the estimator, both on these rows only.
 
@@ -230,6 +273,15 @@ def fit_table(
         All labels in the order wanted, where the rows may lack some; by default those of the rows.
     recipe : str, optional
         Preprocessing in place of the card's.
+    encode : {"auto", "one-hot", "target", "hash"}, default "auto"
+        What becomes of categories with many levels; see :class:`fivefold.data.recipes.Recipe`.
+    select : int >= 1, optional
+        Keep only so many features, those with the largest F statistic on the training rows.
+    resample : {"oversample", "undersample"}, optional
+        Balance the classes of the training rows, after the recipe. Probabilities are corrected back; the baseline, which
+        shows what the shares alone give, is fitted to the rows as they are.
+    groups : int array of shape (n,), optional
+        Rows of a group stay in one fold of the target encoding.
 
     Returns
     -------
@@ -241,6 +293,8 @@ def fit_table(
         When the method does not serve the task, or rows are weighted and it takes no weights.
     DataError
         When the target is missing somewhere or has one class only.
+    SpecError
+        Without target, for an unknown parameter, and when the rows of a regression are to be resampled.
     """
     from fivefold.data.recipes import Recipe
 
@@ -249,6 +303,10 @@ def fit_table(
     if schema.task not in card.task:
         raise CapabilityError(
             f"{card.id} serves {', '.join(card.task)}; the target {schema.target.name!r} asks for {schema.task}."
+        )
+    if resample is not None and schema.task == "regression":
+        raise SpecError(
+            f"Resampling ({resample}) balances classes, but the target {schema.target.name!r} is a number; leave it out."
         )
     chosen = card.variant(variant, schema.task)
     labels: list[str] | None = None
@@ -267,12 +325,29 @@ def fit_table(
     values = dict(params or {})
     build(card, chosen, values, seed)  # a wrong parameter is told before the recipe is fitted
     # The baseline looks at no feature, so it is there even for a table without usable ones.
-    steps = None if card.id == BASELINE else Recipe(recipe or card.recipe, schema).fit(frame, y)
-    X = np.empty((len(frame), 0)) if steps is None else steps.transform(frame)
+    steps, X = None, np.empty((len(frame), 0))
+    if card.id != BASELINE:
+        drawn = Streams(seed).integer("recipe") % 2**31
+        steps = Recipe(recipe or card.recipe, schema, encode=encode, select=select, random_state=drawn)
+        # Not fit and transform: a training row must not see its own target in its features.
+        X = steps.fit_transform(frame, y, classes=None if seen is None else len(seen), groups=groups)
     if steps is not None and steps.categorical_mask_.any() and _accepts(card.load(chosen), "categorical_features"):
         values.setdefault("categorical_features", np.flatnonzero(steps.categorical_mask_))
     estimator = build(card, chosen, values, seed)
     weights = _weights(card, estimator, frame, schema)
+    shares: dict[str, Any] = {}
+    if resample is not None and seen is not None and card.id != BASELINE:
+        shares["resampled"] = STRATEGIES[resolve(resample, STRATEGIES, "resampling strategy")]
+        before = class_shares(y, len(seen), weights)
+        if labels is not None and not before.all():
+            raise DataError(
+                f"The class {labels[seen[int(before.argmin())]]!r} of the target {schema.target.name!r} has no weight in the "
+                "training rows, so the classes cannot be balanced; leave out these rows or the resampling."
+            )
+        shares["true_shares"] = before.tolist()
+        rows = resampled_rows(y, strategy=resample, random_state=Streams(seed).child("resample"), sample_weight=weights)
+        X, y, weights = X[rows], y[rows], None if weights is None else weights[rows]
+        shares["trained_shares"] = class_shares(y, len(seen), weights).tolist()
     if weights is None:
         estimator.fit(X, y)
     else:
@@ -286,6 +361,7 @@ def fit_table(
         classes=labels,
         seen=seen,
         target_type=_type_of(frame[schema.target.name]) if labels is not None else "number",
+        **shares,
     )
 
 

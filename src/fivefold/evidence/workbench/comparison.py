@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -40,22 +40,61 @@ def _diabetes() -> pl.DataFrame:
     )
 
 
+@dataclass(frozen=True)
+class _Compared:
+    plan: Any
+    rows: list[Any]
+    oof: pl.DataFrame
+
+    @property
+    def table(self) -> pl.DataFrame:
+        from fivefold.workbench.comparison.table import as_frame
+
+        return as_frame(self.rows, self.plan.metrics)
+
+    @property
+    def splits(self) -> pl.DataFrame:
+        table: pl.DataFrame = self.plan.splits.table()
+        return table
+
+
 @functools.cache
-def _compared(name: str) -> Any:
-    from fivefold.workbench.compare import compare
+def _compared(name: str) -> _Compared:
+    """Return plan, table and predictions of a comparison, without what follows the choice of the winner."""
+    from fivefold.workbench.comparison.cells import fold_cell
+    from fivefold.workbench.comparison.conduct import Conductor
+    from fivefold.workbench.comparison.progress import Silent
+    from fivefold.workbench.comparison.splits import test_share
+    from fivefold.workbench.comparison.table import make_row, out_of_fold, rank
 
     frame, target, methods = {
         "cancer": (_cancer, "diagnosis", _BINARY),
         "diabetes": (_diabetes, "progression", _REGRESSION),
     }[name]
+    plan = _plan(frame(), target, methods)
     with tempfile.TemporaryDirectory() as folder:
-        return compare(frame(), target, methods, threads=1, out=Path(folder) / "run", verbose=False)
+        specs = [fold_cell(repeat, fold) for repeat, fold in plan.folds()]
+        cells = Conductor(plan, Path(folder)).run({entry.id: specs for entry in plan.entries}, Silent())
+    rows = [make_row(plan, entry, cells[entry.id]) for entry in plan.entries]
+    return _Compared(plan, rank(rows, plan.rank_by, test_share(plan.splits)), out_of_fold(plan, cells))
 
 
 def _plan(frame: pl.DataFrame, target: str, methods: tuple[str, ...], seed: int = 0, **options: Any) -> Any:
     from fivefold.workbench.comparison.plan import Options, make_plan
 
     return make_plan(frame, Options(data="table", target=target, methods=methods, seed=seed, threads=1, **options))[0]
+
+
+def _cell(plan: Any, entry: Any, fold: int = 0) -> Any:
+    from fivefold.workbench.comparison.cells import fold_cell, run_cell
+
+    return run_cell(plan, entry, fold_cell(0, fold))
+
+
+def _score(plan: Any, cell: Any) -> dict[str, float | None]:
+    from fivefold.workbench.comparison.scoring import score
+
+    return score(plan, plan.frame[cell.predictions["row"].to_numpy()], cell.predictions)
 
 
 @evidence(
@@ -127,7 +166,7 @@ def same_folds_for_all() -> Check:
         expected = result.splits.sort("row")
         for entry in result.plan.entries:
             mine = result.oof.filter(pl.col("method") == entry.id).sort("row")
-            wrong += int(not mine.select("row", "repeat", "fold").equals(expected))
+            wrong += int(not mine.select("row", "repeat", "fold").equals(expected.select("row", "repeat", "fold")))
         wrong += int(expected["row"].to_list() != list(range(result.plan.data.rows)))
         wrong += int(sorted(expected["fold"].unique()) != [0, 1, 2, 3, 4])
     return Check(float(wrong), 0.0, "methods with other rows", "splits.parquet")
@@ -246,25 +285,23 @@ def weights_enter_fit_and_score() -> Check:
     from sklearn.linear_model import LinearRegression
     from sklearn.metrics import root_mean_squared_error
 
-    from fivefold.workbench.comparison.cells import run_cell
-    from fivefold.workbench.comparison.splits import assign_folds
-
     frame = _diabetes()
     w = np.random.default_rng(0).uniform(0.2, 5.0, len(frame))
     plan = _plan(frame.with_columns(pl.Series("w", w)), "progression", ("linear-regression",), weight="w")
-    folds = assign_folds(plan)
+    folds = plan.splits.fold[0]
     X, y, train, test = frame.drop("progression").to_numpy(), frame["progression"].to_numpy(), folds != 0, folds == 0
     fitted = LinearRegression().fit(X[train], y[train], sample_weight=w[train]).predict(X[test])
     mean = np.full(int(test.sum()), np.average(y[train], weights=w[train]))
     worst = 0.0
     for entry, answer in zip(plan.entries, (fitted, mean)):
-        mine = run_cell(plan, entry, 0, folds).scores["rmse"] or float("nan")
+        mine = _score(plan, _cell(plan, entry))["rmse"] or float("nan")
         worst = max(worst, abs(mine / root_mean_squared_error(y[test], answer, sample_weight=w[test]) - 1))
     label = pl.Series("label", np.where(y > 150, "high", "low"))
     plan = _plan(
         pl.DataFrame({"x": X[:, 0], "w": w}).with_columns(label), "label", ("gaussian-naive-bayes",), weight="w"
     )
-    cell = run_cell(plan, plan.entry("baseline"), 0, folds)
+    cell = _cell(plan, plan.entry("baseline"))
+    train = plan.splits.fold[0] != 0
     share = np.average(y[train] <= 150, weights=w[train])
     if cell.predictions is None:
         return Check(float("nan"), 1e-9)
@@ -278,9 +315,6 @@ def weights_enter_fit_and_score() -> Check:
     against="the same cell with half of the tested rows changed",
 )
 def nothing_leaks_from_tested_rows() -> Check:
-    from fivefold.workbench.comparison.cells import run_cell
-    from fivefold.workbench.comparison.splits import assign_folds
-
     random = np.random.default_rng(7)
     rows = 200
     frame = pl.DataFrame(
@@ -292,7 +326,7 @@ def nothing_leaks_from_tested_rows() -> Check:
         }
     ).with_columns(pl.col("age").fill_nan(None))
     plan = _plan(frame, "label", _BINARY, types={"town": "categorical"})
-    folds = assign_folds(plan)
+    folds = plan.splits.fold[0]
     tested = np.flatnonzero(folds == 0)
     changed = np.zeros(rows, dtype=bool)
     changed[tested[::2]] = True
@@ -305,8 +339,8 @@ def nothing_leaks_from_tested_rows() -> Check:
     )
     worst, count = 0.0, 0
     for entry in plan.entries:
-        before = run_cell(plan, entry, 0, folds)
-        after = run_cell(replace(plan, frame=wild), entry, 0, folds)
+        before = _cell(plan, entry)
+        after = _cell(replace(plan, frame=wild), entry)
         if before.predictions is None or after.predictions is None:
             return Check(float("nan"), 0.0, before.reason + after.reason)
         same = ~changed[before.predictions["row"].to_numpy()]
@@ -324,22 +358,18 @@ def nothing_leaks_from_tested_rows() -> Check:
     against="ROC AUC of 1/2, five standard errors of the mean over folds and seeds",
 )
 def chance_on_random_labels() -> Check:
-    from fivefold.workbench.comparison.cells import run_cell
-    from fivefold.workbench.comparison.splits import assign_folds
-
-    rows, seeds = 240, 6
+    rows, seeds = 240, 4
     means: dict[str, list[float]] = {}
     for seed in range(seeds):
         random = np.random.default_rng(seed)
-        columns = {f"x{j}": random.normal(size=rows) for j in range(60)}
+        columns = {f"x{j}": random.normal(size=rows) for j in range(40)}
         frame = pl.DataFrame(
             {**columns, "code": random.choice([f"c{k}" for k in range(80)], rows), "y": random.integers(0, 2, rows)}
         )
         plan = _plan(frame, "y", _BINARY, seed=seed, types={"code": "categorical"})
-        folds = assign_folds(plan)
         for entry in plan.entries:
-            cell = run_cell(plan, entry, 0, folds)
-            means.setdefault(entry.id, []).append(float(cell.scores.get("roc-auc") or float("nan")))
+            cell = _cell(plan, entry)
+            means.setdefault(entry.id, []).append(float(_score(plan, cell)["roc-auc"] or float("nan")))
     # A fold of 48 rows, 24 a class: the AUC of noise has variance (n + 1) / (12 n₊ n₋).
     error = np.sqrt(49 / (12 * 24 * 24) / seeds)
     worst = max(abs(float(np.mean(values)) - 0.5) for values in means.values())
@@ -375,13 +405,10 @@ class Fragile(ClassifierMixin, Estimator):
     against="the same cells without it",
 )
 def failing_methods_are_rows() -> Check:
-    from fivefold.workbench.comparison.cells import run_cell
-    from fivefold.workbench.comparison.plan import Entry
-    from fivefold.workbench.comparison.splits import assign_folds
+    from fivefold.workbench.comparison.entries import Entry
     from fivefold.workbench.comparison.table import make_row, rank
 
     plan = _plan(_cancer().head(200), "diagnosis", ("gaussian-naive-bayes",))
-    folds = assign_folds(plan)
     path = f"{Fragile.__module__}:Fragile"
     facts: dict[str, Any] = {"package": "evidence", "title": "Fragile", "kind": "classifier", "summary": "Fails."}
     broken = {
@@ -393,7 +420,7 @@ def failing_methods_are_rows() -> Check:
         for mode in ("raise", "nan", "short", "large")
     }
     rows = [
-        make_row(plan, entry, [run_cell(plan, entry, fold, folds) for fold in range(5)])
+        make_row(plan, entry, {f"fold-0-{fold}": _cell(plan, entry, fold) for fold in range(5)})
         for entry in (*broken.values(), *plan.entries)
     ]
     ordered = rank(rows, plan.rank_by)
@@ -414,26 +441,22 @@ def failing_methods_are_rows() -> Check:
     against="the same method compared alone",
 )
 def company_does_not_matter() -> Check:
-    from fivefold.workbench.comparison.cells import run_cell
-    from fivefold.workbench.comparison.splits import assign_folds
-
     frame = _cancer().head(250)
     differences = 0
     # A network draws its start and its batches, so it shows whether seeds depend on the company.
     params = {"params": {"mlp": {"max_epochs": 1}}}
     alone = _plan(frame, "diagnosis", ("mlp",), **params)
     beside = _plan(frame, "diagnosis", ("gaussian-naive-bayes", "mlp"), **params)
-    folds = assign_folds(alone)
-    differences += int(not np.array_equal(folds, assign_folds(beside)))
+    differences += int(not np.array_equal(alone.splits.fold, beside.splits.fold))
     starts = set()
-    for fold in range(3):
-        one = run_cell(alone, alone.entry("mlp"), fold, folds)
-        run_cell(beside, beside.entry("gaussian-naive-bayes"), fold, folds)
-        two = run_cell(beside, beside.entry("mlp"), fold, folds)
+    for fold in range(2):
+        one = _cell(alone, alone.entry("mlp"), fold)
+        _cell(beside, beside.entry("gaussian-naive-bayes"), fold)
+        two = _cell(beside, beside.entry("mlp"), fold)
         same = one.predictions is not None and two.predictions is not None and one.predictions.equals(two.predictions)
-        differences += int(not same or one.scores != two.scores)
-        starts.add(one.scores.get("log-loss"))
-    differences += int(len(starts) != 3)
+        differences += int(not same)
+        starts.add(_score(alone, one)["log-loss"])
+    differences += int(len(starts) != 2)
     return Check(float(differences), 0.0, "cells that differ", "the method alone")
 
 

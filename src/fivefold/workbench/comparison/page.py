@@ -1,9 +1,10 @@
-"""The report of a comparison: verdict, table, figures, then everything needed to judge and repeat it."""
+"""The report of a comparison: what must be read first, the table, figures, then everything needed to judge and repeat it."""
 
 from __future__ import annotations
 
+import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,34 +13,58 @@ import polars as pl
 from .. import figures
 from ..report import Report
 from ..store import RunRecord
-from ..tabular import label_texts
+from .finish import Finish
+from .judge import Decision, Judgement, costs_of, decide, positive_and_probability
+from .numbers import mean_and_deviation, plain, with_deviation
+from .page_figures import draw
 from .plan import Plan
-from .table import LABELS, Row, higher_is_better, verdict
+from .splits import KINDS
+from .table import LABELS, Row, higher_is_better
+from .words import contradiction, interval
 
 
-def build_page(plan: Plan, rows: Sequence[Row], oof: pl.DataFrame, record: RunRecord, seconds: float) -> Report:
+def build_page(
+    plan: Plan,
+    rows: Sequence[Row],
+    oof: pl.DataFrame,
+    end: Finish | None,
+    judgements: Mapping[str, Judgement],
+    text: str,
+    record: RunRecord,
+    seconds: float,
+) -> Report:
     """Return the report of a finished comparison."""
     page = Report(
         f"Comparison on {plan.data.name}",
-        f"{plan.task} on {plan.target} · {plan.data.rows:,} rows · {plan.options.cv}-fold cross-validation · "
+        f"{plan.task} on {plan.target} · {plan.data.rows:,} rows · {plan.splits.explain()} · "
         f"{record.started[:16].replace('T', ' ')}",
     )
-    page.verdict(verdict(plan, rows))
+    first = contradiction(plan, rows[0], end) if end else None
+    if first:
+        page.text(first, kind="warning")
+    page.verdict(" ".join(line for line in text.splitlines() if line != first))
+    for alarm in plan.alarms:
+        page.text(alarm.text, kind="warning")
     for note in plan.notes:
         page.text(note, kind="warning")
-    _table(page, plan, rows)
-    _figures(page, plan, rows, oof)
+    _table(page, plan, rows, end)
+    draw(page, plan, rows, oof, end, judgements)
+    _decisions(page, plan, rows, end, judgements)
+    _calibration(page, plan, rows, judgements)
+    _checks(page, plan, rows, end)
     _how(page, plan, rows)
     _schema(page, plan)
     page.section("Repeat it")
     page.code(shlex.join(record.command))
+    page.text("Execute it again and compare every score:").code(f"fivefold replay {shlex.quote(str(record.directory))}")
     page.text("Apply the best method, refitted on all rows, to new data:").code(
         f"fivefold predict {shlex.quote(str(record.directory))} new.parquet"
     )
     page.facts(
         {
             "seed": plan.options.seed,
-            "threads": plan.threads,
+            "threads a method": plan.threads,
+            "methods at a time": plan.options.jobs,
             "time": figures.seconds(seconds),
             "SHA-256 of the values": plan.data.sha256,
             "platform": record.platform,
@@ -49,11 +74,12 @@ def build_page(plan: Plan, rows: Sequence[Row], oof: pl.DataFrame, record: RunRe
     return page
 
 
-def _table(page: Report, plan: Plan, rows: Sequence[Row]) -> None:
-    page.section("Cross-validation")
+def _table(page: Report, plan: Plan, rows: Sequence[Row], end: Finish | None) -> None:
+    page.section("Methods")
     arrows = {m: "↑" if higher_is_better(m) else "↓" for m in plan.metrics}
     heads = [f"{LABELS.get(m, m)}\n{arrows[m]}{' ranks' if m == plan.rank_by else ''}" for m in plan.metrics]
-    columns = ["", "method", heads[0], "fit\na fold", "predict\na fold", *heads[1:]]
+    columns = ["", "method", heads[0], "behind the best\n(p adjusted)", "fit\na fold", "predict\na fold", "parameters"]
+    columns += heads[1:]
     body, quiet, apart = [], [], []
     for number, row in enumerate(rows):
         if row.baseline:
@@ -62,11 +88,13 @@ def _table(page: Report, plan: Plan, rows: Sequence[Row]) -> None:
             quiet.append(number)
         body.append(
             [
-                "" if row.rank is None else str(row.rank),
+                "●" if row.in_group else "",
                 row.id,
                 row.show(plan.rank_by),
+                _behind(row),
                 _seconds(row.fit_seconds),
                 _seconds(row.predict_seconds),
+                "–" if row.baseline else row.setting,
                 *(row.show(m) for m in plan.metrics[1:]),
             ]
         )
@@ -74,147 +102,183 @@ def _table(page: Report, plan: Plan, rows: Sequence[Row]) -> None:
         columns,
         body,
         align="rn" + "r" * (len(columns) - 2),
-        best=[0] if rows and rows[0].rank == 1 else [],
+        best=[number for number, row in enumerate(rows) if row.in_group],
         quiet=quiet,
         apart=apart,
-        caption=f"Mean ± standard deviation over {plan.options.cv} folds; every method saw the same folds. "
-        "↑ higher is better, ↓ lower is better. Times are medians over folds.",
+        caption=f"Cross-validation (selection): mean ± standard deviation over {plan.splits.cv * plan.splits.repeats} folds, the "
+        "same for every method. ● cannot be told from the best: differences have the variance of Nadeau and Bengio, p-values "
+        "are Holm's. ↑ higher is better, ↓ lower is better. Times are medians over folds.",
     )
     failed = [f"{row.id} is not ranked: {row.reason}" for row in rows if row.reason]
     if failed:
         page.items(failed)
+    if end is not None and end.sealed:
+        names = [m for m in plan.metrics if m in end.sealed]
+        page.table(
+            ["method", *(LABELS.get(m, m) for m in names)],
+            [[end.winner, *(interval(end.sealed[m]) for m in names)]],
+            align="n" + "r" * len(names),
+            caption=f"Sealed test (report this): {end.sealed[names[0]].rows:,} rows set apart before anything was fitted, scored "
+            "once, by the best method refitted on all other rows; 95 % bootstrap interval.",
+        )
+    elif end is not None and end.nested:
+        names = [m for m in plan.metrics if m in end.nested]
+        page.table(
+            ["", *(LABELS.get(m, m) for m in names)],
+            [["choose and fit", *(with_deviation(*mean_and_deviation(np.array(end.nested[m]))) for m in names)]],
+            align="n" + "r" * len(names),
+            caption="Nested cross-validation (report this): in each fold the method that was best without it. Chosen were "
+            + ", ".join(f"{name} {end.chosen.count(name)}×" for name in dict.fromkeys(end.chosen))
+            + ".",
+        )
     page.text(
-        "Scores are for choosing among methods; the best of several is a little flattered by the choice, and differences "
-        "within the deviation are not a finding. Parameters are the defaults of each method, not tuned.",
+        "The scores of the cross-validation are for choosing; the best of several is a little flattered by the choice.",
         kind="note",
     )
+
+
+def _behind(row: Row) -> str:
+    if row.difference is None or math.isnan(row.difference.mean):
+        return "" if row.in_group else "–"
+    shown = with_deviation(row.difference.mean, row.difference.standard_error)
+    return shown if math.isnan(row.difference.adjusted) else f"{shown} ({_p(row.difference.adjusted)})"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
 
 
 def _seconds(value: float) -> str:
     return "–" if np.isnan(value) else figures.seconds(value)
 
 
-def _figures(page: Report, plan: Plan, rows: Sequence[Row], oof: pl.DataFrame) -> None:
-    ranked = [row for row in rows if row.rank is not None][:8]
-    if not ranked:
+def _number(value: float) -> str:
+    return "–" if not math.isfinite(value) else plain(value)
+
+
+def _decisions(
+    page: Report, plan: Plan, rows: Sequence[Row], end: Finish | None, judgements: Mapping[str, Judgement]
+) -> None:
+    if plan.task != "binary":
         return
-    metric = plan.rank_by
-    label = LABELS.get(metric, metric)
-    trivial = next((row for row in rows if row.baseline and row.finished), None)
-    base = trivial.mean(metric) if trivial else None
-    named = f" The baseline stands at {trivial.show(metric)}." if trivial else ""
-    best = ranked[0]
-    drawn: list[tuple[Any, str, str]] = [
-        (
-            figures.score_against_time(
-                [row.id for row in ranked],
-                [row.fit_seconds + row.predict_seconds for row in ranked],
-                [row.mean(metric) for row in ranked],
-                [row.deviation(metric) for row in ranked],
-                score=f"{label} ({'higher' if higher_is_better(metric) else 'lower'} is better)",
-                baseline=base,
-            ),
-            f"{label} of each method against its time; numbers are in the table.",
-            f"{label}, mean ± deviation over folds, against the time to fit and predict one fold.{named}",
-        ),
-        (
-            figures.fold_dots({row.id: row.scores[metric] for row in ranked}, score=label),
-            f"{label} of each method in every fold.",
-            f"{label} in every fold (dots) and on average (bars).",
-        ),
+    page.section("Decisions")
+    costly = costs_of(plan) is not None
+    goal = f"the expected cost ({costs_of(plan)})" if costly else "Youden's index (recall + specificity)"
+    head = [
+        "method",
+        "threshold",
+        "precision",
+        "recall",
+        "F1",
+        "balanced\naccuracy",
+        *(["cost\na row"] if costly else []),
     ]
-    page.section("Figures")
-    if plan.task == "regression":
-        mine = oof.filter(pl.col("method") == best.id)
-        truth, predicted = mine["truth"].cast(pl.Float64).to_numpy(), mine["prediction"].to_numpy()
-        drawn += [
-            (
-                figures.predicted_against_actual(truth, predicted, target=plan.target),
-                f"Predictions of {best.id} against the truth.",
-                f"{best.id}: predictions for rows it was not fitted on, against the truth; darker means more rows.",
-            ),
-            (
-                figures.residuals(predicted, truth - predicted),
-                f"Residuals of {best.id} against its predictions.",
-                f"{best.id}: what the predictions leave unexplained.",
-            ),
-        ]
-        page.figures(drawn)
-        return
-    if plan.task == "binary" and plan.classes is not None:
-        curves = _roc(plan, ranked, oof)
-        if curves:
-            drawn.append(
-                (
-                    figures.roc_curves(curves),
-                    "ROC curves of the methods.",
-                    f"ROC curves over all rows, each scored by the model that had not seen it; positive is {plan.classes[1]}.",
-                )
-            )
-    page.figures(drawn, matrices=_confusion(page, plan, best, oof))
-
-
-def _roc(plan: Plan, ranked: Sequence[Row], oof: pl.DataFrame) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    from fivefold.evaluation.ranking import roc_curve
-
-    classes = plan.classes or []
-    column = f"probability_{classes[1]}"
-    curves = {}
-    for row in ranked:
-        mine = oof.filter(pl.col("method") == row.id)
-        if column not in mine.columns or mine[column].null_count():
+    body = []
+    for row in rows:
+        judgement = judgements.get(row.id)
+        if judgement is None:
+            body.append([row.id, *(["–"] * (len(head) - 1))])
             continue
-        positive = (label_texts(mine["truth"]) == classes[1]).cast(pl.Int64).to_numpy()
-        false, true, _ = roc_curve(positive, mine[column].to_numpy())
-        curves[row.id] = (np.asarray(false), np.asarray(true))
-    return curves
+        for name, decision in ((row.id, judgement.chosen), ("", judgement.half)):
+            if decision is not None:
+                body.append([name or f"{row.id}, at 0.5", *_decision(decision, costly)])
+        if end is not None and row.id == end.winner and (decision := _sealed_decision(plan, end, judgement)):
+            body.append([f"{row.id}, sealed test", *_decision(decision, costly)])
+    page.table(
+        head,
+        body,
+        align="n" + "r" * (len(head) - 1),
+        caption=f"Positive is {plan.classes[1] if plan.classes else ''}. The threshold makes {goal} best on the other folds, "
+        "never on the rows it is judged on; beside it 0.5. A method without probabilities shows a dash.",
+    )
 
 
-def _confusion(page: Report, plan: Plan, best: Row, oof: pl.DataFrame) -> list[dict[str, Any]]:
-    classes = plan.classes or []
-    if len(classes) > 20:
-        page.text(
-            f"The confusion matrix of {len(classes)} classes is left out; oof.parquet holds every prediction.",
-            kind="note",
-        )
-        return []
-    mine = oof.filter(pl.col("method") == best.id)
-    numbers = list(range(len(classes)))
-    true = label_texts(mine["truth"]).replace_strict(classes, numbers, return_dtype=pl.Int64).to_numpy()
-    called = label_texts(mine["prediction"]).replace_strict(classes, numbers, return_dtype=pl.Int64).to_numpy()
-    k = len(classes)
-    counts = np.bincount(true * k + called, minlength=k * k).reshape(k, k)
-    return [
-        {
-            "labels": classes,
-            "counts": [[int(v) for v in row] for row in counts],
-            "rows": "true",
-            "columns": "predicted",
-            "caption": f"{best.id}: rows of each class out of fold; shaded by the share of the true class.",
-        }
-    ]
+def _decision(decision: Decision, costly: bool) -> list[str]:
+    shown = [decision.threshold, decision.precision, decision.recall, decision.f1, decision.balanced_accuracy]
+    return [_number(value) for value in [*shown, *([decision.cost] if costly else [])]]
+
+
+def _sealed_decision(plan: Plan, end: Finish, judgement: Judgement) -> Decision | None:
+    if end.sealed_cell is None or end.sealed_cell.predictions is None or math.isnan(judgement.everywhere):
+        return None
+    pair = positive_and_probability(plan, end.sealed_cell.predictions)
+    if pair is None:
+        return None
+    weights = plan.weights(plan.frame[end.sealed_cell.predictions["row"].to_numpy()])
+    return decide(plan, *pair, np.full(len(pair[0]), judgement.everywhere), weights)
+
+
+def _calibration(page: Report, plan: Plan, rows: Sequence[Row], judgements: Mapping[str, Judgement]) -> None:
+    if plan.classes is None:
+        return
+    page.section("Calibration")
+    body = []
+    for row in rows:
+        found = judgements.get(row.id)
+        if row.baseline:
+            continue
+        if found is None:
+            body.append([row.id, "–", "–", "–"])
+        else:
+            slope = with_deviation(found.slope, found.slope_error)
+            body.append([row.id, slope, _number(found.intercept), _number(found.error)])
+    which = "" if plan.task == "binary" else " of the predicted class"
+    page.table(
+        ["method", "slope", "intercept", "expected\ncalibration error"],
+        body,
+        align="nrrr",
+        caption=f"Probabilities{which} out of fold. Slope 1 and intercept 0 are calibrated; a slope below 1 is overconfident.",
+    )
+
+
+def _checks(page: Report, plan: Plan, rows: Sequence[Row], end: Finish | None) -> None:
+    if end is None:
+        return
+    label = LABELS.get(plan.rank_by, plan.rank_by)
+    facts: dict[str, Any] = {}
+    if end.shuffled is not None:
+        expected = 0.5 if plan.rank_by == "roc-auc" else end.expected
+        beside = "" if expected is None else f"; {plain(expected)} is to be expected of guessing"
+        facts["on shuffled labels"] = f"{label} {plain(end.shuffled)}{beside}"
+    if end.other is not None:
+        scored = with_deviation(*mean_and_deviation(np.array(end.other.scores)))
+        verdict = "disagrees beyond the intervals" if end.other.disagree else "agrees within the intervals"
+        facts[f"folds {end.other.text}"] = f"{label} {scored} ({verdict}; {end.other.option})"
+    if end.without:
+        scored = with_deviation(*mean_and_deviation(np.array(end.without)))
+        facts[f"without {', '.join(end.suspects)}"] = f"{label} {scored}"
+    if facts:
+        page.section(f"Checks of {end.winner}")
+        page.facts(facts)
+    if end.notes:
+        page.details(f"Notes on {end.winner} ({len(end.notes)})").items(end.notes)
 
 
 def _how(page: Report, plan: Plan, rows: Sequence[Row]) -> None:
     page.section("What each method was given")
-    kind = "stratified by class, " if plan.classes is not None else ""
     page.text(
-        f"The rows were dealt once into {plan.options.cv} folds ({kind}shuffled with seed {plan.options.seed}). In every "
-        "fold the preprocessing and the method were fitted on the other folds only and saw the tested rows without their target."
+        f"{plan.splits.cv} {KINDS[plan.splits.kind]}, dealt once with seed {plan.options.seed}. In every fold the preprocessing, "
+        "the choice of parameters and the method were fitted on the training rows only and saw the tested rows without their "
+        "target. Rows that repeat each other share a fold."
     )
     body = []
     for row in rows:
         entry = plan.entry(row.id)
         given = {**entry.card.defaults, **entry.params}
-        body.append(
-            [
-                row.id,
-                entry.card.title,
-                "–" if row.baseline else entry.card.recipe,
-                ", ".join(f"{k}={v}" for k, v in given.items()) or "defaults",
-            ]
-        )
+        shown = ", ".join(f"{k}={v}" for k, v in given.items()) or "defaults"
+        if row.trials:
+            shown = f"{row.trials} trials a fold; first fold: " + ", ".join(
+                f"{k}={_short(v)}" for k, v in row.params[0].items()
+            )
+        body.append([row.id, entry.card.title, "–" if row.baseline else entry.card.recipe, shown])
     page.table(["method", "title", "recipe", "parameters"], body, align="nwnw")
+    asked = [
+        f"{name.replace('_', ' ')}: {value}"
+        for name, value in plan.options.to_dict().items()
+        if name in ("encode", "select", "resample", "weight", "gap", "tune", "budget")
+    ]
+    if asked:
+        page.items(asked)
     told = [f"{row.id}: {note}" for row in rows for note in row.notes]
     if told:
         page.details(f"Warnings of the methods ({len(told)})").items(told)
@@ -224,6 +288,10 @@ def _how(page: Report, plan: Plan, rows: Sequence[Row]) -> None:
             by_recipe.setdefault(plan.entry(row.id).card.recipe, row.recipe)
     for name, text in by_recipe.items():
         page.details(f"Recipe {name}, as fitted in the first fold").code(_clip(text))
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _clip(text: str, lines: int = 200) -> str:
@@ -240,4 +308,4 @@ def _schema(page: Report, plan: Plan, limit: int = 200) -> None:
     body = [[c.name, c.kind, c.role, c.missing or "", c.reason] for c in columns[:limit]]
     page.table(["column", "kind", "role", "missing", "why"], body, align="lnnrw")
     if len(columns) > limit:
-        page.text(f"{len(columns) - limit:,} more columns are left out here; they are in spec.yaml.", kind="note")
+        page.text(f"{len(columns) - limit:,} more columns are left out here.", kind="note")

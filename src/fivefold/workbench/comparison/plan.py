@@ -5,81 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from fivefold.base.cards import Card, all_cards, get_card
 from fivefold.base.errors import CapabilityError, DataError, InputError, SpecError
 from fivefold.base.names import resolve
 
-from ..baseline import BASELINE, baseline_card
 from ..store import DataFacts
-from ..tabular import build, class_texts, label_texts, target_vector, weight_column
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What the caller asked for; all of it is written to ``spec.yaml``, so a comparison can be resumed and repeated."""
-
-    data: str
-    target: str | None = None
-    methods: tuple[str, ...] = ()
-    cv: int = 5
-    seed: int = 0
-    task: str | None = None
-    types: Mapping[str, str] = field(default_factory=dict)
-    drop: tuple[str, ...] = ()
-    weight: str | None = None
-    positive: str | None = None
-    metrics: tuple[str, ...] = ()
-    params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    threads: int | None = None
-    sql: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what differs from the defaults, as plain values."""
-        plain: dict[str, Any] = {}
-        for name in self.__dataclass_fields__:
-            value = getattr(self, name)
-            if name in ("data", "cv", "seed") or value not in (None, (), {}):
-                plain[name] = list(value) if isinstance(value, tuple) else _plain(value)
-        return plain
-
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> Options:
-        """Return the options that :meth:`to_dict` gave."""
-        unknown = sorted(set(plain) - set(cls.__dataclass_fields__))
-        if unknown:
-            raise SpecError(f"The specification of a comparison has the unknown key {unknown[0]!r}.")
-        values: dict[str, Any] = {k: tuple(v) if k in ("methods", "drop", "metrics") else v for k, v in plain.items()}
-        return cls(**values)
-
-
-def _plain(value: Any) -> Any:
-    return {k: _plain(v) for k, v in value.items()} if isinstance(value, Mapping) else value
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One method of the comparison, with the variant that serves the task and the parameters it is given."""
-
-    card: Card
-    variant: str
-    params: Mapping[str, Any]
-
-    @property
-    def id(self) -> str:
-        """Name of its row."""
-        return self.card.id
-
-    @property
-    def is_baseline(self) -> bool:
-        """Whether it is the trivial baseline."""
-        return self.card.id == BASELINE
+from ..tabular import class_texts, label_texts, target_vector, weight_column
+from .alarms import Alarm, duplicate_groups, find_alarms
+from .entries import Entry, choose_entries
+from .options import Options, parse_seconds
+from .splits import Splits, make_splits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +35,8 @@ class Plan:
     metrics: tuple[str, ...]
     threads: int
     data: DataFacts
+    splits: Splits
+    alarms: tuple[Alarm, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -120,28 +63,36 @@ class Plan:
         name = weight_column(self.schema)
         return None if name is None else frame[name].cast(pl.Float64).to_numpy()
 
+    def folds(self) -> list[tuple[int, int]]:
+        """Return (repeat, fold) of every cross-validation cell of a method."""
+        return [(repeat, fold) for repeat in range(self.splits.repeats) for fold in range(self.splits.cv)]
+
     def fingerprint(self, entry: Entry) -> str:
         """Return a hash of all that the cells of one method depend on; a cell of another fingerprint is computed again."""
+        options = self.options
+        splits = hashlib.sha256(self.splits.fold.tobytes() + self.splits.sealed.tobytes()).hexdigest()
         facts = {
             "data": self.data.sha256,
             "schema": self.schema.hash(),
             "classes": self.classes,
-            "cv": self.options.cv,
-            "seed": self.options.seed,
+            "splits": [self.splits.kind, self.splits.gap, splits],
+            "seed": options.seed,
             "method": [entry.id, entry.variant, entry.card.recipe, repr(sorted(entry.params.items()))],
             "defaults": repr(sorted(entry.card.defaults.items())),
-            "metrics": self.metrics,
+            "preparation": [options.encode, options.select, options.resample],
+            "tune": [options.tune, self.rank_by if options.tune else ""],
             "threads": self.threads,
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf8")).hexdigest()[:32]
 
     def explain(self) -> list[str]:
-        """Return what was inferred and why, one line each, for people."""
+        """Return what was inferred and why, one line each, for people; alarms come first."""
+        lines = [f"Alarm     {alarm.text}" for alarm in self.alarms]
         kinds: dict[str, int] = {}
         for column in self.schema.features:
             kinds[column.kind] = kinds.get(column.kind, 0) + 1
         listed = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-        lines = [
+        lines += [
             f"Data      {self.data.name}: {self.data.rows:,} rows, {len(self.schema.features)} features ({listed})",
             f"Task      {self.task} on {self.target!r}: {self.schema.task_reason}",
         ]
@@ -151,18 +102,19 @@ class Plan:
             more = f" and {len(counts) - 6} more" if len(counts) > 6 else ""
             positive = f"; positive is {self.classes[1]}" if self.task == "binary" else ""
             lines.append(f"Classes   {shown}{more}{positive}")
-        kind = "stratified folds" if self.classes is not None else "folds"
-        lines.append(
-            f"Splits    {self.options.cv} {kind}, shuffled with seed {self.options.seed}, the same for every method"
-        )
+        lines.append(f"Splits    {self.splits.explain()}; seed {self.options.seed}, the same for every method")
         lines.append(f"Ranking   {self.rank_by}; beside it {', '.join(self.metrics[1:]) or 'nothing'}")
         named = [entry.id for entry in self.entries if not entry.is_baseline]
+        tuned = f", {self.options.tune} trials each" if self.options.tune else ", with their defaults"
         lines.append(
-            f"Methods   {', '.join(named)}, and the trivial baseline; {self.threads} thread{'s' if self.threads > 1 else ''} each"
+            f"Methods   {', '.join(named)}{tuned}, and the trivial baseline; "
+            f"{self.threads} thread{'s' if self.threads > 1 else ''} each"
         )
-        for column in self.schema.columns:
-            if column.role != "feature" and column.role != "target":
-                lines.append(f"Column    {column.name!r} is {column.kind} ({column.role}): {column.reason}")
+        apart = [c for c in self.schema.columns if c.role not in ("feature", "target")]
+        for column in apart[:12]:
+            lines.append(f"Column    {column.name!r} is {column.kind} ({column.role}): {column.reason}")
+        if len(apart) > 12:
+            lines.append(f"Column    and {len(apart) - 12} more that are no features; the report lists them")
         return lines + [f"Note      {note}" for note in self.notes]
 
     def class_counts(self) -> dict[str, int]:
@@ -201,59 +153,8 @@ def _name_of(dataset: Any) -> str:
     return dataset if isinstance(dataset, str) else str(dataset.name)
 
 
-def default_entries(task: str) -> list[str]:
-    """Return the ids of the methods compared when none are named: supervised, for the task, and marked fast by their card."""
-    return [
-        card.id
-        for card in all_cards().values()
-        if card.kind in ("classifier", "regressor")
-        and task in card.task
-        and card.supervision == "supervised"
-        and "fast" in card.capabilities
-    ]
-
-
-def choose_entries(methods: Iterable[str], task: str, params: Mapping[str, Mapping[str, Any]]) -> tuple[Entry, ...]:
-    """Return the entries of a comparison, the baseline last.
-
-    Raises
-    ------
-    UnknownNameError
-        For a method or parameter that does not exist, with the nearest ones.
-    CapabilityError
-        For a method that does not serve the task.
-    """
-    named = list(methods)
-    cards: dict[str, Card] = {}
-    for name in named or default_entries(task):
-        if name == BASELINE:
-            continue
-        card = get_card(name)
-        if card.kind not in ("classifier", "regressor"):
-            raise CapabilityError(
-                f"{card.id} is a {card.kind}; compare takes classifiers and regressors (see `fivefold list`)."
-            )
-        if task not in card.task:
-            fitting = ", ".join(default_entries(task)) or "none"
-            raise CapabilityError(
-                f"{card.id} serves {', '.join(card.task)}, the target asks for {task}; methods that fit: {fitting}."
-            )
-        cards[card.id] = card
-    if not cards:
-        raise SpecError(f"No method to compare for the task {task}; name some with --methods.")
-    given = {resolve(name, cards, "method of this comparison"): dict(values) for name, values in params.items()}
-    entries = [
-        Entry(card=card, variant=card.variant(None, task), params=given.get(card.id, {})) for card in cards.values()
-    ]
-    for entry in entries:
-        if entry.params:
-            build(entry.card, entry.variant, entry.params, 0)  # a wrong parameter is an error before any work
-    base = baseline_card()
-    return (*entries, Entry(card=base, variant=base.variant(None, task), params={}))
-
-
 def make_plan(source: Any, options: Options) -> tuple[Plan, str]:
-    """Read the data, infer what it is and choose methods and metrics; return the plan and the name of the data.
+    """Read the data, infer what it is, deal the rows and choose methods and metrics; return the plan and the name of the data.
 
     Raises
     ------
@@ -262,12 +163,7 @@ def make_plan(source: Any, options: Options) -> tuple[Plan, str]:
     """
     from fivefold.data.infer import infer_schema
     from fivefold.data.schema import checksum
-    from fivefold.evaluation.registry import default_metrics, metric_class
 
-    if options.cv < 2:
-        raise InputError(f"cv must be at least 2 folds, got {options.cv}.")
-    if options.threads is not None and options.threads < 1:
-        raise InputError(f"threads must be at least 1, got {options.threads}.")
     frame, name, target = open_data(source, options.target, options.sql)
     if target is None:
         raise SpecError(
@@ -279,7 +175,11 @@ def make_plan(source: Any, options: Options) -> tuple[Plan, str]:
         types=dict(options.types),
         drop=tuple(options.drop),
         weight=options.weight,
+        group=options.group,
+        time=options.time,
+        split=options.split_column,
         task=options.task,
+        drop_missing_target=options.drop_missing_target,
     )
     if schema.target is None:
         raise SpecError("The schema has no target.")
@@ -289,24 +189,50 @@ def make_plan(source: Any, options: Options) -> tuple[Plan, str]:
     classes = None
     if schema.task != "regression":
         classes = _ordered(class_texts(schema, frame), options.positive, schema.task)
-    elif options.positive is not None:
-        raise SpecError("--positive names a class, but the task is regression.")
-    target_vector(frame, schema, classes)  # says what is wrong with the target before any work
-    if len(frame) < 2 * options.cv:
-        raise DataError(f"{len(frame)} rows are too few for {options.cv} folds; at least {2 * options.cv} are needed.")
-    entries = choose_entries(options.methods, str(schema.task), options.params)
-    chosen = [metric_class(m) for m in options.metrics or default_metrics(str(schema.task))]
-    for metric in chosen:
-        if schema.task not in metric.tasks:
-            raise CapabilityError(f"The metric {metric.name} serves {', '.join(metric.tasks)}, not {schema.task}.")
+    else:
+        for value, flag in (
+            (options.positive, "--positive names a class"),
+            (options.resample, "--resample balances classes"),
+        ):
+            if value is not None:
+                raise SpecError(f"{flag}, but the task is regression.")
+    if options.cost and schema.task != "binary":
+        raise SpecError(f"--cost weighs the mistakes of two classes; the task is {schema.task}.")
+    open_rows = len(frame)
+    if options.test is not None:
+        frame = pl.concat([frame, _test_rows(options.test, schema)])
+    y = target_vector(frame, schema, classes)  # says what is wrong with the target before any work
+    if open_rows < 2 * options.cv:
+        raise DataError(f"{open_rows} rows are too few for {options.cv} folds; at least {2 * options.cv} are needed.")
+    notes += _rare(frame, schema, options.cv) if classes is not None else []
+    threads = options.threads or 1
+    entries = choose_entries(options.methods, str(schema.task), options.params, peers=options.peers, threads=threads)
+    columns = [column.name for column in schema.features] + [schema.target.name]
+    duplicates = duplicate_groups(frame, columns)
+    given = None if options.test is None else np.arange(len(frame)) >= open_rows
+    splits = make_splits(
+        n=len(frame),
+        strata=None if classes is None else y,
+        cv=options.cv,
+        repeats=options.repeats,
+        seed=options.seed,
+        given_test=given,
+        time=None if options.time is None else clock_of(frame[options.time]),
+        gap=_gap(options, frame),
+        group=None if options.group is None else frame[options.group].rank("dense").to_numpy().astype(np.int64),
+        column=None if options.split_column is None else _values(frame[options.split_column]),
+        duplicates=duplicates if len(np.unique(duplicates)) < len(frame) else None,
+    )
+    alarms = find_alarms(frame, schema, classes, seed=options.seed)
+    schema = _without_row_numbers(schema, alarms, options)
     plan = Plan(
         options=options,
         frame=frame,
         schema=schema,
         classes=classes,
         entries=entries,
-        metrics=tuple(dict.fromkeys(m.name for m in chosen)),
-        threads=options.threads or 1,
+        metrics=_metrics(options, str(schema.task)),
+        threads=threads,
         data=DataFacts(
             name=name,
             sha256=checksum(frame),
@@ -315,9 +241,82 @@ def make_plan(source: Any, options: Options) -> tuple[Plan, str]:
             target=str(schema.target.name),
             task=str(schema.task),
         ),
-        notes=tuple(notes + (_rare(frame, schema, options.cv) if classes is not None else [])),
+        splits=splits,
+        alarms=tuple(alarms),
+        notes=tuple(notes),
     )
     return plan, name
+
+
+def _without_row_numbers(schema: Any, alarms: list[Alarm], options: Options) -> Any:
+    """Return the schema in which columns that number the rows, and thereby tell the target, are no features."""
+    from fivefold.data.schema import Schema
+
+    found = {a.columns[0] for a in alarms if a.kind == "sorted-id" and a.columns[0] not in options.types}
+    if not found.intersection(column.name for column in schema.features):
+        return schema
+    columns = [
+        replace(c, role="ignored", reason=f"numbers the rows; no feature unless --type {c.name}=numeric says so")
+        if c.name in found and c.role == "feature"
+        else c
+        for c in schema.columns
+    ]
+    return Schema(columns, schema.task, schema.task_reason, list(getattr(schema, "notes", ())))
+
+
+def _metrics(options: Options, task: str) -> tuple[str, ...]:
+    from fivefold.evaluation.registry import default_metrics, metric_class
+
+    chosen = [metric_class(m) for m in options.metrics or default_metrics(task)]
+    for metric in chosen:
+        if task not in metric.tasks:
+            raise CapabilityError(f"The metric {metric.name} serves {', '.join(metric.tasks)}, not {task}.")
+    return tuple(dict.fromkeys(m.name for m in chosen))
+
+
+def _test_rows(path: str, schema: Any) -> pl.DataFrame:
+    from fivefold.data.readers import read_table
+
+    table = read_table(path)
+    needed = [c.name for c in schema.columns if c.role != "ignored"]
+    absent = [name for name in needed if name not in table.columns]
+    if absent:
+        raise DataError(f"The test file {path} lacks the columns {', '.join(map(repr, absent))}.")
+    columns = []
+    for column in schema.columns:
+        values = (
+            table[column.name]
+            if column.name in table.columns
+            else pl.Series(column.name, [None] * len(table), pl.String)
+        )
+        columns.append(column.cast(values))
+    return pl.DataFrame(columns)
+
+
+def clock_of(series: pl.Series) -> np.ndarray:
+    """Return the time of each row as microseconds (int64), or as the numbers that the column holds (float64)."""
+    if series.dtype.is_temporal():
+        return series.cast(pl.Datetime("us")).cast(pl.Int64).to_numpy()
+    return series.cast(pl.Float64).to_numpy()
+
+
+def _gap(options: Options, frame: pl.DataFrame) -> float:
+    if options.gap is None or options.time is None:
+        return 0.0
+    if frame[options.time].dtype.is_temporal():
+        return 1e6 * (parse_seconds(options.gap, "--gap") or 0.0)
+    try:
+        return float(options.gap)
+    except ValueError:
+        raise InputError(f"The times are numbers, so --gap must be a number; got {options.gap!r}.") from None
+
+
+def _values(series: pl.Series) -> np.ndarray:
+    return (
+        series.to_numpy()
+        if series.dtype.is_numeric() or series.dtype == pl.Boolean
+        else series.cast(pl.String).to_numpy()
+    )
 
 
 _AFFIRMATIVE = {

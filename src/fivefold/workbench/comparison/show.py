@@ -3,38 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..figures import seconds
-from .cells import Cell
+from .cells import Cell, CellSpec
+from .finish import Finish
 from .numbers import with_deviation
 from .plan import Plan
+from .progress import Silent
+from .scoring import score
 from .table import LABELS, Row
-
-
-class Silent:
-    """Progress that nobody watches."""
-
-    def start(self, method: str) -> None:
-        """A method begins."""
-
-    def done(self, cell: Cell) -> None:
-        """A cell is finished."""
+from .words import interval
 
 
 class Live(Silent):
     """A bar for each method, with its score so far."""
 
-    def __init__(self, plan: Plan, progress: Any) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, wanted: Mapping[str, Sequence[CellSpec]], progress: Any) -> None:
+        self.plan = replace(plan, metrics=(plan.rank_by,))
         self.progress = progress
-        wide = max(len(entry.id) for entry in plan.entries)
+        wide = max(len(name) for name in wanted)
         self.tasks = {
-            entry.id: progress.add_task(entry.id.ljust(wide), total=plan.options.cv, note="", start=False)
-            for entry in plan.entries
+            name: progress.add_task(name.ljust(wide), total=len(specs), note="", start=False)
+            for name, specs in wanted.items()
         }
         self.scores: dict[str, list[float]] = {}
 
@@ -44,13 +39,16 @@ class Live(Silent):
     def done(self, cell: Cell) -> None:
         from rich.text import Text
 
+        label = LABELS.get(self.plan.rank_by, self.plan.rank_by)
+        found = self.scores.setdefault(cell.method, [])
         if not cell.ok:
             note = f"failed: {cell.reason}"
         else:
-            found = self.scores.setdefault(cell.method, [])
-            value = cell.scores.get(self.plan.rank_by)
-            found += [] if value is None else [value]
-            note = f"{LABELS.get(self.plan.rank_by, self.plan.rank_by)} {_so_far(found)}" if found else ""
+            if cell.name.startswith("fold-") and cell.predictions is not None:
+                rows = self.plan.frame[cell.predictions["row"].to_numpy()]
+                value = score(self.plan, rows, cell.predictions)[self.plan.rank_by]
+                found += [] if value is None else [value]
+            note = f"{label} {_so_far(found)}" if found else ""
         # As Text, because a reason may hold brackets that rich would read as markup.
         self.progress.update(self.tasks[cell.method], advance=1, note=Text(note[:100]).markup)
 
@@ -61,7 +59,7 @@ def _so_far(values: list[float]) -> str:
 
 
 @contextlib.contextmanager
-def watching(plan: Plan, progress: bool) -> Iterator[Silent]:
+def watching(plan: Plan, wanted: Mapping[str, Sequence[CellSpec]], progress: bool) -> Iterator[Silent]:
     """Show progress on stderr while the block runs."""
     if not progress:
         yield Silent()
@@ -78,33 +76,53 @@ def watching(plan: Plan, progress: bool) -> Iterator[Silent]:
         console=Console(stderr=True),
         refresh_per_second=4,
     ) as bars:
-        yield Live(plan, bars)
+        yield Live(plan, wanted, bars)
 
 
-def text_table(plan: Plan, rows: Sequence[Row], width: int = 0) -> str:
-    """Return the table as plain text, columns aligned; metrics that do not fit ``width`` are left to the report."""
+def text_table(plan: Plan, rows: Sequence[Row], end: Finish | None = None, width: int = 0) -> str:
+    """Return the table as plain text, columns aligned; metrics that do not fit ``width`` are left to the report.
+
+    A dot marks the methods that cannot be told from the best one.
+    """
     head = ["", "method", *(LABELS.get(m, m) for m in plan.metrics), "fit", "predict"]
     body = [
         [
-            "" if row.rank is None else str(row.rank),
-            row.id,
+            "●" if row.in_group else "",
+            row.id + (f" ({row.setting})" if plan.options.tune and not row.baseline else ""),
             *(row.show(m) for m in plan.metrics),
             "–" if np.isnan(row.fit_seconds) else seconds(row.fit_seconds),
             "–" if np.isnan(row.predict_seconds) else seconds(row.predict_seconds),
         ]
         for row in rows
     ]
+    sealed = sealed_line(plan, end)
+    if sealed:
+        body.append(sealed)
     wide = [max(len(line[j]) for line in [head, *body]) for j in range(len(head))]
     shown = list(range(len(head)))
     while width and sum(wide[j] + 2 for j in shown) > width and len(shown) > 5:
-        shown.remove(shown[-3])  # the last metric; rank, method, the ranking metric and the times stay
+        shown.remove(shown[-3])  # the last metric; group, method, the ranking metric and the times stay
     lines = []
     for line in [head, *body]:
         cells = [line[j].ljust(wide[j]) if j == 1 else line[j].rjust(wide[j]) for j in shown]
         lines.append("  ".join(cells).rstrip())
-    lines.insert(1, "─" * max(map(len, lines)))
+    rule = "─" * max(map(len, lines))
+    lines.insert(1, rule)
+    if sealed:
+        lines.insert(len(lines) - 1, "Sealed test (report this)".ljust(len(rule), " "))
+    lines.insert(0, "Cross-validation (selection)")
+    if any(row.in_group for row in rows):
+        lines.append("● not distinguishable from the best")
     lines += [f"not ranked: {row.id}: {row.reason}" for row in rows if row.reason]
     left_out = [LABELS.get(plan.metrics[j - 2], "") for j in range(2, 2 + len(plan.metrics)) if j not in shown]
     if left_out:
         lines.append(f"also in the report: {', '.join(left_out)}")
     return "\n".join(lines)
+
+
+def sealed_line(plan: Plan, end: Finish | None) -> list[str] | None:
+    """Return the cells of the line of the sealed test, or None when no row was sealed."""
+    if end is None or not end.sealed:
+        return None
+    scores = [interval(end.sealed[m]) if m in end.sealed else "–" for m in plan.metrics]
+    return ["", end.winner, *scores, "", ""]
