@@ -27,10 +27,8 @@ from .entries import Entry
 from .plan import Plan
 from .splits import Splits
 
-_EXPLAINED_ROWS, _EXPLAINED_COLUMNS = (
-    2000,
-    200,
-)  # enough to draw the first fifteen; all of a large table would take minutes
+# Enough to draw the first fifteen columns; all of a large table would take minutes.
+_EXPLAINED_ROWS, _EXPLAINED_COLUMNS, _EXPLAINED_CALLS = 2000, 200, 60
 
 
 @dataclass(frozen=True, kw_only=True)
