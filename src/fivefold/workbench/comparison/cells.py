@@ -281,7 +281,7 @@ def _importance(plan: Plan, model: TableModel, tested: pl.DataFrame, seed: int) 
         frame.drop(plan.target),
         features,
         lambda answer: score_one(plan, frame, answer, plan.rank_by),
-        n_repeats=max(1, min(5, _EXPLAINED_CALLS // len(features))),
+        n_repeats=max(2, min(5, _EXPLAINED_CALLS // len(features))),
         seed=Streams(seed).integer("importance"),
         higher_is_better=higher_is_better(plan.rank_by),
     )
