@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 
 from fivefold.base import cards
+from fivefold.base.errors import DataError, InputError, SpecError, UnknownNameError
 from fivefold.workbench.compare import compare
 
 FAST = ("gaussian-naive-bayes", "logistic-regression")
@@ -257,6 +258,56 @@ def test_tuning_is_the_same_for_all_and_stays_inside(tmp_path: Path) -> None:
     tuned = next(row for row in result.rows if row.id == "k-nearest-neighbors")
     assert tuned.mean("log-loss") != plain.rows[0].mean("log-loss")
     assert "tuned (4)" in result.report.read_text(encoding="utf8")
+
+
+def test_own_metrics_are_scored_like_ours_but_not_tuned_by(tmp_path: Path) -> None:
+    from fivefold.evaluation.registry import register_metric, unregister_metric
+
+    def agreement(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+        return float(np.mean(y_true == y_pred))
+
+    register_metric("agreement", agreement, level="enterprise")
+    try:
+        names = ["agreement", "accuracy"]
+        result = compare(binary(200), "label", FAST[0], metrics=names, out=tmp_path / "run", verbose=False)
+        assert result.rows[0].scores["agreement"] == pytest.approx(result.rows[0].scores["accuracy"])
+        with pytest.raises(SpecError, match="'agreement' was registered in this process"):
+            quiet(binary(200), "label", FAST[0], metrics=names, tune=2, out=tmp_path / "tuned")
+    finally:
+        unregister_metric("agreement")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"encode": "onehot2"}, UnknownNameError, "Unknown encoding 'onehot2'; did you mean one of: one-hot"),
+        ({"resample": "smote"}, UnknownNameError, "Unknown resampling strategy 'smote'"),
+        ({"cost": "fp=1"}, InputError, "Costs need both fp and fn"),
+        ({"gap": "7d"}, SpecError, "it needs --time COLUMN"),
+        ({"time": "town", "group": "x0"}, SpecError, "give only one of --time and --group"),
+        ({"time": "town"}, DataError, "The time column 'town' is categorical"),
+        ({"group": "town"}, DataError, "The rows fall into 3 groups, fewer than 5 folds"),
+        ({"split_column": "town"}, DataError, "The split column holds"),
+        ({"budget": "soon"}, InputError, "budget takes a duration such as 30s, 5m, 2h or 7d; got 'soon'"),
+        ({"budget": 0}, InputError, "budget must be above 0 seconds"),
+        ({"tune": -1}, InputError, "tune must be at least 0 trials, got -1"),
+        ({"repeats": 0}, InputError, "repeats must be at least 1"),
+        ({"jobs": 0}, InputError, "jobs must be at least 1"),
+        ({"select": 0}, InputError, "select must be at least 1 features"),
+        ({"methods": "sklearn.Forest"}, UnknownNameError, "Unknown installed peer 'sklearn.Forest'"),
+    ],
+)
+def test_refused_before_any_work(options: dict[str, Any], error: type[Exception], text: str, tmp_path: Path) -> None:
+    with pytest.raises(error, match=text):
+        quiet(binary(60), "label", **{"methods": FAST, **options}, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_options_of_one_task_are_refused_for_another(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="--cost weighs the mistakes of two classes; the task is regression"):
+        quiet(walk(100), "level", ["linear-regression"], cost="fp=1,fn=1", out=tmp_path / "run")
+    with pytest.raises(SpecError, match="--resample balances classes, but the task is regression"):
+        quiet(walk(100), "level", ["linear-regression"], resample="oversample", out=tmp_path / "run")
 
 
 def test_costs_choose_thresholds_on_other_rows(tmp_path: Path) -> None:

@@ -169,6 +169,11 @@ def register_metric(
     return made
 
 
+def registered_here(name: str) -> bool:
+    """Return whether a metric was registered in this process, so that no other process knows it."""
+    return normalize(name) in {normalize(known) for known in _registered}
+
+
 def unregister_metric(name: str) -> None:
     """Forget a metric that :func:`register_metric` added; a built-in one that it hid is back."""
     del _registered[resolve(name, _registered, "registered metric")]

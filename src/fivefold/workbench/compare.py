@@ -153,7 +153,7 @@ class Comparison:
 
     def text(self, width: int = 0) -> str:
         """Return table and verdict as plain text, at most ``width`` columns wide where that is given."""
-        return f"{text_table(self.plan, self.rows, self.finish, width)}\n\n{self.verdict}"
+        return f"{text_table(self.plan, self.rows, self.finish, width, self.judgements)}\n\n{self.verdict}"
 
     def __str__(self) -> str:
         return self.text()

@@ -58,7 +58,7 @@ def reliability_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> s
             handles += axes.plot(*_pair(predicted, observed, "predicted and observed"), marker="o", ms=4.5, **_look(i))
         _unit_square(axes)
         axes.set_xlabel("predicted probability, mean of a bin")
-        axes.set_ylabel("observed share of positives")
+        axes.set_ylabel("observed share")
         _legend(axes, handles, curves)
         return to_svg(figure)
 
@@ -92,7 +92,12 @@ def learning_curve(rows: Sequence[int], means: Sequence[float], deviations: Sequ
 
 
 def importance_bars(
-    names: Sequence[str], means: Sequence[float], deviations: Sequence[float], *, score: str = "score"
+    names: Sequence[str],
+    means: Sequence[float],
+    deviations: Sequence[float],
+    *,
+    score: str = "score",
+    higher_is_better: bool = True,
 ) -> str:
     """Draw how much the score loses when a column is shuffled ± deviation: the 15 largest, largest on top."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator

@@ -95,7 +95,7 @@ def solve(problem: Problem, solver: str) -> tuple[np.ndarray, str]:
         coef = None
         if d <= n and (d <= _GRAM_LIMIT or solver == "cholesky"):  # any value: cost alone
             coef = _cholesky(problem, floor)
-        elif d > n and problem.alpha.min() > 0 and (n <= _GRAM_LIMIT or solver == "cholesky"):
+        elif d > n and problem.alpha.min() > 0 and (n <= _GRAM_LIMIT or solver == "cholesky"):  # any value: cost alone
             coef = _dual_cholesky(problem, floor)
         if coef is not None:
             return coef, "cholesky"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import Protocol
 
 import numpy as np
@@ -165,7 +166,7 @@ def newton(
     fresh = factor is None
     factor = Factor(objective.hessian(theta)) if factor is None else factor
     previous = np.inf
-    for n_iter in range(max_iter + 1):
+    for n_iter in count():
         direction = -factor.solve(gradient)
         slope = float(gradient @ direction)
         if not fresh and (-slope > _SHRINK**2 * previous or not (keep or previous == np.inf)):  # any value: cost alone
@@ -198,7 +199,7 @@ def newton_cg(objective: Objective, start: np.ndarray, *, tol: float, max_iter: 
     """Minimize by Newton's method whose steps come from preconditioned conjugate gradients: no Hessian is formed."""
     theta = start
     value, gradient = objective.value_gradient(theta)
-    for n_iter in range(max_iter + 1):
+    for n_iter in count():
         norm = float(np.linalg.norm(gradient))
         if norm == 0.0:
             return Solution(theta, value, gradient, n_iter)

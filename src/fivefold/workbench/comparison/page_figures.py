@@ -183,10 +183,11 @@ def _winner(plan: Plan, end: Finish) -> list[Drawn]:
                     [mean for _, mean, _ in end.importance],
                     [spread for _, _, spread in end.importance],
                     score=label,
+                    higher_is_better=higher_is_better(plan.rank_by),
                 ),
                 f"Permutation importance of {end.winner}.",
-                f"{end.winner}: how much {label} loses when one column {where} is shuffled. Columns that tell the same share "
-                "their importance.",
+                f"{end.winner}: how much worse {label} gets when one column {where} is shuffled. Columns that tell the same "
+                "share their importance.",
             )
         )
     return drawn

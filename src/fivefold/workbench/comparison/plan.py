@@ -162,8 +162,13 @@ def make_plan(source: Any, options: Options) -> tuple[Plan, str]:
         For whatever cannot be compared, before any fit.
     """
     from fivefold.data.infer import infer_schema
+    from fivefold.data.recipes import ENCODINGS
+    from fivefold.data.resample import STRATEGIES
     from fivefold.data.schema import checksum
 
+    resolve(options.encode, ENCODINGS, "encoding")
+    if options.resample is not None:
+        resolve(options.resample, STRATEGIES, "resampling strategy")
     frame, name, target = open_data(source, options.target, options.sql)
     if target is None:
         raise SpecError(
@@ -265,12 +270,17 @@ def _without_row_numbers(schema: Any, alarms: list[Alarm], options: Options) -> 
 
 
 def _metrics(options: Options, task: str) -> tuple[str, ...]:
-    from fivefold.evaluation.registry import default_metrics, metric_class
+    from fivefold.evaluation.registry import default_metrics, metric_class, registered_here
 
     chosen = [metric_class(m) for m in options.metrics or default_metrics(task)]
     for metric in chosen:
         if task not in metric.tasks:
             raise CapabilityError(f"The metric {metric.name} serves {', '.join(metric.tasks)}, not {task}.")
+    if options.tune and registered_here(chosen[0].name):
+        raise SpecError(
+            f"The metric {chosen[0].name!r} was registered in this process, and the workers that tune do not know it; let a "
+            "metric of fivefold rank (name it first), or compare without --tune."
+        )
     return tuple(dict.fromkeys(m.name for m in chosen))
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from ..figures import seconds
 from .cells import Cell, CellSpec
 from .finish import Finish
-from .numbers import with_deviation
+from .judge import Judgement
+from .numbers import plain, with_deviation
 from .plan import Plan
 from .progress import Silent
 from .scoring import score
@@ -79,16 +80,24 @@ def watching(plan: Plan, wanted: Mapping[str, Sequence[CellSpec]], progress: boo
         yield Live(plan, wanted, bars)
 
 
-def text_table(plan: Plan, rows: Sequence[Row], end: Finish | None = None, width: int = 0) -> str:
+def text_table(
+    plan: Plan,
+    rows: Sequence[Row],
+    end: Finish | None = None,
+    width: int = 0,
+    judgements: Mapping[str, Judgement] | None = None,
+) -> str:
     """Return the table as plain text, columns aligned; metrics that do not fit ``width`` are left to the report.
 
-    A dot marks the methods that cannot be told from the best one.
+    A dot marks the methods that cannot be told from the best one; where mistakes have costs, these come first.
     """
-    head = ["", "method", *(LABELS.get(m, m) for m in plan.metrics), "fit", "predict"]
+    extra = ["cost a row", "at 0.5"] if plan.options.cost else []
+    head = ["", "method", *extra, *(LABELS.get(m, m) for m in plan.metrics), "fit", "predict"]
     body = [
         [
             "●" if row.in_group else "",
             row.id + (f" ({row.setting})" if plan.options.tune and not row.baseline else ""),
+            *(_costs((judgements or {}).get(row.id)) if extra else []),
             *(row.show(m) for m in plan.metrics),
             "–" if np.isnan(row.fit_seconds) else seconds(row.fit_seconds),
             "–" if np.isnan(row.predict_seconds) else seconds(row.predict_seconds),
@@ -97,10 +106,10 @@ def text_table(plan: Plan, rows: Sequence[Row], end: Finish | None = None, width
     ]
     sealed = sealed_line(plan, end)
     if sealed:
-        body.append(sealed)
+        body.append([*sealed[:2], *[""] * len(extra), *sealed[2:]])
     wide = [max(len(line[j]) for line in [head, *body]) for j in range(len(head))]
     shown = list(range(len(head)))
-    while width and sum(wide[j] + 2 for j in shown) > width and len(shown) > 5:
+    while width and sum(wide[j] + 2 for j in shown) > width and len(shown) > 5 + len(extra):
         shown.remove(shown[-3])  # the last metric; group, method, the ranking metric and the times stay
     lines = []
     for line in [head, *body]:
@@ -114,10 +123,16 @@ def text_table(plan: Plan, rows: Sequence[Row], end: Finish | None = None, width
     if any(row.in_group for row in rows):
         lines.append("● not distinguishable from the best")
     lines += [f"not ranked: {row.id}: {row.reason}" for row in rows if row.reason]
-    left_out = [LABELS.get(plan.metrics[j - 2], "") for j in range(2, 2 + len(plan.metrics)) if j not in shown]
+    left_out = [head[j] for j in range(2, len(head)) if j not in shown]
     if left_out:
         lines.append(f"also in the report: {', '.join(left_out)}")
     return "\n".join(lines)
+
+
+def _costs(judgement: Judgement | None) -> list[str]:
+    if judgement is None or judgement.chosen is None or judgement.half is None:
+        return ["–", "–"]
+    return [plain(judgement.chosen.cost), plain(judgement.half.cost)]
 
 
 def sealed_line(plan: Plan, end: Finish | None) -> list[str] | None:

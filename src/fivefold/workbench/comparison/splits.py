@@ -310,6 +310,8 @@ def _by_time(clock: np.ndarray, gap: float, cv: int, given_test: np.ndarray | No
     n = len(clock)
     if given_test is not None:
         sealed = given_test.copy()
+    elif n < NESTED_BELOW:
+        sealed = np.zeros(n, dtype=bool)
     else:
         sealed = clock >= np.sort(clock)[n - n // SEALED]
         if sealed.all() or not sealed.any():

@@ -278,12 +278,10 @@ def verdict(plan: Plan, rows: Sequence[Row]) -> str:
     text += f"; {named} cannot be told from it"
     seconds = {row.id: row.fit_seconds + row.predict_seconds for row in group}
     cheap = cheapest([row.id for row in group], seconds)
-    if cheap == best.id:
-        return text + ", and none of them is cheaper."
-    return (
-        text
-        + f", and the cheapest of these is {cheap}, {_times(seconds[best.id] / max(seconds[cheap], 1e-9))} faster than {best.id}."
-    )
+    ratio = seconds[best.id] / max(seconds[cheap], 1e-9)
+    if cheap == best.id or ratio < _WORTH_SAYING:
+        return f"{text}, and none of them is much cheaper."
+    return f"{text}, and the cheapest of these is {cheap}, {_times(ratio)} faster than {best.id}."
 
 
 def _listed(names: Sequence[str]) -> str:

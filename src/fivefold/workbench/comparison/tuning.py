@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,8 @@ from .plan import Plan
 from .splits import Splits
 
 _THREE_FOLDS_UP_TO = 5000  # training rows; above, one held-out quarter tells trials apart
+
+_FIRST_TRIAL = 0.1  # seconds: however little time is left, the defaults are tried
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ def tune(
             values.append(score_one(plan, rows, model.predict(rows.drop(plan.target)), plan.rank_by))
         return float(np.mean(values))
 
+    if deadline is not None:
+        deadline = max(deadline, time.monotonic() + _FIRST_TRIAL)
     found = search(
         objective,
         space,

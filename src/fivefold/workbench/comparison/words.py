@@ -75,12 +75,15 @@ def more_rows(plan: Plan, end: Finish) -> str | None:
         sign * np.array(after), sign * np.array(before), test_share=test_share(plan.splits)
     )
     label = LABELS.get(plan.rank_by, plan.rank_by)
-    if math.isfinite(error) and gain > 2 * error and gain > 0:
-        return (
-            f"More rows would probably help: going from {half:,} to {full:,} training rows improved {label} by "
-            f"{plain(gain)}."
-        )
-    return f"More rows would hardly help: {half:,} training rows do about as well as {full:,}."
+    if not math.isfinite(error):
+        return None
+    change = f"from {half:,} to {full:,} training rows {label} improved by {with_deviation(gain, error)}"
+    if gain > 2 * error:
+        return f"More rows would probably help: {change}."
+    spread = float(np.std(after, ddof=1))
+    if gain + 2 * error < spread / 2 or gain <= 0:
+        return f"More rows would hardly help: {half:,} training rows do about as well as {full:,}."
+    return f"Whether more rows would help cannot be told: {change}, within chance."
 
 
 def interval(estimate: Estimate) -> str:

@@ -14,6 +14,8 @@ METRICS: tuple[dict[str, Any], ...] = (
     {"metric": "euclidean"},
     {"metric": "manhattan"},
     {"metric": "chebyshev"},
+    {"metric": "chebyshev", "p": 1},  # p belongs to minkowski alone
+    {"metric": "euclidean", "p": 1},
     {"metric": "minkowski", "p": 3},
     {"metric": "minkowski", "p": 1},
     {"metric": "minkowski", "p": np.inf},
