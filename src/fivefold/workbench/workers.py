@@ -146,7 +146,8 @@ class Pool:
     ) -> None:
         if sys.platform not in ("linux", "darwin"):
             raise CapabilityError(
-                f"Workers need a system that can fork a process, Linux or macOS; this is {sys.platform}."
+                f"Workers need a system that can fork a process, Linux or macOS; this is {sys.platform}. A comparison works "
+                "without them by isolate=False."
             )
         if not sys.executable:
             raise CapabilityError("Workers need the path of the Python interpreter, and sys.executable is empty.")

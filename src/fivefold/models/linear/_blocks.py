@@ -26,7 +26,7 @@ def row_blocks(n_samples: int, n_features: int) -> Iterator[slice]:
 def weighted_mean(X: Any, weight: np.ndarray | None) -> np.ndarray:
     """Return the weighted mean of the rows: X (n, d) -> (d,), or y (n, t) -> (t,)."""
     total = X.shape[0] if weight is None else weight.sum()
-    if sp.issparse(X):
+    if sp.issparse(X):  # any value: the sums below take compressed rows too, only slower
         ones = np.ones(X.shape[0]) if weight is None else weight
         return np.asarray(X.T @ ones, dtype=np.float64) / total
     if weight is None:
@@ -54,7 +54,8 @@ def centered_moments(
     root = None if weight is None else np.sqrt(weight)
     for rows in row_blocks(n, d):
         block = X[rows] - x_mean  # (b, d) float64
-        target = Y[rows] - y_mean  # (b, t)
+        # (b, t)
+        target = Y[rows] - y_mean  # any value: a constant drops out of sums over centered rows, but for rounding
         if root is not None:
             block *= root[rows, None]
             target = target * root[rows, None]

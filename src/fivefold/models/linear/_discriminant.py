@@ -167,13 +167,15 @@ class LinearDiscriminant(ClassifierMixin, Estimator):
         for step in (stride, stride // 5) if not warm and n_samples >= _LARGE else ():  # any value: size of the part
             part = slice(None, None, max(step, 1))  # any value: size of the part
             mass = None if weight is None else weight[part]
-            if step < 4 or len(np.unique(codes[part] if mass is None else codes[part][mass > 0])) < len(self.classes_):
+            if step < 4:  # any value: how small a part pays, cost alone
+                continue
+            present = codes[part] if mass is None else codes[part][mass > 0]
+            if len(np.unique(present)) < len(self.classes_):
                 continue
             few = self._objective(X[part], codes[part], mass, strength)
             gap = 0.1 * n_unknowns * step / n_samples  # any value: below the sampling error
-            rough = newton(
-                few, start, tol=np.inf, max_iter=max_iter, gap=gap, keep=dear and factor is not None
-            )  # any value: cost alone
+            again = dear and factor is not None  # any value: cost alone
+            rough = newton(few, start, tol=np.inf, max_iter=max_iter, gap=gap, keep=again)
             start, factor = rough.theta, rough.factor
         objective = self._objective(X, codes, weight, strength)
         return newton(objective, start, tol=tol, max_iter=max_iter, factor=factor, keep=dear)

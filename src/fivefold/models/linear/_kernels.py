@@ -187,8 +187,7 @@ def build_tree(data, order, leaf_size, low, high, span, children):  # type: igno
     while node < count:
         start, stop = span[node, 0], span[node, 1]
         for j in range(d):
-            low[node, j] = np.inf
-            high[node, j] = -np.inf
+            low[node, j] = high[node, j] = data[order[start], j]
         for r in range(start, stop):
             for j in range(d):
                 value = data[order[r], j]

@@ -27,6 +27,8 @@ _WELL_CONDITIONED = 1e-6
 # Up to this many numbers a sparse matrix may be written out for the SVD.
 _DENSE_CELLS = 20_000_000
 _GRAM_LIMIT = 3000
+# Relative residual at which LSQR ends.
+_LSQR = 1e-14
 
 
 @dataclass
@@ -122,16 +124,17 @@ def _cholesky(problem: Problem, floor: float) -> np.ndarray | None:
     """Normal equations ``(A'A + α I) w = A'y``, and one step from the residual that undoes their squared condition."""
     gram, cross = centered_moments(problem.X, problem.Y, problem.weight, problem.x_mean, problem.y_mean)
     coef = np.empty(cross.shape)  # (d, t)
-    factors: dict[float, Factor] = {}
+    factors: list[tuple[np.ndarray, Factor]] = []
     for alpha in np.unique(problem.alpha):
         factor = _factor(gram, alpha, floor)
         if factor is None:
             return None
-        factors[alpha] = factor
-        coef[:, problem.alpha == alpha] = factor.solve(cross[:, problem.alpha == alpha])
+        mine = problem.alpha == alpha
+        factors.append((mine, factor))
+        coef[:, mine] = factor.solve(cross[:, mine])
     descent = problem.descent(coef.T)
-    for alpha, factor in factors.items():
-        coef[:, problem.alpha == alpha] += factor.solve(descent[:, problem.alpha == alpha])
+    for mine, factor in factors:
+        coef[:, mine] += factor.solve(descent[:, mine])
     return coef.T
 
 
@@ -146,24 +149,23 @@ def _dual_cholesky(problem: Problem, floor: float) -> np.ndarray | None:
     else:
         centered, _ = problem.matrix()
         gram = centered @ centered.T
-    target = problem.Y - problem.y_mean
+    target = problem.Y - problem.y_mean  # any value: a constant drops out of A'(AA' + α I)^{-1}, but for rounding
     if problem.weight is not None:
         target = target * np.sqrt(problem.weight)[:, None]
     coef = np.empty((problem.X.shape[1], target.shape[1]))
-    factors: dict[float, Factor] = {}
+    factors: list[tuple[np.ndarray, Factor]] = []
     for alpha in np.unique(problem.alpha):
         factor = _factor(gram, alpha, floor)
         if factor is None:
             return None
-        factors[alpha] = factor
         mine = problem.alpha == alpha
+        factors.append((mine, factor))
         coef[:, mine] = problem.transpose(factor.solve(target[:, mine]))
     descent = problem.descent(coef.T)
-    for alpha, factor in factors.items():
-        mine = problem.alpha == alpha
+    for mine, factor in factors:
         # Woodbury: (A'A + α I)^{-1} g = (g - A'(AA' + α I)^{-1} A g) / α.
         inner = factor.solve(problem.apply(descent[:, mine]))
-        coef[:, mine] += (descent[:, mine] - problem.transpose(inner)) / alpha
+        coef[:, mine] += (descent[:, mine] - problem.transpose(inner)) / problem.alpha[mine]
     return coef.T
 
 
@@ -172,7 +174,7 @@ def _svd(problem: Problem) -> np.ndarray:
     matrix, target = problem.matrix()
     u, s, vt = scipy.linalg.svd(matrix, full_matrices=False, check_finite=False)
     # Centered columns carry the rounding of the numbers before centering.
-    scale = max(s.max(initial=0.0), 0.0) * max(matrix.shape)
+    scale = s.max() * max(matrix.shape)
     keep = s > scale * np.finfo(problem.X.dtype).eps
     u, s, vt = u[:, keep], s[keep], vt[keep]
     shrunk = s[:, None] / (s[:, None] ** 2 + problem.alpha)  # (r, t)
@@ -184,8 +186,8 @@ def _lsqr(problem: Problem) -> np.ndarray:
     n, d = problem.X.shape
     operator = LinearOperator(
         (n, d),
-        matvec=lambda v: problem.apply(v.reshape(-1, 1)).ravel(),
-        rmatvec=lambda u: problem.transpose(u.reshape(-1, 1)).ravel(),
+        matvec=lambda v: problem.apply(v.reshape(d, 1)).ravel(),
+        rmatvec=lambda u: problem.transpose(u.reshape(n, 1)).ravel(),
         dtype=np.float64,
     )
     target = problem.Y - problem.y_mean
@@ -194,7 +196,7 @@ def _lsqr(problem: Problem) -> np.ndarray:
     limit = 10 * min(n, d) + 100  # any value: a cap
     columns = []
     for t, alpha in enumerate(problem.alpha):
-        answer = lsqr(operator, target[:, t], damp=np.sqrt(alpha), atol=1e-14, btol=1e-14, conlim=0, iter_lim=limit)
+        answer = lsqr(operator, target[:, t], damp=np.sqrt(alpha), atol=_LSQR, btol=_LSQR, conlim=0, iter_lim=limit)
         if answer[1] == 7:
             warnings.warn(
                 f"LSQR ended after {limit} steps before its residual stopped shrinking; scale the features or raise alpha.",

@@ -22,7 +22,8 @@ def log1p_exp_neg(margin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # log1p by way of log, corrected for the rounding of 1 + e; NumPy's log is vectorized, its log1p is not.
     loss = np.log(above) - ((above - 1.0) - small) / above
     loss -= np.minimum(margin, 0.0)
-    return loss, np.where(margin >= 0, small, 1.0) / above
+    right = margin >= 0  # any value: at zero both are one half
+    return loss, np.where(right, small, 1.0) / above
 
 
 class BinaryCrossEntropy:
@@ -58,7 +59,7 @@ class BinaryCrossEntropy:
         whole = sp.issparse(self.X)
         scores = self.X @ coef if whole else None
         residuals = np.empty(n) if whole else None
-        for rows in row_blocks(n, 1 if whole else d):
+        for rows in row_blocks(n, 1 if whole else d):  # any value: size of a block
             block = None if whole else self.X[rows].astype(np.float64, copy=False)  # (b, d)
             z = (scores[rows] if block is None else block @ coef) + bias
             part, wrong = log1p_exp_neg(self.sign[rows] * z)
@@ -137,9 +138,9 @@ class SoftmaxCrossEntropy:
         self.total = float(X.shape[0] if weight is None else weight.sum())
         self.probability = np.empty((X.shape[0], n_classes))  # from the last evaluation
 
-    def _parts(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray | float]:
-        matrix = theta.reshape(self.n_classes, -1)
-        return (matrix[:, :-1], matrix[:, -1]) if self.intercept else (matrix, 0.0)
+    def _parts(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        matrix = theta.reshape(self.n_classes, self.X.shape[1] + self.intercept)
+        return (matrix[:, :-1], matrix[:, -1]) if self.intercept else (matrix, np.zeros(self.n_classes))
 
     def value_gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Return J and, a row a class, ``Σ v_i (q_ik - [y_i = k]) x_i / Σ v + strength w_k`` with the same sum for b."""
@@ -147,7 +148,7 @@ class SoftmaxCrossEntropy:
         n, d = self.X.shape
         loss = 0.0
         gradient = np.zeros((self.n_classes, d + self.intercept))
-        for rows in row_blocks(n, d + self.n_classes):
+        for rows in row_blocks(n, d + self.n_classes):  # any value: size of a block
             block = self.X[rows] if sp.issparse(self.X) else self.X[rows].astype(np.float64, copy=False)
             z = np.asarray(block @ coef.T + bias)  # (b, K)
             z -= z.max(axis=1, keepdims=True)

@@ -26,28 +26,35 @@ _QUERY_BLOCK = 1024
 _DATA_BLOCK = 4096
 # Rows kept beyond k: with them the last candidate lies clearly beyond the k-th neighbor.
 _SPARE = 8
+# Terms of a score beyond its d products, and how many times the bound of their rounding is allowed for.
+_TERMS = 8
+_SAFETY = 6.0
+# A query whose squared length is above this is too far from the data, whose largest entry is one, for the product.
+_FAR = 1e12
 
 
-def _reduce(metric: str, p: float) -> tuple[int, float]:
-    """Return the code of a metric in the kernels and its exponent."""
+def _reduce(metric: str, p: float) -> int:
+    """Return the code of a metric in the kernels."""
     if metric in ("euclidean", "l2", "cosine") or (metric == "minkowski" and p == 2):
-        return _EUCLIDEAN, 2.0
+        return _EUCLIDEAN
     if metric in ("manhattan", "cityblock", "l1") or (metric == "minkowski" and p == 1):
-        return _MANHATTAN, 1.0
+        return _MANHATTAN
     if metric == "chebyshev" or (metric == "minkowski" and np.isinf(p)):
-        return _CHEBYSHEV, np.inf
-    return _MINKOWSKI, p
+        return _CHEBYSHEV
+    return _MINKOWSKI
 
 
 def _parallel(work: Callable[[slice], None], n_rows: int) -> None:
     """Run compiled work, which releases the interpreter lock, on contiguous parts of the rows."""
     threads = min(numba.get_num_threads(), max(1, n_rows // 8))  # any value: cost alone
-    if threads == 1:
-        work(slice(0, n_rows))
+    size = n_rows // threads + 1  # any value: above zero, cost alone
+    parts = [slice(start, start + size) for start in range(0, n_rows, size)]
+    if threads == 1:  # any value: cost alone
+        for part in parts:
+            work(part)
         return
-    edges = np.linspace(0, n_rows, threads + 1).astype(int)
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, [slice(a, b) for a, b in zip(edges[:-1], edges[1:])]))
+        list(pool.map(work, parts))
 
 
 class Search:
@@ -67,10 +74,10 @@ class Search:
 
     def __init__(self, data: Any, metric: str, p: float, algorithm: str, leaf_size: int) -> None:
         self.cosine = metric == "cosine"
-        self.metric, self.p = _reduce(metric, p)
+        self.metric, self.p = _reduce(metric, p), p
         self.sparse = sp.issparse(data)
-        self.data = self._prepare(data, 0)
-        if algorithm == "auto":
+        self.data = self._prepare(data)
+        if algorithm == "auto":  # any value: cost alone, all find the same rows
             small = data.shape[1] <= _TREE_FEATURES and data.shape[0] >= _TREE_ROWS  # any value: cost alone
             algorithm = "kd_tree" if small and not self.sparse else "brute"
         self.algorithm = algorithm
@@ -78,8 +85,9 @@ class Search:
             self._plant(leaf_size)
         elif self.metric == _EUCLIDEAN and not self.sparse:  # any value: cost alone
             # Differences do not change when both sides are moved; around its mean the product loses least to rounding.
-            self.center = self.data.mean(axis=0)
-            extent = max(float(np.abs(self.data - self.center).max(initial=0.0)), np.finfo(np.float64).tiny)
+            self.center = self.data.mean(axis=0)  # any value: the bound decides what it costs
+            extent = np.abs(self.data - self.center).max()  # any value: the bound decides what it costs
+            extent = max(float(extent), np.finfo(np.float64).tiny)
             # A power of two, so that scaling rounds nothing.
             self.scale = 2.0 ** -np.ceil(np.log2(extent))  # any value: the bound decides what it costs
             self.coarse = self._moved(np.float32)
@@ -88,10 +96,10 @@ class Search:
         """Return the data around their mean, at most one in size."""
         return ((self.data - self.center) * self.scale).astype(dtype)
 
-    def _prepare(self, data: Any, mark: int) -> Any:
+    def _prepare(self, data: Any) -> Any:
         """Return rows as the kernels take them: float64, contiguous or compressed with sorted indices."""
         if self.cosine:
-            data = self._directions(data, mark)
+            data = self._directions(data)
         if not sp.issparse(data):
             return np.require(data, np.float64, ["C", "W"])
         data = sp.csr_array(data, dtype=np.float64)
@@ -99,35 +107,32 @@ class Search:
         return data
 
     @staticmethod
-    def _directions(data: Any, mark: int) -> Any:
+    def _directions(data: Any) -> Any:
         """Return rows of length one; half the squared distance of two of them is one minus their cosine.
 
-        Rows of zeros have no direction and the distance one from everything: they get an axis of their own, the first of
-        two extra columns for the data, the second for queries.
+        Rows of zeros have no direction and the distance one from everything: the length one on an axis of their own,
+        which the extra column is; :meth:`query` answers queries without a direction.
         """
         if sp.issparse(data):
             norm = np.sqrt(np.asarray(data.multiply(data).sum(axis=1), dtype=np.float64)).ravel()
-            extra = sp.coo_array(
-                (np.ones((norm == 0).sum()), (np.flatnonzero(norm == 0), np.full((norm == 0).sum(), mark))),
-                shape=(data.shape[0], 2),
-            )
-            return sp.csr_array(sp.hstack([sp.diags_array(1.0 / np.where(norm > 0, norm, 1.0)) @ data, extra]))
+            safe = np.where(norm > 0, norm, 1.0)  # any value: rows of zeros have nothing to divide
+            extra = sp.csr_array((norm == 0)[:, None].astype(np.float64))
+            return sp.csr_array(sp.hstack([sp.diags_array(1.0 / safe) @ data, extra]))
         wide = data.astype(np.float64)
         # Scaling by the largest entry first keeps squares of tiny or huge entries in range.
-        largest = np.abs(wide).max(axis=1, keepdims=True, initial=0.0)
-        wide /= np.where(largest > 0, largest, 1.0)
-        norm = np.sqrt(np.einsum("ij,ij->i", wide, wide))
-        wide /= np.where(norm > 0, norm, 1.0)[:, None]
-        extra = np.zeros((len(wide), 2))
-        extra[norm == 0, mark] = 1.0
-        return np.hstack([wide, extra])
+        largest = np.abs(wide).max(axis=1, keepdims=True)
+        np.divide(wide, largest, out=wide, where=largest > 0)
+        norm = np.sqrt(np.einsum("ij,ij->i", wide, wide))[:, None]
+        np.divide(wide, norm, out=wide, where=norm > 0)
+        return np.hstack([wide, norm == 0])
 
     def _plant(self, leaf_size: int) -> None:
         n, d = self.data.shape
         nodes = 4 * (n // max(1, leaf_size) + 1) + 1  # any value: room enough
         order = np.arange(n)
         low, high = np.empty((nodes, d)), np.empty((nodes, d))
-        span, children = np.empty((nodes, 2), dtype=np.int64), np.empty((nodes, 2), dtype=np.int64)
+        pair = (nodes, 2)  # any value: room enough
+        span, children = np.empty(pair, dtype=np.int64), np.empty(pair, dtype=np.int64)
         count = kernels.build_tree(self.data, order, leaf_size, low, high, span, children)
         self.tree = (order, low[:count], high[:count], span[:count], children[:count])
 
@@ -137,7 +142,7 @@ class Search:
             queries = sp.csr_array(queries)
         elif sp.issparse(queries) and not self.sparse:
             queries = queries.toarray()
-        queries = self._prepare(queries, 1)
+        queries = self._prepare(queries)
         distances = np.empty((queries.shape[0], k))
         rows = np.empty((queries.shape[0], k), dtype=np.int64)
         if self.algorithm == "brute" and self.metric == _EUCLIDEAN and not self.sparse:
@@ -176,10 +181,10 @@ class Search:
         undecided = np.arange(len(queries))
         if n > 4 * (k + _SPARE):  # any value: cost alone
             for dtype in (np.float32, np.float64):
-                data = self.coarse if dtype == np.float32 else self._moved(dtype)
+                data = self.coarse if dtype == np.float32 else self._moved(dtype)  # any value: cost alone
                 certain = np.zeros(len(undecided), dtype=bool)
                 norms = np.einsum("ij,ij->i", data, data)
-                for start in range(0, len(undecided), _QUERY_BLOCK):
+                for start in range(0, len(undecided), _QUERY_BLOCK):  # any value: those left out stay undecided
                     some = undecided[start : start + _QUERY_BLOCK]
                     certain[start : start + len(some)] = self._decide(queries, some, data, norms, distances, rows)
                 undecided = undecided[~certain]
@@ -203,12 +208,12 @@ class Search:
         moved = (exact - self.center) * self.scale
         length = np.einsum("ij,ij->i", moved, moved)
         # Far outside the data the product cannot tell rows apart, and single precision would overflow.
-        far = ~(length < 1e12)  # any value: between the data and overflow
-        moved[far] = 0.0
+        far = ~(length < _FAR)  # any value: between the data and overflow
+        moved[far] = 0.0  # any value: their error is infinite
         # Sums of d + 2 products, and the rounding of both factors to the precision of the product.
-        error = 4.0 * (data.shape[1] + 8) * np.finfo(data.dtype).eps * (length + 2.0 * norms.max())
+        error = _SAFETY * (data.shape[1] + _TERMS) * np.finfo(data.dtype).eps * (length + norms.max())
         error[far] = np.inf
-        length[far] = 0.0
+        length[far] = 0.0  # any value: their error is infinite
         factor = (-2.0 * moved).astype(data.dtype)
         count = rows.shape[1] + _SPARE
         values = np.full((len(some), count), np.inf, dtype=data.dtype)

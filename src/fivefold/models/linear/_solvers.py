@@ -19,6 +19,10 @@ from scipy.optimize import minimize
 _ARMIJO = 1e-4
 # A step shorter than 2^-12 of Newton's says that the curvature misleads.
 _HALVINGS = 12
+# Evaluations that L-BFGS may spend on one step.
+_SEARCHES = 50
+# A pivot or an eigenvalue of a matrix with unit diagonal below this many times its size is rounding.
+_ROUNDING = 1e-14
 # A step of Newton with a kept factor must shrink the decrement tenfold, else the Hessian is built again.
 _SHRINK = 0.1
 
@@ -66,15 +70,16 @@ class Factor:
         diagonal = np.diagonal(matrix).copy()
         self.scale = 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))  # any value: at a zero diagonal
         scaled = matrix * self.scale * self.scale[:, None]
-        size = len(scaled)
+        floor = len(scaled) * _ROUNDING
         self.cholesky: np.ndarray | None = None
-        factor, info = scipy.linalg.lapack.dpotrf(scaled, lower=1, clean=0)
+        factor, info = scipy.linalg.lapack.dpotrf(scaled, lower=1)
         # A pivot near the rounding error of the sum means that the direction carries no information.
-        if info == 0 and np.diagonal(factor).min() ** 2 > size * 1e-14:
+        smallest = np.diagonal(factor).min() ** 2
+        if info == 0 and smallest > floor:
             self.cholesky = factor
         else:
             values, vectors = scipy.linalg.eigh(scaled)
-            keep = values > max(values[-1], 0.0) * size * 1e-14
+            keep = values > floor
             self.vectors = vectors[:, keep]
             self.values = values[keep]
 
@@ -134,7 +139,7 @@ def newton(
     max_iter: int,
     gap: float | None = None,
     factor: Factor | None = None,
-    keep: bool = False,
+    keep: bool,
 ) -> Solution:
     """Minimize by Newton's method; where a Hessian is dear, its factor is kept as long as it serves.
 
@@ -199,7 +204,8 @@ def newton_cg(objective: Objective, start: np.ndarray, *, tol: float, max_iter: 
     """Minimize by Newton's method whose steps come from preconditioned conjugate gradients: no Hessian is formed."""
     theta = start
     value, gradient = objective.value_gradient(theta)
-    for n_iter in count():
+    n_iter = 0
+    while True:
         norm = float(np.linalg.norm(gradient))
         if norm == 0.0:
             return Solution(theta, value, gradient, n_iter)
@@ -207,8 +213,6 @@ def newton_cg(objective: Objective, start: np.ndarray, *, tol: float, max_iter: 
         found = None
         # Extra curvature is for where that of the objective vanishes; see `_rescue`.
         for extra in (0.0, 1e-3, 1e-1, 1e1, 1e3):  # any value: a ladder from little to much
-            if extra > 0:
-                objective.value_gradient(theta)
             # Dembo & Steihaug: the inner residual shrinks with the gradient, which gives superlinear convergence.
             direction = _conjugate_gradients(
                 _with_more(objective.hessian_vector(theta), extra * norm),
@@ -219,36 +223,38 @@ def newton_cg(objective: Objective, start: np.ndarray, *, tol: float, max_iter: 
             slope = float(gradient @ direction)
             if extra == 0 and small and -slope / 2 <= tol * tol:
                 return Solution(theta, value, gradient, n_iter)
-            found = _line_search(objective, theta, value, direction, slope) if slope < 0 and n_iter < max_iter else None
-            if found is not None or small or n_iter == max_iter:
+            if n_iter == max_iter:
+                return Solution(theta, value, gradient, n_iter, f"`max_iter`={max_iter} steps were not enough")
+            found = _line_search(objective, theta, value, direction, slope) if slope < 0 else None
+            if found is not None or small:
                 break
-        if n_iter == max_iter:
-            break
+            # The Hessian is wanted at theta, the line search ended elsewhere.
+            objective.value_gradient(theta)
         if found is None:
             return Solution(theta, value, gradient, n_iter, "" if small else "no step lowers the objective any further")
         theta, value, gradient = found
-    return Solution(theta, value, gradient, max_iter, f"`max_iter`={max_iter} steps were not enough")
+        n_iter += 1
 
 
 def _with_more(product: Callable[[np.ndarray], np.ndarray], extra: float) -> Callable[[np.ndarray], np.ndarray]:
     """Return the product with ``H + extra I``."""
-    return (lambda v: product(v) + extra * v) if extra > 0 else product
+    return lambda v: product(v) + extra * v
 
 
 def _conjugate_gradients(
     product: Callable[[np.ndarray], np.ndarray], gradient: np.ndarray, diagonal: np.ndarray, target: float
 ) -> np.ndarray:
     """Return an approximate solution of ``H d = -gradient`` with residual at most ``target``, a descent direction."""
-    inverse = 1.0 / np.where(diagonal > 0, diagonal, 1.0)
+    scale = np.where(diagonal > 0, diagonal, 1.0)  # any value: at a zero diagonal any will do
     direction = np.zeros_like(gradient)
     residual = -gradient
-    scaled = inverse * residual
+    scaled = residual / scale
     search = scaled
     rho = float(residual @ scaled)
     for _ in range(10 * len(gradient)):  # any value: a cap
         image = product(search)
         curvature = float(search @ image)
-        if curvature <= np.finfo(np.float64).eps * float(search @ (search / inverse)):
+        if curvature <= np.finfo(np.float64).eps * float(search @ (search * scale)):
             # Flat: what was gathered so far is a descent direction; at the first step, take the scaled gradient.
             return direction if direction.any() else search
         alpha = rho / curvature
@@ -256,7 +262,7 @@ def _conjugate_gradients(
         residual = residual - alpha * image
         if float(np.linalg.norm(residual)) <= target:
             break
-        scaled = inverse * residual
+        scaled = residual / scale
         rho, before = float(residual @ scaled), rho
         search = scaled + (rho / before) * search
     return direction
@@ -269,7 +275,7 @@ def lbfgs(objective: Objective, start: np.ndarray, *, tol: float, max_iter: int)
         start,
         method="L-BFGS-B",
         jac=True,
-        options={"maxiter": max_iter, "maxls": 50, "gtol": tol, "ftol": 0.0},
+        options={"maxiter": max_iter, "maxls": _SEARCHES, "gtol": tol, "ftol": 0.0},
     )
     met = bool(np.abs(result.jac).max() <= tol)
     reason = "" if met else f"L-BFGS ended after {result.nit} of {max_iter} steps ({result.message.lower()})"

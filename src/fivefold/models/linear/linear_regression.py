@@ -33,7 +33,8 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, Estimator):
         X, y = training_data(self, X, y, accept_sparse="csr", multi_output=True, y_numeric=True)
         weight = sample_weights(sample_weight, X.shape[0])
         Y = np.asarray(y, dtype=np.float64)
-        return X, Y.reshape(len(Y), -1), weight, y.ndim == 1
+        flat = Y.ndim == 1
+        return X, Y[:, None] if flat else Y, weight, flat
 
     def _store(self, X: Any, coef: np.ndarray, intercept: np.ndarray, flat: bool) -> None:
         coef = coef.astype(X.dtype, copy=False)

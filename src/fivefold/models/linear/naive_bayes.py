@@ -167,7 +167,8 @@ class GaussianNB(ClassifierMixin, Estimator):
         shift = mean - self.theta_
         before = (self.var_ - self.epsilon_) * seen
         # One class of all rows: the variances of the features, in which rows of zero weight do not count either.
-        _, _, around = _class_moments(X, np.zeros_like(codes), weight, 1)
+        one = 1  # any value: a class without rows has no deviations
+        _, _, around = _class_moments(X, np.zeros_like(codes), weight, one)
         epsilon = float(smoothing * around.max() / weight.sum())
         var = (before + squares + np.square(shift) * (seen * count[:, None] / share)) / share + epsilon
         self.epsilon_ = epsilon

@@ -110,7 +110,7 @@ class Neighbors(Estimator):
             # A row is its own neighbor at distance zero; behind many equal rows of smaller number it may be missing.
             mine = rows == np.arange(len(rows))[:, None]
             mine[~mine.any(axis=1), -1] = True
-            distances, rows = distances[~mine].reshape(-1, k), rows[~mine].reshape(-1, k)
+            distances, rows = distances[~mine].reshape(len(rows), k), rows[~mine].reshape(len(rows), k)
         return (distances, rows) if return_distance else rows
 
     def _weigh(self, distances: np.ndarray) -> np.ndarray:

@@ -60,7 +60,12 @@ class Conductor:
         return {entry.id: specs for entry in self.plan.entries}
 
     def run(
-        self, wanted: Mapping[str, Sequence[CellSpec]], watcher: Silent, *, last: bool = False
+        self,
+        wanted: Mapping[str, Sequence[CellSpec]],
+        watcher: Silent,
+        *,
+        last: bool = False,
+        at_most: float | None = None,
     ) -> dict[str, dict[str, Cell]]:
         """Return method -> name -> cell; a cell whose worker was stopped has the reason.
 
@@ -68,6 +73,8 @@ class Conductor:
         ----------
         last : bool, default False
             Whether the whole rest of the budget may be used.
+        at_most : float, optional
+            Seconds of each method, beside what the budget leaves.
         """
         found: dict[str, dict[str, Cell]] = {method: {} for method in wanted}
         missing: dict[str, list[CellSpec]] = {}
@@ -83,7 +90,7 @@ class Conductor:
         if self.pool is None:
             self._here(missing, found, watcher)
         else:
-            self._apart(missing, found, watcher, last)
+            self._apart(missing, found, watcher, last, at_most)
         return found
 
     def _here(self, missing: Mapping[str, list[CellSpec]], found: dict[str, dict[str, Cell]], watcher: Silent) -> None:
@@ -98,7 +105,12 @@ class Conductor:
                     break
 
     def _apart(
-        self, missing: Mapping[str, list[CellSpec]], found: dict[str, dict[str, Cell]], watcher: Silent, last: bool
+        self,
+        missing: Mapping[str, list[CellSpec]],
+        found: dict[str, dict[str, Cell]],
+        watcher: Silent,
+        last: bool,
+        at_most: float | None,
     ) -> None:
         from ..workers import memory_limit
 
@@ -110,10 +122,11 @@ class Conductor:
         def fill() -> None:
             while waiting and len(running) < jobs:
                 method = waiting.pop(0)
-                seconds = self._share(1 + len(waiting) + len(running), last)
+                share = self._share(1 + len(waiting) + len(running), last)
                 specs = [spec_to_dict(spec) for spec in missing[method]]
-                arguments = {"directory": str(self.directory), "method": method, "cells": specs, "seconds": seconds}
-                self.pool.submit(_WORK, arguments, memory=memory, seconds=seconds, name=method)
+                arguments = {"directory": str(self.directory), "method": method, "cells": specs, "seconds": share}
+                limit = min((seconds for seconds in (share, at_most) if seconds is not None), default=None)
+                self.pool.submit(_WORK, arguments, memory=memory, seconds=limit, name=method)
                 running.add(method)
 
         fill()

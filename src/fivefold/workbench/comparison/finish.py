@@ -25,6 +25,7 @@ from .table import Row, higher_is_better
 
 FRACTIONS = (0.125, 0.25, 0.5)
 _CURVE_FOLDS = 3
+_PATIENCE = 30.0  # seconds that the learning curve and other splits may take in any case
 _REPLICATES = 1000  # of the bootstrap of the ranking metric; the others get a fifth of it
 
 
@@ -144,12 +145,16 @@ def finish(
     specs.append(CellSpec(name="shuffled", rows=("fold", 0, plan.splits.cv - 1), shuffled=True))
     if suspects:
         specs += [_named(fold_cell(0, k, drop=suspects), "without") for k in range(plan.splits.cv)]
+    done = conductor.run({winner: specs}, watcher, last=True)[winner]
+    extra: list[CellSpec] = []
     if conductor.other is not None:
         drop = tuple(c for c in second[1] if c in features)
         if len(drop) < len(features):
-            specs += [_named(fold_cell(0, k, drop=drop, other=True), "other") for k in range(conductor.other.cv)]
-    specs += [_named(fold_cell(0, k, fraction=f), f"curve-{f}") for f in FRACTIONS for k in folds]
-    done = conductor.run({winner: specs}, watcher, last=True)[winner]
+            extra += [_named(fold_cell(0, k, drop=drop, other=True), "other") for k in range(conductor.other.cv)]
+    extra += [_named(fold_cell(0, k, fraction=f), f"curve-{f}") for f in FRACTIONS for k in folds]
+    # What only sheds light on the winner takes no longer than the whole choice of it.
+    spent = sum(c.tune_seconds + c.fit_seconds + c.predict_seconds for found in cells.values() for c in found.values())
+    done |= conductor.run({winner: extra}, watcher, last=True, at_most=max(_PATIENCE, spent))[winner]
     notes = [f"{name.split('-fold')[0]} is left out: {cell.reason}" for name, cell in done.items() if not cell.ok]
     notes += [f"{winner}, fitted on all rows: {note}" for note in (done["all"].notes if "all" in done else [])]
     scored = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import re
 from typing import Any
 
 from fivefold.evidence import Check, evidence
@@ -77,3 +79,23 @@ def neighbors_defaults() -> Check:
         _differing(KNeighborsRegressor, peer.KNeighborsRegressor, *names),
     ]
     return max(checks, key=lambda check: check.value)
+
+
+@evidence("linear-regression", claim="Defaults are those of the documentation", against="the docstring")
+@evidence("ridge-regression", claim="Defaults are those of the documentation", against="the docstring")
+@evidence("logistic-regression", claim="Defaults are those of the documentation", against="the docstring")
+@evidence("softmax-regression", claim="Defaults are those of the documentation", against="the docstring")
+@evidence("gaussian-naive-bayes", claim="Defaults are those of the documentation", against="the docstring")
+@evidence("k-nearest-neighbors", claim="Defaults are those of the documentation", against="the docstring")
+def documented_defaults() -> Check:
+    from fivefold.models import linear
+
+    names = ("LinearRegression", "Ridge", "LogisticRegression", "SoftmaxRegression", "GaussianNB")
+    wrong = []
+    for name in (*names, "KNeighborsClassifier", "KNeighborsRegressor"):
+        method = getattr(linear, name)
+        said = dict(re.findall(r"^ {4}(\w+) : .*default=(\S+)$", method.__doc__, flags=re.MULTILINE))
+        real = {n: p.default for n, p in inspect.signature(method.__init__).parameters.items() if n != "self"}
+        wrong += [f"{name}.{n}" for n in real if n not in said or ast.literal_eval(said[n]) != real[n]]
+        wrong += [f"{name}.{n}" for n in said if n not in real]
+    return Check(len(wrong), 0, f"defaults that differ {wrong}", "the docstring")

@@ -415,11 +415,11 @@ def many_rows() -> Check:
         model = LogisticRegression().fit(X, codes, weight)
         off = np.append(model.coef_[0], model.intercept_) - theta
         # A gap of at most tol^2 = 1e-8 of the mean objective, that is half off' H off / total.
-        worst = worst_of(worst, 0.5 * off @ hessian @ off / mass.sum() / 1e-8, model.n_iter_[0] / 6)
+        worst = worst_of(worst, 0.5 * off @ hessian @ off / mass.sum() / 1e-8, model.n_iter_[0] / 3)
         many = SoftmaxRegression(C=0.5).fit(X, codes, weight)
         off = np.append(many.coef_[1] - many.coef_[0], many.intercept_[1] - many.intercept_[0]) - theta
-        worst = worst_of(worst, 0.5 * off @ hessian @ off / mass.sum() / 1e-8, many.n_iter_[0] / 6)
-    return Check(float(worst), 1.0, "gap / tol^2, passes / 6", "plain Newton")
+        worst = worst_of(worst, 0.5 * off @ hessian @ off / mass.sum() / 1e-8, many.n_iter_[0] / 3)
+    return Check(float(worst), 1.0, "gap / tol^2, passes / 3", "plain Newton")
 
 
 @evidence(
