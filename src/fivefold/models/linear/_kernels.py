@@ -167,7 +167,7 @@ def _halve(data, order, axis, start, stop, middle):  # type: ignore[no-untyped-d
                 j -= 1
         if middle <= j:
             right = j
-        elif middle >= i:
+        elif middle > i:  # any value: at i the halves are parted already
             left = i
         else:
             return
@@ -238,8 +238,9 @@ def scan_tree(queries, data, order, low, high, span, children, metric, p, distan
 
     A box at the same distance is searched, because it may hold a row of smaller number.
     """
-    stack = np.empty(128, dtype=np.int64)
-    bounds = np.empty(128)
+    size = 128  # any value: room enough, two nodes a level
+    stack = np.empty(size, dtype=np.int64)
+    bounds = np.empty(size)
     for i in range(queries.shape[0]):
         distances[i] = np.inf
         rows[i] = data.shape[0]
@@ -253,7 +254,7 @@ def scan_tree(queries, data, order, low, high, span, children, metric, p, distan
             if bound > distances[i, 0]:
                 continue
             left = children[node, 0]
-            if left < 0:
+            if left == -1:
                 for r in range(span[node, 0], span[node, 1]):
                     row = order[r]
                     value = _distance(query, data[row], metric, p)
@@ -263,7 +264,7 @@ def scan_tree(queries, data, order, low, high, span, children, metric, p, distan
                 right = children[node, 1]
                 near = _box_distance(query, low[left], high[left], metric, p)
                 far = _box_distance(query, low[right], high[right], metric, p)
-                if near > far:
+                if near > far:  # any value: cost alone
                     left, right = right, left
                     near, far = far, near
                 stack[depth], bounds[depth] = right, far

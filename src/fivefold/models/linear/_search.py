@@ -121,10 +121,11 @@ class Search:
         wide = data.astype(np.float64)
         # Scaling by the largest entry first keeps squares of tiny or huge entries in range.
         largest = np.abs(wide).max(axis=1, keepdims=True)
-        np.divide(wide, largest, out=wide, where=largest > 0)
+        some = largest > 0
+        np.divide(wide, largest, out=wide, where=some)
         norm = np.sqrt(np.einsum("ij,ij->i", wide, wide))[:, None]
-        np.divide(wide, norm, out=wide, where=norm > 0)
-        return np.hstack([wide, norm == 0])
+        np.divide(wide, norm, out=wide, where=some)
+        return np.hstack([wide, ~some])
 
     def _plant(self, leaf_size: int) -> None:
         n, d = self.data.shape

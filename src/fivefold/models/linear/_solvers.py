@@ -19,6 +19,8 @@ from scipy.optimize import minimize
 _ARMIJO = 1e-4
 # A step shorter than 2^-12 of Newton's says that the curvature misleads.
 _HALVINGS = 12
+# A diagonal entry of the Hessian up to this is none: dividing by it, and squaring that, would overflow.
+_FLAT = 1e-150
 # Evaluations that L-BFGS may spend on one step.
 _SEARCHES = 50
 # A pivot or an eigenvalue of a matrix with unit diagonal below this many times its size is rounding.
@@ -206,9 +208,9 @@ def newton_cg(objective: Objective, start: np.ndarray, *, tol: float, max_iter: 
     value, gradient = objective.value_gradient(theta)
     n_iter = 0
     while True:
-        norm = float(np.linalg.norm(gradient))
-        if norm == 0.0:
+        if not gradient.any():
             return Solution(theta, value, gradient, n_iter)
+        norm = float(np.linalg.norm(gradient))
         small = bool(np.abs(gradient).max() <= tol)
         found = None
         # Extra curvature is for where that of the objective vanishes; see `_rescue`.
@@ -225,7 +227,7 @@ def newton_cg(objective: Objective, start: np.ndarray, *, tol: float, max_iter: 
                 return Solution(theta, value, gradient, n_iter)
             if n_iter == max_iter:
                 return Solution(theta, value, gradient, n_iter, f"`max_iter`={max_iter} steps were not enough")
-            found = _line_search(objective, theta, value, direction, slope) if slope < 0 else None
+            found = _line_search(objective, theta, value, direction, slope)
             if found is not None or small:
                 break
             # The Hessian is wanted at theta, the line search ended elsewhere.
@@ -245,7 +247,7 @@ def _conjugate_gradients(
     product: Callable[[np.ndarray], np.ndarray], gradient: np.ndarray, diagonal: np.ndarray, target: float
 ) -> np.ndarray:
     """Return an approximate solution of ``H d = -gradient`` with residual at most ``target``, a descent direction."""
-    scale = np.where(diagonal > 0, diagonal, 1.0)  # any value: at a zero diagonal any will do
+    scale = np.where(diagonal > _FLAT, diagonal, 1.0)  # any value: without curvature any will do
     direction = np.zeros_like(gradient)
     residual = -gradient
     scaled = residual / scale
@@ -254,7 +256,8 @@ def _conjugate_gradients(
     for _ in range(10 * len(gradient)):  # any value: a cap
         image = product(search)
         curvature = float(search @ image)
-        if curvature <= np.finfo(np.float64).eps * float(search @ (search * scale)):
+        floor = np.finfo(np.float64).eps * float(search @ (search * scale))
+        if curvature <= floor:  # any value: at equality both ways go down
             # Flat: what was gathered so far is a descent direction; at the first step, take the scaled gradient.
             return direction if direction.any() else search
         alpha = rho / curvature

@@ -91,6 +91,9 @@ def boxes_of_the_tree() -> Check:
                 middle, axis = (start + stop) // 2, int(wide.argmax())
                 wrong += int((span[left] != [start, middle]).sum() + (span[right] != [middle, stop]).sum())
                 wrong += int(X[order[start:middle], axis].max() > X[order[middle:stop], axis].min())
+    # A tree of a single leaf.
+    X, Q = rng.normal(size=(9, 2)), rng.normal(size=(5, 2))
+    wrong += int((Search(X, "euclidean", 2.0, "kd_tree", 30).query(Q, 3)[1] != _nearest(X, Q, 3)).sum())
     return Check(wrong, 0, "nodes that differ from the definition", "the definition")
 
 

@@ -159,20 +159,23 @@ def starts_without_curvature() -> Check:
     from fivefold.models.linear import LogisticRegression, SoftmaxRegression
 
     rng = np.random.default_rng(12)
-    X = np.column_stack([rng.normal(size=(80, 2)), np.zeros(80)])  # a column of zeros has no gradient either
-    y = (X[:, 0] + rng.logistic(size=80) > 0).astype(int)
+    Z = rng.normal(size=(80, 2))
+    X = np.column_stack([Z + np.sign(Z), np.zeros(80)])  # a column of zeros has no gradient either
+    y = (X[:, 0] + 2 * rng.logistic(size=80) > 0).astype(int)
     worst = 0.0
     for method in (LogisticRegression, SoftmaxRegression):
         known = method(penalty=None, tol=1e-8, solver="lbfgs", max_iter=1000).fit(X, y)
         for solver in ("newton", "newton-cg"):
             model = method(penalty=None, tol=1e-8, solver=solver, warm_start=True, max_iter=1000).fit(X, y)
-            far = np.zeros_like(model.coef_)
-            far[-1, :2] = [-1e5, 1e5]  # every probability is zero or one, and exp(-1e5 |x|) is no number above zero
-            model.coef_, model.intercept_ = far, np.zeros_like(model.intercept_)
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", ConvergenceWarning)
-                model.fit(X, y)
-            worst = worst_of(worst, np.abs(model.predict_proba(X) - known.predict_proba(X)).max())
+            # At -1000 every probability is exactly zero or one, as exp(-1000) is no number above zero; at -25 the
+            # curvature is one part in 1e11 and Newton's step leads out of sight.
+            for far in (-1000.0, -25.0):
+                model.coef_, model.intercept_ = np.zeros_like(model.coef_), np.zeros_like(model.intercept_)
+                model.coef_[-1, 0] = far
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error", ConvergenceWarning)
+                    model.fit(X, y)
+                worst = worst_of(worst, np.abs(model.predict_proba(X) - known.predict_proba(X)).max())
     return Check(worst, 1e-5, "max |probability - cold start|", "a cold start")
 
 
