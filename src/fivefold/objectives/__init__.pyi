@@ -1,2 +1,24 @@
 # Written by tools/stubs.py from the cards; `make stubs` renews it.
+from fivefold.objectives.binary import BalancedCrossEntropyLoss as BalancedCrossEntropyLoss
+from fivefold.objectives.binary import BinaryCrossEntropyLoss as BinaryCrossEntropyLoss
+from fivefold.objectives.binary import GHMCLoss as GHMCLoss
+from fivefold.objectives.binary import HingeLoss as HingeLoss
+from fivefold.objectives.binary import ZeroOneLoss as ZeroOneLoss
+from fivefold.objectives.cross_entropy import ConfidencePenaltyLoss as ConfidencePenaltyLoss
+from fivefold.objectives.cross_entropy import CrossEntropyLoss as CrossEntropyLoss
+from fivefold.objectives.cross_entropy import LabelSmoothingLoss as LabelSmoothingLoss
+from fivefold.objectives.divergences import BregmanLoss as BregmanLoss
+from fivefold.objectives.divergences import FDivergenceLoss as FDivergenceLoss
+from fivefold.objectives.divergences import GaussianKLLoss as GaussianKLLoss
+from fivefold.objectives.divergences import JensenShannonLoss as JensenShannonLoss
+from fivefold.objectives.divergences import KLDivergenceLoss as KLDivergenceLoss
 from fivefold.objectives.focal import FocalLoss as FocalLoss
+from fivefold.objectives.information import conditional_entropy as conditional_entropy
+from fivefold.objectives.information import mutual_information as mutual_information
+from fivefold.objectives.information import mutual_information_of_labels as mutual_information_of_labels
+from fivefold.objectives.information import self_information as self_information
+from fivefold.objectives.information import shannon_entropy as shannon_entropy
+from fivefold.objectives.regression import HuberLoss as HuberLoss
+from fivefold.objectives.regression import LpLoss as LpLoss
+from fivefold.objectives.regression import MAELoss as MAELoss
+from fivefold.objectives.regression import MSELoss as MSELoss
