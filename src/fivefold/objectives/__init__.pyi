@@ -7,6 +7,8 @@ from fivefold.objectives.binary import ZeroOneLoss as ZeroOneLoss
 from fivefold.objectives.cross_entropy import ConfidencePenaltyLoss as ConfidencePenaltyLoss
 from fivefold.objectives.cross_entropy import CrossEntropyLoss as CrossEntropyLoss
 from fivefold.objectives.cross_entropy import LabelSmoothingLoss as LabelSmoothingLoss
+from fivefold.objectives.ctc import CTCLoss as CTCLoss
+from fivefold.objectives.ctc import collapse as collapse
 from fivefold.objectives.divergences import BregmanLoss as BregmanLoss
 from fivefold.objectives.divergences import FDivergenceLoss as FDivergenceLoss
 from fivefold.objectives.divergences import GaussianKLLoss as GaussianKLLoss
@@ -24,8 +26,8 @@ from fivefold.objectives.information import mutual_information_of_labels as mutu
 from fivefold.objectives.information import self_information as self_information
 from fivefold.objectives.information import shannon_entropy as shannon_entropy
 from fivefold.objectives.margin_softmax import AMSoftmaxLoss as AMSoftmaxLoss
-from fivefold.objectives.margin_softmax import ASoftmaxLoss as ASoftmaxLoss
 from fivefold.objectives.margin_softmax import ArcFaceLoss as ArcFaceLoss
+from fivefold.objectives.margin_softmax import ASoftmaxLoss as ASoftmaxLoss
 from fivefold.objectives.margin_softmax import LSoftmaxLoss as LSoftmaxLoss
 from fivefold.objectives.margin_union import CombinedMarginLoss as CombinedMarginLoss
 from fivefold.objectives.margin_union import MarginAnnealing as MarginAnnealing
