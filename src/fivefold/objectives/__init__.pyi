@@ -37,3 +37,5 @@ from fivefold.objectives.regression import HuberLoss as HuberLoss
 from fivefold.objectives.regression import LpLoss as LpLoss
 from fivefold.objectives.regression import MAELoss as MAELoss
 from fivefold.objectives.regression import MSELoss as MSELoss
+from fivefold.objectives.wasserstein import optimal_transport as optimal_transport
+from fivefold.objectives.wasserstein import wasserstein_distance as wasserstein_distance
