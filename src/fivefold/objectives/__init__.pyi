@@ -25,6 +25,8 @@ from fivefold.objectives.information import mutual_information as mutual_informa
 from fivefold.objectives.information import mutual_information_of_labels as mutual_information_of_labels
 from fivefold.objectives.information import self_information as self_information
 from fivefold.objectives.information import shannon_entropy as shannon_entropy
+from fivefold.objectives.joint import JointEmbeddingClassificationLoss as JointEmbeddingClassificationLoss
+from fivefold.objectives.joint import MinibatchAwareRegularizer as MinibatchAwareRegularizer
 from fivefold.objectives.margin_softmax import AMSoftmaxLoss as AMSoftmaxLoss
 from fivefold.objectives.margin_softmax import ArcFaceLoss as ArcFaceLoss
 from fivefold.objectives.margin_softmax import ASoftmaxLoss as ASoftmaxLoss
