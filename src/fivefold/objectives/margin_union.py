@@ -156,7 +156,7 @@ class MarginAnnealing(nn.Module):
     @property
     def value(self) -> float:
         """λ of the next batch."""
-        return max(self.end, self.start * (1 + self.gamma * self._calls) ** -self.power)
+        return max(self.end, float(self.start * (1 + self.gamma * self._calls) ** -self.power))
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Return the loss with the current λ; in training mode, count the batch."""
