@@ -18,8 +18,14 @@ HEAD = "# Written by tools/stubs.py from the cards; `make stubs` renews it.\n"
 
 def lines(paths: list[str]) -> str:
     """Return one import a public name."""
-    pairs = sorted({(path.partition(":")[0], path.partition(":")[2]) for path in paths})
+    pairs = sorted({(path.partition(":")[0], path.partition(":")[2]) for path in paths}, key=_order)
     return HEAD + "".join(f"from {module} import {name} as {name}\n" for module, name in pairs)
+
+
+def _order(pair: tuple[str, str]) -> tuple[str, int, str]:
+    """Return the key by which ruff sorts imports: constants, classes, functions, each without regard to case."""
+    module, name = pair
+    return module, 0 if name.isupper() else 1 if name[0].isupper() else 2, name.lower()
 
 
 def stubs() -> dict[Path, str]:

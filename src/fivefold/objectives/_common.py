@@ -1,0 +1,129 @@
+"""What the losses share: reductions with weights, wider arithmetic for half precision, refusals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from fivefold.base.errors import DataError, InputError, InputTypeError
+
+REDUCTIONS = ("none", "mean", "sum")
+
+
+def check_reduction(reduction: str) -> str:
+    """Return ``reduction`` when it is one of none, mean, sum."""
+    if reduction not in REDUCTIONS:
+        raise InputError(f"reduction must be one of none, mean, sum; got {reduction!r}.")
+    return reduction
+
+
+def check_number(
+    name: str, value: float, low: float = -math.inf, high: float = math.inf, *, open_low: bool = False
+) -> float:
+    """Return ``value`` as a float when it is finite and lies in [low, high] (in (low, high] with ``open_low``)."""
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or not low <= value <= high or (open_low and value == low):
+        lower = f"{'>' if open_low else '>='} {low:g}" if low > -math.inf else ""
+        upper = f"<= {high:g}" if high < math.inf else ""
+        bounds = " and ".join(part for part in (lower, upper) if part)
+        raise InputError(f"{name} must be a finite number{' ' + bounds if bounds else ''}, got {value!r}.")
+    return float(value)
+
+
+def check_class_weight(weight: Sequence[float] | Tensor | None) -> Tensor | None:
+    """Return class weights as a float64 vector, or None."""
+    if weight is None:
+        return None
+    values = torch.as_tensor(weight, dtype=torch.float64)
+    if values.ndim != 1 or not bool((values >= 0).all()) or not bool(torch.isfinite(values).all()):
+        raise InputError(f"weight must be a vector of one finite number >= 0 for each class, got {weight!r}.")
+    return values
+
+
+def checking() -> bool:
+    """Tell whether values of tensors may be looked at: not while torch traces the code."""
+    return not torch.compiler.is_compiling()
+
+
+def check_float(name: str, input: Tensor) -> None:
+    """Refuse inputs without gradients, such as integers."""
+    if not isinstance(input, Tensor) or not input.is_floating_point():
+        kind = input.dtype if isinstance(input, Tensor) else type(input).__name__
+        raise InputTypeError(f"{name} needs an input tensor of floating-point numbers, got {kind}.")
+
+
+def check_same(name: str, input: Tensor, target: Tensor) -> None:
+    """Refuse anything but two tensors of one shape; silent broadcasting of (n, 1) against (n,) hides errors."""
+    check_float(name, input)
+    if input.shape != target.shape:
+        raise DataError(
+            f"{name} needs one target for each entry of the input: input has shape {tuple(input.shape)}, target "
+            f"{tuple(target.shape)}; squeeze or reshape one of them."
+        )
+
+
+def check_classes(name: str, input: Tensor, target: Tensor, ignore_index: int | None = None) -> None:
+    """Refuse logits and class indices that do not fit each other."""
+    check_float(name, input)
+    if input.ndim < 2 or input.shape[1] < 2 or input.shape[:1] + input.shape[2:] != target.shape:
+        raise DataError(
+            f"{name} needs an input (n, k, ...) with k >= 2 classes and class indices (n, ...); got shapes "
+            f"{tuple(input.shape)} and {tuple(target.shape)}."
+        )
+    if target.is_floating_point() or target.dtype == torch.bool:
+        raise InputTypeError(f"{name} needs class indices of an integer type, got {target.dtype}; use target.long().")
+    if checking():
+        bad = (target < 0) | (target >= input.shape[1])
+        if ignore_index is not None:
+            bad &= target != ignore_index
+        if bool(bad.any()):
+            raise DataError(
+                f"{name} got the class index {int(target[bad][0])}, but the input has the classes 0 to "
+                f"{input.shape[1] - 1}."
+            )
+
+
+def wide(input: Tensor) -> Tensor:
+    """Return half-precision tensors in float32, others as they are."""
+    return input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
+
+
+def check_rows(name: str, sample_weight: Tensor, shape: torch.Size) -> None:
+    """Refuse sample weights of another shape than the unreduced loss, or negative ones."""
+    if sample_weight.shape != shape:
+        raise DataError(
+            f"{name} needs sample_weight of the shape of its unreduced values, {tuple(shape)}; got "
+            f"{tuple(sample_weight.shape)}."
+        )
+    if checking() and not bool((sample_weight >= 0).all()):
+        raise DataError(f"{name} needs sample weights >= 0.")
+
+
+def reduce(
+    name: str,
+    values: Tensor,
+    reduction: str,
+    dtype: torch.dtype,
+    sample_weight: Tensor | None = None,
+    total: Tensor | None = None,
+) -> Tensor:
+    """Weigh and reduce; ``total`` (of the shape of values) is what each value counts in the mean, default 1.
+
+    A mean over nothing (no rows, all ignored, all weights 0) is 0.
+    """
+    if sample_weight is not None:
+        check_rows(name, sample_weight, values.shape)
+        sample_weight = sample_weight.to(values.dtype)
+        values = values * sample_weight
+        total = sample_weight if total is None else total * sample_weight
+    if reduction == "none":
+        return values.to(dtype)
+    if reduction == "sum":
+        return values.sum().to(dtype)
+    if total is None:
+        return (values.sum() / max(values.numel(), 1)).to(dtype)
+    count = total.sum()
+    return (values.sum() / torch.where(count > 0, count, torch.ones_like(count))).to(dtype)
