@@ -33,7 +33,7 @@ PICTURE = np.zeros((1, 2, 4, 4))
         (lambda: parts.Conv2d(2, 3, 3, padding_mode="mirror"), "padding_mode must be one of zeros, reflect"),
         (lambda: parts.Conv2d(2, 3, 3, stride=0), "stride must be a whole number of at least 1, got 0"),
         (lambda: parts.Conv1d(2, 3, 3)(IMAGE), r"Conv1d takes \(N, 2, L\) with 2 channels"),
-        (lambda: parts.Conv1d(2, 3, 5)(IMAGE[0]), "Conv1d reaches over 5 places"),
+        (lambda: parts.Conv1d(2, 3, 5)(IMAGE[:, :, 0]), "Conv1d reaches over 5 places"),
         (lambda: parts.Conv1x1(3, 4)(IMAGE), r"takes \(N, 3, H, W\) with 3 channels"),
         (lambda: parts.DepthwiseSeparableConv2d(3, 4, 3)(IMAGE), r"takes \(N, 3, H, W\) with 3 channels"),
         (lambda: parts.ConvTranspose2d(3, 4, 3)(IMAGE), r"ConvTranspose2d takes \(N, 3, H, W\)"),

@@ -8,6 +8,8 @@ from fivefold.models.nn.activations import Sigmoid as Sigmoid
 from fivefold.models.nn.activations import Softmax as Softmax
 from fivefold.models.nn.activations import Swish as Swish
 from fivefold.models.nn.activations import Tanh as Tanh
+from fivefold.models.nn.batch_norms import BatchInstanceNorm as BatchInstanceNorm
+from fivefold.models.nn.batch_norms import BatchRenorm as BatchRenorm
 from fivefold.models.nn.by_hand.feedforward import two_layer as two_layer
 from fivefold.models.nn.by_hand.recurrent import rnn_backward as rnn_backward
 from fivefold.models.nn.convolution import Conv1d as Conv1d
@@ -22,6 +24,11 @@ from fivefold.models.nn.initializers import HeInit as HeInit
 from fivefold.models.nn.initializers import OrthogonalInit as OrthogonalInit
 from fivefold.models.nn.initializers import XavierInit as XavierInit
 from fivefold.models.nn.initializers import initialize as initialize
+from fivefold.models.nn.layer_norms import AdaptiveInstanceNorm as AdaptiveInstanceNorm
+from fivefold.models.nn.layer_norms import GroupNorm as GroupNorm
+from fivefold.models.nn.layer_norms import InstanceNorm as InstanceNorm
+from fivefold.models.nn.layer_norms import LayerNorm as LayerNorm
+from fivefold.models.nn.layer_norms import LocalResponseNorm as LocalResponseNorm
 from fivefold.models.nn.linear import Dense as Dense
 from fivefold.models.nn.linear import Embedding as Embedding
 from fivefold.models.nn.linear import TimeDistributedDense as TimeDistributedDense
@@ -31,3 +38,6 @@ from fivefold.models.nn.normalization import BatchNorm as BatchNorm
 from fivefold.models.nn.pooling import AvgPool2d as AvgPool2d
 from fivefold.models.nn.pooling import MaxPool2d as MaxPool2d
 from fivefold.models.nn.pooling import MaxUnpool2d as MaxUnpool2d
+from fivefold.models.nn.weight_norms import SpectralNorm as SpectralNorm
+from fivefold.models.nn.weight_norms import SpectralNormPenalty as SpectralNormPenalty
+from fivefold.models.nn.weight_norms import WeightNorm as WeightNorm

@@ -119,6 +119,8 @@ class BatchInstanceNorm(nn.Module):
         Added to both variances.
     momentum : float in [0, 1], default 0.1
         Weight of the new value in the running statistics of the batch part.
+    rho : float in [0, 1], default 1
+        First value of the mixing weights: 1 is batch normalization, 0 instance normalization.
 
     Shapes
     ------
@@ -131,8 +133,8 @@ class BatchInstanceNorm(nn.Module):
 
     Notes
     -----
-    Each training pass first clips :math:`\rho` to [0, 1], as the paper does after every update; ``project()`` does it at any
-    other time. A source keeps no running statistics, so that its evaluation depends on the batch; here evaluation uses the
+    Each pass first clips :math:`\rho` to [0, 1], as the paper does after every update; ``project()`` does it at any other
+    time. A source keeps no running statistics, so that its evaluation depends on the batch; here evaluation uses the
     running ones, with the unbiased variance of PyTorch.
 
     References
@@ -144,14 +146,16 @@ class BatchInstanceNorm(nn.Module):
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, rho: float = 1.0) -> None:
         super().__init__()
         self.num_features = whole("num_features", num_features)
         self.eps = positive("eps", eps)
+        if not 0 <= rho <= 1:
+            raise InputError(f"rho must lie in [0, 1], got {rho}.")
         if not 0 <= momentum <= 1:
             raise InputError(f"momentum must lie in [0, 1], got {momentum}.")
         self.momentum = momentum
-        self.rho = nn.Parameter(torch.ones(num_features))
+        self.rho = nn.Parameter(torch.full((num_features,), float(rho)))
         self.weight = nn.Parameter(torch.ones(num_features))
         self.bias = nn.Parameter(torch.zeros(num_features))
         self.register_buffer("running_mean", torch.zeros(num_features))
@@ -159,8 +163,8 @@ class BatchInstanceNorm(nn.Module):
 
     def project(self) -> None:
         """Clip the mixing weights to [0, 1]."""
-        with torch.no_grad():
-            self.rho.clamp_(0, 1)
+        # Through `.data`: a second pass before backward finds the values in range and must not mark them as changed.
+        self.rho.data.clamp_(0, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the normalized batch, of the shape of ``x``."""
@@ -169,11 +173,11 @@ class BatchInstanceNorm(nn.Module):
             raise InputError(
                 f"BatchInstanceNorm takes (N, C, *) with at least two places for each channel, got {tuple(x.shape)}."
             )
+        if self.rho.is_leaf:
+            self.project()
         flat = x.flatten(2)  # (N, C, L)
         column = (1, -1, 1)
         if self.training:
-            if self.rho.is_leaf:
-                self.project()
             variance, mean = torch.var_mean(flat, dim=(0, 2), correction=0)
             count = flat.shape[0] * flat.shape[2]
             with torch.no_grad():

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from fivefold.base.errors import InputError
+from fivefold.base.random import Streams
 from fivefold.models.nn._checks import positive, whole
 
 
@@ -205,8 +206,9 @@ class SpectralNormPenalty(nn.Module):
 
     def _largest(self, matrix: Tensor) -> Tensor:
         with torch.no_grad():
-            # The longest row is never orthogonal to the leading direction of its own matrix unless that is zero.
-            v = matrix[matrix.square().sum(1).argmax()]
+            # A row would be a cheaper start, but may be orthogonal to the leading direction; a random one is not.
+            start = torch.randn(matrix.shape[1], generator=Streams(0).torch("spectral norm"), dtype=torch.float64)
+            v = start.to(matrix)
             for _ in range(self.n_power_iterations):
                 u = nn.functional.normalize(matrix @ v, dim=0)
                 v = nn.functional.normalize(matrix.T @ u, dim=0)
