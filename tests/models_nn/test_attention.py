@@ -17,6 +17,10 @@ X = torch.randn(2, 3, 4)
         (lambda: parts.ScaledDotProductAttention()(X, X[..., :2]), r"Attention takes query \(\*, L, d\), key"),
         (lambda: parts.ScaledDotProductAttention()(X, X, X[:, :2]), r"Attention takes query \(\*, L, d\), key"),
         (lambda: parts.ScaledDotProductAttention(dropout=1.5), r"dropout must lie in \[0, 1\), got 1.5"),
+        (
+            lambda: parts.MultiHeadAttention(4, 2)(X, mask=X[0] > 0),
+            r"mask must broadcast to \(\*, 3, 3\), got \(3, 4\)",
+        ),
         (lambda: parts.MultiHeadAttention(6, 4), "num_heads must divide embed_dim 6, got 4"),
         (lambda: parts.MultiHeadAttention(6, 2)(X), r"MultiHeadAttention takes \(\*, 6\) with 6 features"),
         (lambda: parts.MultiHeadAttention(4, 2)(X, X[:1]), r"with one batch, got \(1, 3, 4\) beside \(2, 3, 4\)"),

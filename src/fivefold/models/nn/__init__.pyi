@@ -8,6 +8,11 @@ from fivefold.models.nn.activations import Sigmoid as Sigmoid
 from fivefold.models.nn.activations import Softmax as Softmax
 from fivefold.models.nn.activations import Swish as Swish
 from fivefold.models.nn.activations import Tanh as Tanh
+from fivefold.models.nn.attention import MultiHeadAttention as MultiHeadAttention
+from fivefold.models.nn.attention import PositionalEncoding as PositionalEncoding
+from fivefold.models.nn.attention import ScaledDotProductAttention as ScaledDotProductAttention
+from fivefold.models.nn.attention import TransformerDecoderLayer as TransformerDecoderLayer
+from fivefold.models.nn.attention import TransformerEncoderLayer as TransformerEncoderLayer
 from fivefold.models.nn.batch_norms import BatchInstanceNorm as BatchInstanceNorm
 from fivefold.models.nn.batch_norms import BatchRenorm as BatchRenorm
 from fivefold.models.nn.by_hand.feedforward import two_layer as two_layer

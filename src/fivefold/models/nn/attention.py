@@ -68,6 +68,8 @@ class ScaledDotProductAttention(nn.Module):
                 f"{tuple(key.shape)} and {tuple(value.shape)}."
             )
         dropout = self.dropout if self.training else 0.0
+        if mask is not None:
+            mask = _fitting(mask, query.shape[-2], key.shape[-2])
         allowed = mask
         if self.causal and mask is not None:
             allowed = _merge(mask, _causal(query, key))
@@ -82,6 +84,14 @@ class ScaledDotProductAttention(nn.Module):
 
 def _causal(query: Tensor, key: Tensor) -> Tensor:
     return torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
+
+
+def _fitting(mask: Tensor, length: int, seen: int) -> Tensor:
+    """Return a mask with at least two axes, or refuse one that cannot be broadcast to (*, length, seen)."""
+    wanted = (length, seen)
+    if mask.ndim < 1 or any(side not in (1, full) for side, full in zip(mask.shape[::-1], wanted[::-1])):
+        raise InputError(f"The mask must broadcast to (*, {length}, {seen}), got {tuple(mask.shape)}.")
+    return mask.expand(length, seen) if mask.ndim < 2 else mask
 
 
 def _merge(mask: Tensor, allowed: Tensor) -> Tensor:
@@ -206,7 +216,8 @@ class PositionalEncoding(nn.Module):
 
     References
     ----------
-    Vaswani et al. 2017, "Attention Is All You Need". Spec: 02#positional-encoding, 06#positional-encoding, 08#sinusoidal-position.
+    Vaswani et al. 2017, "Attention Is All You Need".
+    Spec: 02#positional-encoding, 06#positional-encoding, 08#sinusoidal-position.
     """
 
     table: Tensor
