@@ -69,27 +69,32 @@ def problem(context: Context) -> Problem:
 
 
 class Network(nn.Module):
-    """One hidden layer, with an optional layer under study between the linear map and the nonlinearity."""
+    """One hidden layer, with an optional layer under study between the linear map and the nonlinearity, or in its place."""
 
-    def __init__(self, inputs: int, outputs: int, between: nn.Module | None = None) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, between: nn.Module | None = None, activation: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.first = nn.Linear(inputs, HIDDEN)
         self.between = between if between is not None else nn.Identity()
+        self.activation = activation if activation is not None else nn.ReLU()
         self.last = nn.Linear(HIDDEN, outputs)
         self.squeeze = outputs == 1
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits (batch,) or (batch, classes)."""
-        out = self.last(torch.relu(self.between(self.first(x))))
+        out = self.last(self.activation(self.between(self.first(x))))
         return out.squeeze(-1) if self.squeeze else out
 
 
-def network(context: Context, given: Problem, between: nn.Module | None = None) -> Network:
+def network(
+    context: Context, given: Problem, between: nn.Module | None = None, activation: nn.Module | None = None
+) -> Network:
     """Return the network with the same first weights in every training of a run."""
     state = torch.random.get_rng_state()
     torch.manual_seed(context.streams.integer("network") % 2**63)
     try:
-        return Network(given.inputs, given.outputs, between)
+        return Network(given.inputs, given.outputs, between, activation)
     finally:
         torch.random.set_rng_state(state)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ..context import Context
@@ -20,36 +22,77 @@ _WIDTHS = ("num_features", "normalized_shape", "in_features", "embed_dim", "d_mo
 
 def run(context: Context) -> None:
     """Train with and without, draw both and what the layer does to the distribution of its input."""
+    from ..layers import build_layer, layer_facts
     from ._training import HIDDEN, contest, network, problem, usual_optimizer
 
-    factory = context.card.load(context.spec.model.variant if context.spec.model else None)
-    facts = context.knob("layer", {})
-    params = {**facts.get("params", {}), **(context.spec.model.params if context.spec.model else {})}
-    known = inspect.signature(factory).parameters
+    method = context.spec.model
+    variant = context.card.variant(method.variant if method else None)
+    facts = layer_facts(context.card, variant)
+    own = dict(method.params) if method else {}
+    params = {**facts.get("params", {}), **own}
+    known = inspect.signature(context.card.load(variant)).parameters
     width = next((name for name in _WIDTHS if name in known), None)
-    shape = tuple(facts.get("input_shape", (8, HIDDEN)))
-    if width is not None and len(shape) == 2:
+    plain = width is not None and len(facts.get("input_shape", (8, HIDDEN))) == 2 and "stand" not in facts
+    if plain or "stand" in facts:
         given = problem(context)
-        layer = factory(**{**params, width: HIDDEN})
         part = usual_optimizer(context)
         usual = given.usual_loss()
-        entrants = {
-            f"with {context.card.id}": (network(context, given, layer), usual, part),
-            "without": (network(context, given), usual, part),
-        }
-        contest(context, given, entrants)
-    _distribution(context, factory(**params), shape)
+        replaces = bool(facts.get("stand", {}).get("activation", False))
+        # The layer is built from a seed of its own, so that both networks share the first weights of everything else.
+        with seeded(context, "layer under study"):
+            if plain:
+                layer = build_layer(context.card, variant, {**params, str(width): HIDDEN})
+            else:
+                layer = _standing(context, variant, {**facts["stand"].get("params", facts.get("params", {})), **own})
+        net = network(context, given, None if replaces else layer, layer if replaces else None)
+        rival = "with ReLU" if replaces and context.card.id != "relu" else "with tanh" if replaces else "without"
+        other = network(context, given, activation=torch_tanh() if rival == "with tanh" else None)
+        contest(context, given, {f"with {context.card.id}": (net, usual, part), rival: (other, usual, part)})
+    with seeded(context, "layer alone"):
+        _distribution(context, build_layer(context.card, variant, params), facts)
 
 
-def _distribution(context: Context, layer: Any, shape: tuple[int, ...]) -> None:
+@contextmanager
+def seeded(context: Context, name: str) -> Iterator[None]:
+    """Draw first weights and masks from a stream of the run, leaving PyTorch's global generator as it was."""
+    import torch
+
+    state = torch.random.get_rng_state()
+    torch.manual_seed(context.streams.integer(name))
+    try:
+        yield
+    finally:
+        torch.random.set_rng_state(state)
+
+
+def torch_tanh() -> Any:
+    """Return the rival of the rectifier itself."""
+    from torch import nn
+
+    return nn.Tanh()
+
+
+def _standing(context: Context, variant: str, params: dict[str, Any]) -> Any:
+    from ..layers import Standing, build_layer, layer_facts
+    from ._training import HIDDEN
+
+    shape = tuple(layer_facts(context.card, variant)["stand"].get("shape", (HIDDEN,)))
+    return Standing(build_layer(context.card, variant, params), shape, HIDDEN)
+
+
+def _distribution(context: Context, layer: Any, facts: Mapping[str, Any]) -> None:
     import torch
 
     from .. import figures
+    from ..layers import first_output, layer_inputs
+    from ._training import HIDDEN
 
-    generator = context.streams.torch("layer")
-    x = 2 + 3 * torch.randn(256, *shape[1:], generator=generator)
+    drawn = layer_inputs(facts, context.streams.torch("layer"), rows=256, default=(8, HIDDEN))
+    whole = not drawn[0].is_floating_point()
+    inputs = drawn if whole else tuple(2 + 3 * x.float() for x in drawn)
+    x = inputs[0].float()
     with torch.no_grad():
-        out = layer(x)
+        out = first_output(layer(*inputs))
     context.metrics["parameters"] = float(sum(p.numel() for p in layer.parameters()))
     context.metrics["output mean"], context.metrics["output deviation"] = float(out.mean()), float(out.std())
     figure, axes = figures.canvas()
@@ -59,5 +102,8 @@ def _distribution(context: Context, layer: Any, shape: tuple[int, ...]) -> None:
     axes.set_ylabel("count")
     axes.legend(labelcolor=figures.INK)
     context.draw(
-        "distribution", figure, "Histograms of a layer's input and output.", "Input N(2, 9) and what becomes of it."
+        "distribution",
+        figure,
+        "Histograms of a layer's input and output.",
+        "Whole numbers and what becomes of them." if whole else "Input N(2, 9) and what becomes of it.",
     )
