@@ -43,11 +43,11 @@ from fivefold.models.nn.normalization import BatchNorm as BatchNorm
 from fivefold.models.nn.pooling import AvgPool2d as AvgPool2d
 from fivefold.models.nn.pooling import MaxPool2d as MaxPool2d
 from fivefold.models.nn.pooling import MaxUnpool2d as MaxUnpool2d
-from fivefold.models.nn.recurrent import BidirectionalRNN as BidirectionalRNN
 from fivefold.models.nn.recurrent import GRU as GRU
 from fivefold.models.nn.recurrent import LSTM as LSTM
-from fivefold.models.nn.recurrent import PeepholeLSTM as PeepholeLSTM
 from fivefold.models.nn.recurrent import RNN as RNN
+from fivefold.models.nn.recurrent import BidirectionalRNN as BidirectionalRNN
+from fivefold.models.nn.recurrent import PeepholeLSTM as PeepholeLSTM
 from fivefold.models.nn.recurrent import StackedRNN as StackedRNN
 from fivefold.models.nn.weight_norms import SpectralNorm as SpectralNorm
 from fivefold.models.nn.weight_norms import SpectralNormPenalty as SpectralNormPenalty
