@@ -1,5 +1,18 @@
 # Written by tools/stubs.py from the cards; `make stubs` renews it.
+from fivefold.optimizers.gradient.accumulators import FTRL as FTRL
+from fivefold.optimizers.gradient.accumulators import Adadelta as Adadelta
+from fivefold.optimizers.gradient.accumulators import Adagrad as Adagrad
+from fivefold.optimizers.gradient.accumulators import RMSprop as RMSprop
+from fivefold.optimizers.gradient.adabound import AdaBound as AdaBound
 from fivefold.optimizers.gradient.adam import Adam as Adam
+from fivefold.optimizers.gradient.adam_variants import Adamax as Adamax
+from fivefold.optimizers.gradient.adam_variants import AMSGrad as AMSGrad
+from fivefold.optimizers.gradient.adam_variants import NAdam as NAdam
+from fivefold.optimizers.gradient.adam_variants import RAdam as RAdam
+from fivefold.optimizers.gradient.adam_variants import Yogi as Yogi
+from fivefold.optimizers.gradient.descent import SGD as SGD
+from fivefold.optimizers.gradient.descent import GradientDescent as GradientDescent
+from fivefold.optimizers.gradient.descent import Nesterov as Nesterov
 from fivefold.optimizers.gradient.momentum import Momentum as Momentum
 from fivefold.optimizers.numerical.bfgs import BFGS as BFGS
 from fivefold.optimizers.schedules.cosine import CosineDecay as CosineDecay
