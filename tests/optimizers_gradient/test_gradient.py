@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from fivefold.base.cards import get_card
-from fivefold.base.errors import InputError
+from fivefold.base.errors import InputError, UnknownNameError
 from fivefold.optimizers import FTRL, Adagrad, Adam, Adamax, AMSGrad, GradientDescent, Nesterov, RMSprop
+from fivefold.optimizers.registry import make_optimizer
 
 ADAM_LIKE = ["adam", "amsgrad", "adamax", "nadam", "radam", "yogi", "adabound"]
 OTHERS = ["gradient-descent", "sgd", "nesterov", "adagrad", "rmsprop", "adadelta", "ftrl"]
@@ -174,3 +175,10 @@ def test_noise_needs_no_state_but_the_step() -> None:
         optimizer.step()
     assert torch.equal(p, q)
     assert not torch.equal(p, point(3))
+
+
+def test_an_unknown_name_is_refused_with_the_nearest_ones() -> None:
+    with pytest.raises(UnknownNameError, match="Unknown optimizer 'adgrad'; did you mean adagrad"):
+        make_optimizer("adgrad", [point()], 0.1)
+    with pytest.raises(InputError, match="lr must lie in"):
+        make_optimizer("sgd", [point()], -0.1)
