@@ -15,6 +15,9 @@ from fivefold.optimizers.gradient.descent import GradientDescent as GradientDesc
 from fivefold.optimizers.gradient.descent import Nesterov as Nesterov
 from fivefold.optimizers.gradient.momentum import Momentum as Momentum
 from fivefold.optimizers.numerical.bfgs import BFGS as BFGS
+from fivefold.optimizers.numerical.gradient_check import check_gradient as check_gradient
+from fivefold.optimizers.numerical.gradient_check import numeric_gradient as numeric_gradient
+from fivefold.optimizers.numerical.gradient_check import numeric_hessian as numeric_hessian
 from fivefold.optimizers.registry import make_optimizer as make_optimizer
 from fivefold.optimizers.schedules.cosine import CosineDecay as CosineDecay
 from fivefold.optimizers.schedules.cycles import CosineWarmRestarts as CosineWarmRestarts
