@@ -13,6 +13,8 @@ from fivefold.optimizers.gradient.adam_variants import Yogi as Yogi
 from fivefold.optimizers.gradient.descent import SGD as SGD
 from fivefold.optimizers.gradient.descent import GradientDescent as GradientDescent
 from fivefold.optimizers.gradient.descent import Nesterov as Nesterov
+from fivefold.optimizers.gradient.minmax import GradientDescentAscent as GradientDescentAscent
+from fivefold.optimizers.gradient.minmax import OptimisticGDA as OptimisticGDA
 from fivefold.optimizers.gradient.momentum import Momentum as Momentum
 from fivefold.optimizers.numerical.bfgs import BFGS as BFGS
 from fivefold.optimizers.numerical.gradient_check import check_gradient as check_gradient
