@@ -16,6 +16,12 @@ ROOT = Path(__file__).resolve().parent.parent / "src" / "fivefold"
 HEAD = "# Written by tools/stubs.py from the cards; `make stubs` renews it.\n"
 
 
+def _order(pair: tuple[str, str]) -> tuple[str, int, str]:
+    """Sort as isort does: constants, then classes, then the rest, whatever the case."""
+    module, name = pair
+    return module, 0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2, name.lower()
+
+
 def lines(paths: list[str]) -> str:
     """Return one import a public name."""
     pairs = sorted({(path.partition(":")[0], path.partition(":")[2]) for path in paths}, key=_order)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from fivefold.base.errors import InputError
 
+from ._base import Schedule
 
-class CosineDecay(LRScheduler):
+
+class CosineDecay(Schedule):
     r"""Half a cosine from the initial learning rate down to ``eta_min`` (Loshchilov & Hutter 2017, without restarts).
 
     .. math:: \eta_t = \eta_{min} + \tfrac12 (\eta_0 - \eta_{min}) \left(1 + \cos \frac{\pi \min(t, T)}{T}\right)
@@ -51,8 +51,12 @@ class CosineDecay(LRScheduler):
         self.eta_min = float(eta_min)
         super().__init__(optimizer, last_epoch)
 
-    def get_lr(self) -> list[Any]:
-        """Return the learning rate of each parameter group after ``last_epoch`` steps."""
-        share = min(self.last_epoch, self.total_steps) / self.total_steps
-        weight = 0.5 * (1 + math.cos(math.pi * share))
-        return [self.eta_min + (base - self.eta_min) * weight for base in self.base_lrs]
+    @property
+    def length(self) -> int:
+        """Steps until the floor."""
+        return self.total_steps
+
+    def rate(self, t: int, base: float) -> float:
+        """Return the rate after ``t`` steps."""
+        share = min(t, self.total_steps) / self.total_steps
+        return self.eta_min + (base - self.eta_min) * 0.5 * (1 + math.cos(math.pi * share))
