@@ -28,12 +28,6 @@ def lines(paths: list[str]) -> str:
     return HEAD + "".join(f"from {module} import {name} as {name}\n" for module, name in pairs)
 
 
-def _order(pair: tuple[str, str]) -> tuple[str, int, str]:
-    """Return the key by which ruff sorts imports: constants, classes, functions, each without regard to case."""
-    module, name = pair
-    return module, 0 if name.isupper() else 1 if name[0].isupper() else 2, name.lower()
-
-
 def stubs() -> dict[Path, str]:
     """Return every stub file with its text."""
     found = {ROOT / "__init__.pyi": lines(list(_DOOR.values())) + "\n__version__: str\n"}
