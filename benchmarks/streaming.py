@@ -94,7 +94,9 @@ def auc(model: nn.Module) -> float:
 
 def child(side: str, path: Path, given: argparse.Namespace) -> None:
     """Train one side in this process and print its figures as JSON."""
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    threads = int(os.environ["OMP_NUM_THREADS"])
+    # The readers' threads count: torch leaves them their share, as it should whenever rows are streamed.
+    torch.set_num_threads(max(1, threads - given.readers) if side == "streamed" else threads)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     libraries = resident()
     if side == "streamed":
@@ -158,9 +160,9 @@ def main(threads: Sequence[int] = (1,), arguments: Sequence[str] = ()) -> list[S
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument(
-        "--threads", type=int, nargs="+", default=list(threads), help="threads of torch, for both sides"
+        "--threads", type=int, nargs="+", default=list(threads), help="threads of each side, readers included"
     )
-    parser.add_argument("--readers", type=int, default=1, help="reader threads of the streamed side, beside torch's")
+    parser.add_argument("--readers", type=int, default=1, help="reader threads of the streamed side")
     parser.add_argument("--directory", default=None, help="where the file is written; default a temporary directory")
     parser.add_argument("--child", nargs=2, metavar=("SIDE", "FILE"), help=argparse.SUPPRESS)
     given = parser.parse_args(list(arguments))

@@ -62,7 +62,7 @@ class StreamedBatches:
         Places of the file that a round is taken from; fewer, but at least 4, where the row groups at that many places would
         together exceed 256 MB.
     readers : int >= 1, default 2
-        Threads that read and transform.
+        Threads that read and transform. They need processors of their own: leave them some with ``torch.set_num_threads``.
     prefetch : int >= 1, default 1
         Rounds prepared beside the one in use.
     drop_last : bool, default False
