@@ -102,7 +102,7 @@ def _regression(plan: Plan, best: Row, oof: pl.DataFrame) -> list[Drawn]:
         (
             figures.predicted_against_actual(truth, predicted, target=plan.target),
             f"Predictions of {best.id} against the truth.",
-            f"{best.id}: predictions for rows it was not fitted on, against the truth; darker means more rows.",
+            f"{best.id}: predictions for rows it was not fitted on, against the truth; the fuller the color, the more rows.",
         ),
         (
             figures.residuals(predicted, truth - predicted),
