@@ -107,7 +107,8 @@ def _table(page: Report, plan: Plan, rows: Sequence[Row], end: Finish | None) ->
         apart=apart,
         caption=f"Cross-validation (selection): mean ± standard deviation over {plan.splits.cv * plan.splits.repeats} folds, the "
         "same for every method. ● cannot be told from the best: differences have the variance of Nadeau and Bengio, p-values "
-        "are Holm's (over all pairs where folds are repeated). ↑ higher is better, ↓ lower is better. Times are medians over folds.",
+        "are Holm's (over all pairs where folds are repeated). ↑ higher is better, ↓ lower is better. Times are medians over "
+        "folds.",
     )
     failed = [f"{row.id} is not ranked: {row.reason}" for row in rows if row.reason]
     if failed:
