@@ -15,8 +15,8 @@ from fivefold.optimizers.gradient.adam_variants import Adamax, AMSGrad, NAdam, R
 
 from ._trajectories import listed_equals_fused, same
 
-# A large epsilon keeps the steps smooth near the minimum, where a small one lets roundings grow: at 1e-3 and lr 0.02 torch's own paths part by up to 7e-2 within 500 steps when their start
-# changes by a 1e-15th (NAdam, AdaMax), so nothing could be compared there; at 0.1 they part by 4e-15.
+# A large epsilon keeps the steps smooth near the minimum, where a small one lets roundings grow: at 1e-3 and lr 0.02 torch's
+# own paths part by up to 7e-2 within 500 steps when their start changes by a 1e-15th (NAdam, AdaMax); at 0.1 by 4e-15.
 BETAS = {"lr": 0.01, "betas": (0.8, 0.97), "eps": 0.1, "weight_decay": 0.05}
 
 
