@@ -64,8 +64,15 @@ def groups(params: list[Any], options: dict[str, Any]) -> list[dict[str, Any]]:
     return [first, second]
 
 
-def walk(make: Any, problem: str, options: dict[str, Any], steps: int = STEPS, reload: bool = True) -> np.ndarray:
-    """Return the path (steps, weights) of a torch optimizer."""
+def walk(
+    make: Any,
+    problem: str,
+    options: dict[str, Any],
+    steps: int = STEPS,
+    reload: bool = True,
+    given: list[list[Tensor | None]] | None = None,
+) -> np.ndarray:
+    """Return the path (steps, weights) of a torch optimizer, along the gradients ``given`` if there are any."""
     params = [p.clone().requires_grad_() for p in start(problem)]
     optimizer = make(groups(params, options))
     path = []
@@ -74,8 +81,8 @@ def walk(make: Any, problem: str, options: dict[str, Any], steps: int = STEPS, r
             state = optimizer.state_dict()
             optimizer = make(groups(params, options))
             optimizer.load_state_dict(state)
-        for p, g in zip(params, gradients(problem, params)):
-            p.grad = g
+        for p, g in zip(params, given[step] if given else gradients(problem, params)):
+            p.grad = g if g is None else g.clone()
         optimizer.step()
         path.append(torch.cat([p.detach().reshape(-1) for p in params]).numpy())
     return np.array(path)
@@ -112,6 +119,26 @@ def same(ours: Any, theirs: Any, *options: dict[str, Any], rule: bool = False, s
             gap = max(gap, compare(walk(ours, problem, given, steps), peer, "peer"))
     # 500 contracting float64 steps add at most about 500 roundings of numbers near one, far below the 1e-6 asked for.
     return Check(gap, 1e-9, "max |parameter difference|", "NumPy recurrence" if rule else "torch.optim")
+
+
+def replayed(ours: Any, theirs: Any, options: dict[str, Any]) -> Check:
+    """Check each step along the same 500 gradients.
+
+    With an epsilon far below the gradients the paths of a network's own gradients part from one rounding: a sign decides the
+    step where a gradient is about 0. The rule itself is the map from gradients to steps, and that must agree.
+    """
+    gap = 0.0
+    for problem in SHAPES:
+        generator = torch.Generator().manual_seed(3)
+        scale = torch.logspace(0, -6, STEPS, dtype=torch.float64)
+        drawn = [
+            [torch.randn(p.shape, generator=generator, dtype=torch.float64) * scale[i] for p in start(problem)]
+            for i in range(STEPS)
+        ]
+        given: list[list[Tensor | None]] = [[*row[:-2], None, torch.zeros_like(row[-1])] for row in drawn]
+        peer = walk(theirs, problem, options, reload=False, given=given)
+        gap = max(gap, compare(walk(ours, problem, options, given=given), peer, "peer"))
+    return Check(gap, 1e-11, "max |parameter difference|", "torch.optim")
 
 
 def listed_equals_fused(make: Any, *options: dict[str, Any]) -> Check:

@@ -87,13 +87,19 @@ class GradientOptimizer(Optimizer):
     def _states(self, group: dict[str, Any], params: list[Tensor]) -> list[dict[str, Any]]:
         states = [self.state[p] for p in params]
         for p, state in zip(params, states, strict=True):
-            if not state:
-                state["step"] = torch.zeros((), dtype=torch.float32)
-                state.update(self._fresh(p, group))
+            if "step" not in state:
+                # A state dict of torch's SGD knows a velocity but counts no steps.
+                state.update({"step": torch.zeros((), dtype=torch.float32), **self._fresh(p, group), **state})
         torch._foreach_add_([state["step"] for state in states], 1)
         return states
 
     def _dense(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
+        self._listed(group, params, grads, self._states(group, params))
+
+    def _listed(
+        self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]]
+    ) -> None:
+        """Step with lists of tensors: sign and decay, then the method."""
         if group["maximize"]:
             grads = list(torch._foreach_neg(grads))
         if group["weight_decay"] != 0:
@@ -101,7 +107,7 @@ class GradientOptimizer(Optimizer):
                 torch._foreach_mul_(params, 1 - float(group["lr"]) * group["weight_decay"])
             else:
                 grads = list(torch._foreach_add(grads, params, alpha=group["weight_decay"]))
-        self._update(group, params, grads, self._states(group, params))
+        self._update(group, params, grads, states)
 
     def _rows(self, group: dict[str, Any], p: Tensor, grad: Tensor) -> None:
         """Step with the rows a coalesced sparse gradient names; a row never looked up costs nothing."""

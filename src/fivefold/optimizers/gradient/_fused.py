@@ -11,8 +11,9 @@ from torch import Tensor
 
 from fivefold.base.jit import njit
 
-from ._base import GradientOptimizer, check_betas, zeros
+from ._base import check_betas, zeros
 from ._checks import number
+from ._sweep import SweptOptimizer, column, decays
 
 MEAN, LARGEST, SIGN, NORM = 0, 1, 2, 3
 """Rules of the second moment: running mean, its largest value so far (AMSGrad), Yogi's, infinity norm (AdaMax)."""
@@ -37,48 +38,52 @@ def _kernel(rule: int, inside: bool, adaptive: bool, bounded: bool, with_grad: b
     """Return the kernel of one form; its switches are constants of the compiled loop, which is how it vectorizes."""
 
     @njit(error_model="numpy", fastmath={"contract"})
-    def kernel(p, g, m, v, top, numbers):  # type: ignore[no-untyped-def]
-        sign, l2, keep, rest1, b2, rest2 = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]
-        a, b, r, eps, low, high = numbers[6], numbers[7], numbers[8], numbers[9], numbers[10], numbers[11]
-        outer, tiny = numbers[12], numbers[13]
-        zero = l2 - l2
-        for i in range(p.size):
-            x = p[i] * keep
-            d = sign * g[i] + l2 * x
-            mean = m[i] + rest1 * (d - m[i])
-            m[i] = mean
-            square = d * d
-            if rule == SIGN:
-                s = v[i]
-                s = s - rest2 * square * np.sign(s - square)
-            elif rule == NORM:
-                s = max(v[i] * b2, abs(d) + tiny)
-            else:
-                s = b2 * v[i] + rest2 * square
-            v[i] = s
-            if rule == LARGEST:
-                s = max(top[i], s)
-                top[i] = s
-            move = a * mean
-            if with_grad:
-                move = move + b * d
-            if adaptive:
-                if rule == NORM:
-                    s = s if inside else s + eps
-                else:
-                    s = np.sqrt(s * r * r + eps) if inside else np.sqrt(s) * r + eps
-                if bounded:
-                    move = min(max(a / s, low), high) * outer * mean
+    def kernel(table, numbers):  # type: ignore[no-untyped-def]
+        for row in range(len(table)):
+            p, g, m = column(table, row, 0, numbers), column(table, row, 1, numbers), column(table, row, 2, numbers)
+            v = column(table, row, 3, numbers)
+            top = column(table, row, 4, numbers) if rule == LARGEST else v
+            n = numbers[row]
+            sign, l2, keep, rest1, b2, rest2 = n[0], n[1], n[2], n[3], n[4], n[5]
+            a, b, r, eps, low, high, outer, tiny = n[6], n[7], n[8], n[9], n[10], n[11], n[12], n[13]
+            zero = l2 - l2
+            for i in range(p.size):
+                x = p[i] * keep
+                d = sign * g[i] + l2 * x
+                mean = m[i] + rest1 * (d - m[i])
+                m[i] = mean
+                square = d * d
+                if rule == SIGN:
+                    s = v[i]
+                    s = s - rest2 * square * np.sign(s - square)
                 elif rule == NORM:
-                    move = move / s if s > zero else zero
+                    s = max(v[i] * b2, abs(d) + tiny)
                 else:
-                    move = move / s
-            p[i] = x - move
+                    s = b2 * v[i] + rest2 * square
+                v[i] = s
+                if rule == LARGEST:
+                    s = max(top[i], s)
+                    top[i] = s
+                move = a * mean
+                if with_grad:
+                    move = move + b * d
+                if adaptive:
+                    if rule == NORM:
+                        s = s if inside else s + eps
+                    else:
+                        s = np.sqrt(s * r * r + eps) if inside else np.sqrt(s) * r + eps
+                    if bounded:
+                        move = min(max(a / s, low), high) * outer * mean
+                    elif rule == NORM:
+                        move = move / s if s > zero else zero
+                    else:
+                        move = move / s
+                p[i] = x - move
 
     return kernel
 
 
-class AdamFamily(GradientOptimizer):
+class AdamFamily(SweptOptimizer):
     """Base of the methods that step along ``m / sqrt(v)``: a method gives ``_sizes`` for a step number."""
 
     rule: ClassVar[int] = MEAN
@@ -108,47 +113,22 @@ class AdamFamily(GradientOptimizer):
     def _beta1(self, group: dict[str, Any], t: float) -> float:
         return float(group["betas"][0])
 
-    def _dense(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
-        states = self._states(group, params)
-        first, second = self.names
-        slow: list[int] = []
-        stepped: list[Tensor] = []
-        for i, (p, g, state) in enumerate(zip(params, grads, states, strict=True)):
-            if _flat(p) and _flat(g) and _flat(state[first]) and _flat(state[second]) and g.dtype == p.dtype:
-                self._fused(group, p, g, state)
-                stepped.append(p)
-            else:
-                slow.append(i)
-        if stepped:
-            torch.autograd.graph.increment_version(stepped)
-        if slow:
-            self._listed(group, [params[i] for i in slow], [grads[i] for i in slow], [states[i] for i in slow])
+    def _slots(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return (*self.names, "max_exp_avg_sq") if self._rule(group) == LARGEST else self.names
 
-    def _fused(self, group: dict[str, Any], p: Tensor, g: Tensor, state: dict[str, Any]) -> None:
+    def _form(self, group: dict[str, Any], state: dict[str, Any]) -> tuple[Any, tuple[float, ...]]:
         t = float(state["step"])
         z = self._sizes(group, state, t)
-        rule = self._rule(group)
-        l2, keep = _decay(group)
-        beta1, beta2 = self._beta1(group, t), float(group["betas"][1])
-        v = _array(state[self.names[1]])
-        sign = -1.0 if group["maximize"] else 1.0
-        numbers = (sign, l2, keep, 1 - beta1, beta2, 1 - beta2, z.mean, z.grad, 1 / z.root, z.eps, z.low, z.high)
-        array = _array(p)
-        kernel = _kernel(rule, z.inside, z.adaptive, self.bounded, z.grad != 0)
-        kernel(
-            array,
-            _array(g),
-            _array(state[self.names[0]]),
-            v,
-            _array(state["max_exp_avg_sq"]) if rule == LARGEST else v,
-            np.array((*numbers, z.outer, self._tiny(group)), dtype=array.dtype),
-        )
+        kernel = _kernel(self._rule(group), z.inside, z.adaptive, self.bounded, z.grad != 0)
+        rest1, beta2 = 1 - self._beta1(group, t), float(group["betas"][1])
+        moments = (rest1, beta2, 1 - beta2, z.mean, z.grad, 1 / z.root, z.eps)
+        return kernel, (*moments, z.low, z.high, z.outer, self._tiny(group))
 
     def _listed(
         self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]]
     ) -> None:
         """Do the same with lists of tensors, a few kernels for all parameters of a group."""
-        l2, keep = _decay(group)
+        l2, keep = decays(group)
         rule, beta2 = self._rule(group), float(group["betas"][1])
         means, squares = ([state[name] for state in states] for name in self.names)
         steps = [float(state["step"]) for state in states]
@@ -187,20 +167,3 @@ class AdamFamily(GradientOptimizer):
                 else:
                     move = torch.where(s > 0, move / s, torch.zeros_like(move))
             p.sub_(move)
-
-
-def _decay(group: dict[str, Any]) -> tuple[float, float]:
-    """Return the coupled decay and the factor of the decoupled one."""
-    weight = float(group["weight_decay"])
-    if group["decoupled_weight_decay"]:
-        return 0.0, 1 - float(group["lr"]) * weight
-    return weight, 1.0
-
-
-def _flat(t: Tensor) -> bool:
-    return t.device.type == "cpu" and t.dtype in (torch.float32, torch.float64) and t.is_contiguous()
-
-
-def _array(t: Tensor) -> np.ndarray:
-    flat: np.ndarray = t.detach().view(-1).numpy()
-    return flat

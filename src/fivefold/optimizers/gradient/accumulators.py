@@ -10,11 +10,13 @@ from torch import Tensor
 
 from fivefold.base.errors import InputError
 
-from ._base import GradientOptimizer, check_convention, zeros
+from ._accumulating import adadelta_kernel, adagrad_kernel, ftrl_kernel, rmsprop_kernel
+from ._base import check_convention, zeros
 from ._checks import number
+from ._sweep import SweptOptimizer
 
 
-class Adagrad(GradientOptimizer):
+class Adagrad(SweptOptimizer):
     r"""AdaGrad (Duchi et al. 2011): each weight's rate falls with the root of its summed squared gradients.
 
     .. math:: s_t = s_{t-1} + g_t^2, \qquad \theta_t = \theta_{t-1} - \frac{\eta}{\sqrt{s_t} + \epsilon} g_t
@@ -80,16 +82,25 @@ class Adagrad(GradientOptimizer):
     def _fresh(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         return {"sum": zeros(p, group["initial_accumulator_value"])}
 
+    def _slots(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("sum",)
+
+    def _form(self, group: dict[str, Any], state: dict[str, Any]) -> tuple[Any, tuple[float, ...]]:
+        return adagrad_kernel(group["convention"] == "keras"), (self._rate(group, state), group["eps"])
+
+    def _rate(self, group: dict[str, Any], state: dict[str, Any]) -> float:
+        return float(group["lr"]) / (1 + (float(state["step"]) - 1) * group["lr_decay"])
+
     def _update(
         self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]]
     ) -> None:
         sums = [state["sum"] for state in states]
         torch._foreach_addcmul_(sums, grads, grads)
-        rates = [-float(group["lr"]) / (1 + (float(state["step"]) - 1) * group["lr_decay"]) for state in states]
+        rates = [-self._rate(group, state) for state in states]
         torch._foreach_addcdiv_(params, grads, _root(sums, group["eps"], group["convention"] == "keras"), rates)
 
 
-class RMSprop(GradientOptimizer):
+class RMSprop(SweptOptimizer):
     r"""RMSProp (Hinton 2012): AdaGrad with a running mean, so that the steps do not vanish.
 
     .. math:: s_t = \rho s_{t-1} + (1 - \rho) g_t^2, \qquad \theta_t = \theta_{t-1} - \frac{\eta}{\sqrt{s_t} + \epsilon} g_t
@@ -157,6 +168,17 @@ class RMSprop(GradientOptimizer):
             state["grad_avg"] = zeros(p)
         return state
 
+    def _slots(self, group: dict[str, Any]) -> tuple[str, ...]:
+        moving = ("momentum_buffer",) if group["momentum"] > 0 else ()
+        return ("square_avg", *(("grad_avg",) if group["centered"] else ()), *moving)
+
+    def _form(self, group: dict[str, Any], state: dict[str, Any]) -> tuple[Any, tuple[float, ...]]:
+        kernel = rmsprop_kernel(group["convention"] != "torch", bool(group["centered"]), group["momentum"] > 0)
+        first = group["initial"] == "gradient" and float(state["step"]) == 1
+        alpha = group["alpha"]
+        old, new = (0.0, 1.0) if first else (alpha, 1 - alpha)
+        return kernel, (float(group["lr"]), old, new, 1 - alpha, group["momentum"], group["eps"])
+
     def _update(
         self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]]
     ) -> None:
@@ -184,7 +206,7 @@ class RMSprop(GradientOptimizer):
             torch._foreach_addcdiv_(params, grads, root, -float(group["lr"]))
 
 
-class Adadelta(GradientOptimizer):
+class Adadelta(SweptOptimizer):
     r"""Adadelta (Zeiler 2012): the running mean of squared updates takes the place of the rate.
 
     .. math::
@@ -235,6 +257,12 @@ class Adadelta(GradientOptimizer):
     def _fresh(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         return {"square_avg": zeros(p), "acc_delta": zeros(p)}
 
+    def _slots(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("square_avg", "acc_delta")
+
+    def _form(self, group: dict[str, Any], state: dict[str, Any]) -> tuple[Any, tuple[float, ...]]:
+        return adadelta_kernel, (float(group["lr"]), group["rho"], 1 - group["rho"], group["eps"])
+
     def _update(
         self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]]
     ) -> None:
@@ -250,7 +278,7 @@ class Adadelta(GradientOptimizer):
         torch._foreach_add_(params, delta, alpha=-float(group["lr"]))
 
 
-class FTRL(GradientOptimizer):
+class FTRL(SweptOptimizer):
     r"""FTRL-Proximal (McMahan et al. 2013): AdaGrad's rates with an L1 penalty that gives exact zeros.
 
     .. math::
@@ -327,6 +355,13 @@ class FTRL(GradientOptimizer):
     def _curvature(self, group: dict[str, Any], n: Tensor) -> Tensor:
         twice = 2 if group["convention"] == "keras" else 1
         return (group["beta"] + n.sqrt()) / float(group["lr"]) + twice * group["l2"]
+
+    def _slots(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("n", "z")
+
+    def _form(self, group: dict[str, Any], state: dict[str, Any]) -> tuple[Any, tuple[float, ...]]:
+        twice = 2 if group["convention"] == "keras" else 1
+        return ftrl_kernel, (float(group["lr"]), group["beta"], group["l1"], twice * group["l2"])
 
     def _update(
         self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]]

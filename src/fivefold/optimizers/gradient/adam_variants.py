@@ -163,6 +163,8 @@ class NAdam(AdamFamily):
     Dozat, "Incorporating Nesterov momentum into Adam", ICLR workshop 2016; 08#nadam.
     """
 
+    own_form = True
+
     def __init__(
         self,
         params: Iterable[Any],

@@ -9,10 +9,25 @@ import torch
 from torch import Tensor
 
 from fivefold.base.errors import InputError
+from fivefold.base.jit import njit
 from fivefold.base.random import Streams
 
 from ._base import GradientOptimizer, check_convention, zeros
 from ._checks import number
+from ._sweep import SweptOptimizer, column
+from .momentum import velocity_kernel
+
+
+@njit(error_model="numpy")
+def descent_kernel(table, numbers):  # type: ignore[no-untyped-def]
+    """Step with x -= lr d, where d is the gradient with its decay."""
+    for row in range(len(table)):
+        p, g = column(table, row, 0, numbers), column(table, row, 1, numbers)
+        n = numbers[row]
+        sign, l2, keep, lr = n[0], n[1], n[2], n[3]
+        for i in range(p.size):
+            x = p[i] * keep
+            p[i] = x - lr * (sign * g[i] + l2 * x)
 
 
 class GradientDescent(GradientOptimizer):
@@ -78,7 +93,7 @@ class GradientDescent(GradientOptimizer):
         torch._foreach_add_(params, grads, alpha=-float(group["lr"]))
 
 
-class SGD(GradientOptimizer):
+class SGD(SweptOptimizer):
     r"""Stochastic gradient descent: a step against the gradient of one example, or of a few.
 
     .. math:: \theta_t = \theta_{t-1} - \eta_t g_t, \qquad E\,g_t = \nabla J(\theta_{t-1})
@@ -123,13 +138,26 @@ class SGD(GradientOptimizer):
     ) -> None:
         super().__init__(params, {k: v for k, v in locals().items() if k not in ("self", "params", "__class__")})
 
+    def _dense(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
+        if group["weight_decay"] != 0:
+            super()._dense(group, params, grads)
+            return
+        # Without decay one addition does it all, and nothing is faster.
+        torch._foreach_add_(params, grads, alpha=float(group["lr"]) * (1 if group["maximize"] else -1))
+
+    def _slots(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ()
+
+    def _form(self, group: dict[str, Any], state: dict[str, Any]) -> tuple[Any, tuple[float, ...]]:
+        return descent_kernel, (float(group["lr"]),)
+
     def _update(
         self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]]
     ) -> None:
         torch._foreach_add_(params, grads, alpha=-float(group["lr"]))
 
 
-class Nesterov(GradientOptimizer):
+class Nesterov(SweptOptimizer):
     r"""Nesterov's accelerated gradient (1983): momentum whose gradient is taken where the momentum leads.
 
     .. math::
@@ -207,20 +235,25 @@ class Nesterov(GradientOptimizer):
                 if self.state.get(p):
                     p.add_(self.state[p]["momentum_buffer"], alpha=sign * group["momentum"])
 
+    def _slots(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("momentum_buffer",)
+
+    def _form(self, group: dict[str, Any], state: dict[str, Any]) -> tuple[Any, tuple[float, ...]]:
+        return velocity_kernel, (group["momentum"], *self._shares(group))
+
+    def _shares(self, group: dict[str, Any]) -> tuple[float, float, float]:
+        """Return the gradient's share in the velocity, then those of the velocity and of the gradient in the step."""
+        lr, momentum = float(group["lr"]), group["momentum"]
+        return {"torch": (1.0, -lr * momentum, -lr), "keras": (-lr, momentum, -lr), "paper": (-lr, 1.0, 0.0)}[
+            group["convention"]
+        ]
+
     def _update(
         self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]]
     ) -> None:
-        lr, momentum, convention = float(group["lr"]), group["momentum"], group["convention"]
+        taken, moved, direct = self._shares(group)
         velocity = [state["momentum_buffer"] for state in states]
-        torch._foreach_mul_(velocity, momentum)
-        if convention == "torch":
-            torch._foreach_add_(velocity, grads)
-            torch._foreach_add_(params, grads, alpha=-lr)
-            torch._foreach_add_(params, velocity, alpha=-lr * momentum)
-            return
-        torch._foreach_add_(velocity, grads, alpha=-lr)
-        if convention == "keras":
-            torch._foreach_add_(params, velocity, alpha=momentum)
-            torch._foreach_add_(params, grads, alpha=-lr)
-        else:
-            torch._foreach_add_(params, velocity)
+        torch._foreach_mul_(velocity, group["momentum"])
+        torch._foreach_add_(velocity, grads, alpha=taken)
+        torch._foreach_add_(params, velocity, alpha=moved)
+        torch._foreach_add_(params, grads, alpha=direct)

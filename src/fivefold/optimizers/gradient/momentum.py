@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from fivefold.base.errors import InputError
+from fivefold.base.jit import njit
 
-from ._checks import dense, number
+from ._base import zeros
+from ._checks import number
+from ._sweep import SweptOptimizer, column
 
 FORMS = ("heavy-ball", "torch", "ewma", "arithmetic")
 
 
-class Momentum(Optimizer):
+@njit(error_model="numpy")
+def velocity_kernel(table, numbers):  # type: ignore[no-untyped-def]
+    """Step with v = alpha v + c d and x += a v + b d, where d is the gradient with its decay."""
+    for row in range(len(table)):
+        p, g, v = column(table, row, 0, numbers), column(table, row, 1, numbers), column(table, row, 2, numbers)
+        n = numbers[row]
+        sign, l2, keep, alpha, c, a, b = n[0], n[1], n[2], n[3], n[4], n[5], n[6]
+        for i in range(p.size):
+            x = p[i] * keep
+            d = sign * g[i] + l2 * x
+            speed = alpha * v[i] + c * d
+            v[i] = speed
+            p[i] = x + a * speed + b * d
+
+
+class Momentum(SweptOptimizer):
     r"""Gradient descent with momentum (Polyak 1964): each step follows an average of past gradients.
 
     .. math::
@@ -41,7 +58,9 @@ class Momentum(Optimizer):
     window : int >= 1, default 10
         Number of gradients :math:`n` that the arithmetic form averages; it stores them all.
     weight_decay : float >= 0, default 0
-        L2 penalty added to the gradient.
+        L2 penalty added to the gradient, or the share taken off the weights (decoupled).
+    decoupled_weight_decay : bool, default False
+    maximize : bool, default False
 
     Raises
     ------
@@ -66,70 +85,62 @@ class Momentum(Optimizer):
         form: str = "heavy-ball",
         window: int = 10,
         weight_decay: float = 0.0,
+        *,
+        decoupled_weight_decay: bool = False,
+        maximize: bool = False,
     ) -> None:
-        number("Momentum", "lr", lr, 0.0)
-        number("Momentum", "momentum", momentum, 0.0, 1.0)
-        number("Momentum", "weight_decay", weight_decay, 0.0)
-        if form not in FORMS:
-            raise InputError(f"Momentum: form must be one of {', '.join(FORMS)}; got {form!r}.")
+        super().__init__(params, {k: v for k, v in locals().items() if k not in ("self", "params", "__class__")})
+
+    def _check(self, group: dict[str, Any]) -> None:
+        number("Momentum", "momentum", group["momentum"], 0.0, 1.0)
+        if group["form"] not in FORMS:
+            raise InputError(f"Momentum: form must be one of {', '.join(FORMS)}; got {group['form']!r}.")
+        window = group["window"]
         if int(window) != window or window < 1:
             raise InputError(f"Momentum: window must be a whole number of at least 1, got {window!r}.")
-        defaults = {
-            "lr": lr,
-            "momentum": momentum,
-            "form": form,
-            "window": int(window),
-            "weight_decay": weight_decay,
-        }
-        super().__init__(params, defaults)
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
-        """Update the parameters that have a gradient; return what ``closure`` returned, if one was given."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            self._update(group)
-        return loss
+    def _fresh(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
+        if group["form"] != "arithmetic":
+            return {"momentum_buffer": zeros(p)}
+        return {"gradients": torch.zeros((int(group["window"]), *p.shape), dtype=p.dtype, device=p.device)}  # a ring
 
-    def _update(self, group: dict[str, Any]) -> None:
-        params: list[Tensor] = [p for p in group["params"] if p.grad is not None]
-        if not params:
+    def _dense(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
+        if group["form"] == "arithmetic":
+            self._listed(group, params, grads, self._states(group, params))
+        else:
+            super()._dense(group, params, grads)
+
+    def _slots(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("momentum_buffer",)
+
+    def _form(self, group: dict[str, Any], state: dict[str, Any]) -> tuple[Any, tuple[float, ...]]:
+        return velocity_kernel, (group["momentum"], *self._shares(group), 0.0)
+
+    def _shares(self, group: dict[str, Any]) -> tuple[float, float]:
+        """Return the share of the gradient in the velocity and of the velocity in the step."""
+        lr = float(group["lr"])
+        if group["form"] == "heavy-ball":
+            return -lr, 1.0
+        return (1.0 if group["form"] == "torch" else 1 - group["momentum"]), -lr
+
+    def _update(
+        self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]]
+    ) -> None:
+        if group["form"] == "arithmetic":
+            average = [self._average(g, state, group["window"]) for g, state in zip(grads, states, strict=True)]
+            torch._foreach_add_(params, average, alpha=-float(group["lr"]))
             return
-        grads: list[Tensor] = [p.grad for p in params if p.grad is not None]
-        dense("Momentum", grads)
-        if group["weight_decay"] != 0:
-            grads = list(torch._foreach_add(grads, params, alpha=group["weight_decay"]))
-        lr, momentum, form = float(group["lr"]), group["momentum"], group["form"]
-        if form == "arithmetic":
-            average = [self._window(p, g, group["window"]) for p, g in zip(params, grads, strict=True)]
-            torch._foreach_add_(params, average, alpha=-lr)
-            return
-        states = [self.state[p] for p in params]
-        for p, state in zip(params, states, strict=True):
-            if "momentum_buffer" not in state:
-                state["momentum_buffer"] = torch.zeros_like(p, memory_format=torch.preserve_format)
+        taken, moved = self._shares(group)
         velocity = [state["momentum_buffer"] for state in states]
-        torch._foreach_mul_(velocity, momentum)
-        if form == "heavy-ball":
-            torch._foreach_add_(velocity, grads, alpha=-lr)
-            torch._foreach_add_(params, velocity)
-            return
-        torch._foreach_add_(velocity, grads, alpha=1.0 if form == "torch" else 1 - momentum)
-        torch._foreach_add_(params, velocity, alpha=-lr)
+        torch._foreach_mul_(velocity, group["momentum"])
+        torch._foreach_add_(velocity, grads, alpha=taken)
+        torch._foreach_add_(params, velocity, alpha=moved)
 
-    def _window(self, p: Tensor, grad: Tensor, window: int) -> Tensor:
-        state = self.state[p]
-        if "gradients" not in state:
-            state["gradients"] = torch.zeros((window, *p.shape), dtype=p.dtype, device=p.device)  # (n, *shape), a ring
-            state["step"] = torch.zeros((), dtype=torch.float32)
-        step = int(state["step"])
+    def _average(self, grad: Tensor, state: dict[str, Any], window: int) -> Tensor:
+        step = int(state["step"]) - 1
         state["gradients"][step % window] = grad
-        state["step"] += 1
         # The slot written k steps ago weighs n - k; slots that were never written hold zeros and weigh nothing.
         age = (step - torch.arange(window)) % window
-        weights = torch.where(age <= step, window - age, 0).to(p.dtype)
-        weights = (weights / weights.sum()).to(p.device)
+        weights = torch.where(age <= step, window - age, 0).to(grad.dtype)
+        weights = (weights / weights.sum()).to(grad.device)
         return torch.tensordot(weights, state["gradients"], dims=1)

@@ -1,0 +1,140 @@
+"""One pass over memory a step: compiled kernels that walk all parameters of a group, shared among threads."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numba import carray, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from torch import Tensor
+
+from fivefold.base.jit import njit
+
+from ._base import GradientOptimizer
+
+WIDTHS = {torch.float32: np.float32, torch.float64: np.float64}
+SHARED_FROM = 1 << 17
+"""Elements below which a second thread costs more than it saves."""
+
+
+@intrinsic
+def _pointer(context: Any, address: Any) -> Any:
+    def build(ctx: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+    return types.voidptr(types.uintp), build
+
+
+@njit
+def column(table, row, slot, numbers):  # type: ignore[no-untyped-def]
+    """Return the tensor of one row and slot as a flat array of the dtype of ``numbers``; the slots are those of `sweep`."""
+    return carray(_pointer(np.uintp(table[row, slot + 1])), (table[row, 0],), numbers.dtype)
+
+
+@functools.cache
+def _pool(process: int, workers: int) -> ThreadPoolExecutor:
+    # Keyed by the process: a fork takes over the object but not its threads.
+    return ThreadPoolExecutor(workers, thread_name_prefix="fivefold-step")
+
+
+def sweep(kernel: Callable[[np.ndarray, np.ndarray], None], slots: list[list[Tensor]], numbers: np.ndarray) -> None:
+    """Call ``kernel(table, numbers)`` on all parameters, in even parts on torch's number of threads.
+
+    Parameters
+    ----------
+    kernel : compiled function of a table and its numbers
+        Row by row it takes its arrays with :func:`column`. It works element by element, so the parts may split a tensor.
+    slots : lists of n tensors
+        Parameters, gradients, then each kind of state: contiguous, on the CPU, of one dtype.
+    numbers : float array of shape (n, k)
+        What the kernel reads for each parameter, in the dtype of the tensors.
+    """
+    table = np.empty((len(slots[0]), 1 + len(slots)), dtype=np.int64)
+    table[:, 0] = [p.numel() for p in slots[0]]
+    for i, tensors in enumerate(slots):
+        table[:, 1 + i] = [t.data_ptr() for t in tensors]
+    total, threads = int(table[:, 0].sum()), torch.get_num_threads()
+    if threads == 1 or total < SHARED_FROM:
+        kernel(table, numbers)
+        return
+    parts = _parts(table, numbers, -(-total // threads))
+    waiting = [_pool(os.getpid(), threads - 1).submit(kernel, *part) for part in parts[1:]]
+    kernel(*parts[0])
+    for one in waiting:
+        one.result()
+
+
+def _parts(table: np.ndarray, numbers: np.ndarray, share: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Cut the rows, laid end to end, after every ``share`` elements."""
+    ends = np.cumsum(table[:, 0])
+    starts = ends - table[:, 0]
+    parts = []
+    for low in range(0, int(ends[-1]), share):
+        rows = np.flatnonzero((starts < low + share) & (ends > low))
+        part, first = table[rows].copy(), np.maximum(starts[rows], low)
+        part[:, 0] = np.minimum(ends[rows], low + share) - first
+        part[:, 1:] += ((first - starts[rows]) * numbers.itemsize)[:, None]
+        parts.append((part, numbers[rows]))
+    return parts
+
+
+class SweptOptimizer(GradientOptimizer):
+    """Base of the methods with a compiled step: a method gives ``_slots`` and ``_form``, and ``_update`` for other devices."""
+
+    own_form: ClassVar[bool] = False
+    """Whether parameters of one group and step number can still differ in their form."""
+
+    def _slots(self, group: dict[str, Any]) -> tuple[str, ...]:
+        """Return the names of the states that the kernel reads and writes, in its order."""
+        raise NotImplementedError
+
+    def _form(self, group: dict[str, Any], state: dict[str, Any]) -> tuple[Any, tuple[float, ...]]:
+        """Return the kernel of one parameter's step and its numbers after the sign and the two decays."""
+        raise NotImplementedError
+
+    def _dense(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
+        states = self._states(group, params)
+        slots = self._slots(group)
+        decay = (-1.0 if group["maximize"] else 1.0, *decays(group))
+        known: dict[float, tuple[Any, tuple[float, ...]]] = {}
+        ready: dict[tuple[Any, torch.dtype], tuple[list[list[Tensor]], list[tuple[float, ...]]]] = {}
+        rest: list[int] = []
+        for i, (p, g, state) in enumerate(zip(params, grads, states, strict=True)):
+            tensors = [p, g, *[state[name] for name in slots]]
+            if p.dtype != g.dtype or not _flat(tensors):
+                rest.append(i)
+                continue
+            t = float(state["step"])
+            form = known.get(t)
+            if form is None or self.own_form:
+                form = known[t] = self._form(group, state)
+            rows = ready.setdefault((form[0], p.dtype), ([], []))
+            rows[0].append(tensors)
+            rows[1].append(form[1])
+        for (kernel, dtype), (tensors, numbers) in ready.items():
+            wide = np.empty((len(numbers), 3 + len(numbers[0])), dtype=WIDTHS[dtype])
+            wide[:, :3] = decay
+            wide[:, 3:] = numbers
+            sweep(kernel, [list(slot) for slot in zip(*tensors)], wide)
+            torch.autograd.graph.increment_version([row[0] for row in tensors])
+        if rest:
+            self._listed(group, [params[i] for i in rest], [grads[i] for i in rest], [states[i] for i in rest])
+
+
+def decays(group: dict[str, Any]) -> tuple[float, float]:
+    """Return the coupled decay and the factor of the decoupled one."""
+    weight = float(group["weight_decay"])
+    if group["decoupled_weight_decay"]:
+        return 0.0, 1 - float(group["lr"]) * weight
+    return weight, 1.0
+
+
+def _flat(tensors: list[Tensor]) -> bool:
+    return all(t.is_cpu and t.dtype in WIDTHS and t.is_contiguous() and not t.is_sparse for t in tensors)
