@@ -1,4 +1,4 @@
-"""Wasserstein-1 distance of weighted points: the earth mover's linear program, and the closed form on a line."""
+"""Wasserstein distances of weighted points: the transport problem by our network simplex, and closed forms on a line."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
-from scipy.optimize import linprog
 from scipy.spatial.distance import cdist
 
-from fivefold.base.errors import DataError, TrainingError
+from fivefold.base.errors import DataError, InputError, TrainingError
 
 
 @dataclass(frozen=True)
@@ -24,13 +22,16 @@ class TransportPlan:
     plan : ndarray of shape (n, m)
         Mass moved from each point to each other; at most n + m - 1 entries are not 0.
     dual_x, dual_y : ndarrays of shapes (n,) and (m,)
-        Potentials with dual_x[i] + dual_y[j] <= D[i, j] whose weighted sum is the cost too.
+        Potentials with dual_x[i] + dual_y[j] <= D[i, j], equal where mass moves; their weighted sum is the cost too.
+    n_pivots : int
+        Steps of the simplex.
     """
 
     cost: float
     plan: np.ndarray
     dual_x: np.ndarray
     dual_y: np.ndarray
+    n_pivots: int
 
 
 def _points(x: Any, name: str) -> np.ndarray:
@@ -52,7 +53,7 @@ def _masses(weights: Any, n: int, name: str) -> np.ndarray:
 
 
 def optimal_transport(costs: Any, p: Any = None, q: Any = None) -> TransportPlan:
-    r"""Solve the earth mover's linear program.
+    r"""Solve the earth mover's linear program by the network simplex.
 
     .. math:: \min_{\Gamma \ge 0} \langle \Gamma, D \rangle \quad\text{with}\quad \Gamma 1 = p, \; \Gamma^T 1 = q
 
@@ -72,38 +73,54 @@ def optimal_transport(costs: Any, p: Any = None, q: Any = None) -> TransportPlan
     DataError
         When shapes, costs or masses do not fit.
     TrainingError
-        When the solver of the linear program gives up.
+        When no optimum is reached: costs of such unequal sizes that their differences are rounding.
 
     Notes
     -----
-    With x = vec(Γ) the constraints are :math:`[I_n \otimes 1_m^T; 1_n^T \otimes I_m]\, x = [p; q]`, one of them redundant. The
-    dual simplex of HiGHS ends in a corner, which has at most n + m - 1 moves.
+    With x = vec(Γ) the constraints are :math:`[I_n \otimes 1_m^T; 1_n^T \otimes I_m]\, x = [p; q]`, one of them redundant, so
+    that a basis is a spanning tree of the n + m points and the plan has at most n + m - 1 moves. The tree starts from a
+    greedy plan, stays strongly feasible (Cunningham 1976), so that ties of masses cannot make it cycle, and takes the best
+    arc of a block of about √(n m) arcs. It ends when no arc saves more than 1e-13 of the largest cost.
 
     References
     ----------
-    Spec ``01#emd-linear-program``.
+    Ahuja, Magnanti & Orlin 1993, "Network Flows", chapter 11; Bonneel et al. 2011; spec ``01#emd-linear-program``.
     """
-    d = np.asarray(costs, dtype=np.float64)
+    from ._transport_kernels import network_simplex
+
+    d = np.ascontiguousarray(costs, dtype=np.float64)
     if d.ndim != 2 or not d.size or not np.isfinite(d).all():
         raise DataError("costs must be a table (n, m) of finite numbers with at least one entry.")
     n, m = d.shape
     p, q = _masses(p, n, "p"), _masses(q, m, "q")
-    rows = sp.kron(sp.eye(n), np.ones((1, m)))
-    columns = sp.kron(np.ones((1, n)), sp.eye(m))
-    # The last column's constraint follows from the others; without it rounding cannot make the program infeasible.
-    constraints = sp.vstack([rows, columns.tocsr()[: m - 1]], format="csr")
-    found = linprog(d.ravel(), A_eq=constraints, b_eq=np.concatenate([p, q[: m - 1]]), method="highs-ds")
-    if not found.success:
-        raise TrainingError(f"The transport problem was not solved: {found.message}")
-    duals = found.eqlin.marginals
-    return TransportPlan(float(found.fun), found.x.reshape(n, m), duals[:n], np.append(duals[n:], 0.0))
+    rows, columns = np.flatnonzero(p), np.flatnonzero(q)
+    whole = len(rows) == n and len(columns) == m
+    inner = d if whole else np.ascontiguousarray(d[np.ix_(rows, columns)])
+    block = max(int(np.sqrt(inner.size)), 16)
+    sources, sinks, moved, dual, pivots, done = network_simplex(
+        inner, p[rows], q[columns], block, 1e-13 * float(np.abs(inner).max()), 1000 * (n + m) + 10_000_000
+    )
+    if not done:
+        raise TrainingError(
+            f"The transport problem of {n} and {m} points was not solved within {pivots} pivots; scale the costs so that "
+            "their differences are not lost in rounding."
+        )
+    plan = np.zeros((n, m))
+    plan[rows[sources], columns[sinks]] = moved
+    # The tightest potentials: feasible to the last digit, also at points without mass.
+    dual_x = np.min(d[:, columns] - dual[len(rows) :], axis=1)
+    dual_y = np.min(d - dual_x[:, None], axis=0)
+    return TransportPlan(float((inner[sources, sinks] * moved).sum()), plan, dual_x, dual_y, int(pivots))
 
 
-def wasserstein_distance(x: Any, y: Any, x_weights: Any = None, y_weights: Any = None) -> float:
-    r"""Return the Wasserstein-1 (earth mover's) distance of two sets of weighted points.
+def wasserstein_distance(x: Any, y: Any, x_weights: Any = None, y_weights: Any = None, *, order: float = 1.0) -> float:
+    r"""Return the Wasserstein (earth mover's) distance of two sets of weighted points.
 
     .. math:: W_1 = \inf_{\gamma \in \Pi(p, q)} E_\gamma \lVert x - y \rVert \qquad
         \text{on a line: } \int \lvert F_p(t) - F_q(t) \rvert \, dt
+
+    and of order r :math:`W_r = (\inf_\gamma E_\gamma \lVert x - y \rVert^r)^{1/r}`, on a line
+    :math:`(\int_0^1 |F_p^{-1}(s) - F_q^{-1}(s)|^r ds)^{1/r}`.
 
     Parameters
     ----------
@@ -111,6 +128,8 @@ def wasserstein_distance(x: Any, y: Any, x_weights: Any = None, y_weights: Any =
         Points; distances are Euclidean.
     x_weights, y_weights : arrays of shapes (n,) and (m,), optional
         Masses >= 0, divided by their sums; default equal ones.
+    order : float >= 1, default 1.0
+        r.
 
     Returns
     -------
@@ -120,6 +139,8 @@ def wasserstein_distance(x: Any, y: Any, x_weights: Any = None, y_weights: Any =
     ------
     DataError
         When shapes, coordinates or masses do not fit.
+    InputError
+        When the order is below 1.
 
     References
     ----------
@@ -128,10 +149,23 @@ def wasserstein_distance(x: Any, y: Any, x_weights: Any = None, y_weights: Any =
     x, y = _points(x, "x"), _points(y, "y")
     if x.shape[1] != y.shape[1]:
         raise DataError(f"x and y must have the same number of coordinates, got {x.shape[1]} and {y.shape[1]}.")
+    if not np.isfinite(order) or order < 1:
+        raise InputError(f"order must be a finite number >= 1, got {order!r}.")
     p, q = _masses(x_weights, len(x), "x_weights"), _masses(y_weights, len(y), "y_weights")
     if x.shape[1] > 1:
-        return optimal_transport(cdist(x, y), p, q).cost
+        return float(max(optimal_transport(cdist(x, y) ** order, p, q).cost, 0.0) ** (1 / order))
+    if order != 1:
+        return _quantile_form(x[:, 0], y[:, 0], p, q, order)
     places = np.concatenate([x[:, 0], y[:, 0]])
-    order = places.argsort(kind="stable")
-    ahead = np.concatenate([p, -q])[order].cumsum()[:-1]  # F_p - F_q between neighboring points
-    return float(np.abs(ahead) @ np.diff(places[order]))
+    ranks = places.argsort(kind="stable")
+    ahead = np.concatenate([p, -q])[ranks].cumsum()[:-1]  # F_p - F_q between neighboring points
+    return float(np.abs(ahead) @ np.diff(places[ranks]))
+
+
+def _quantile_form(x: np.ndarray, y: np.ndarray, p: np.ndarray, q: np.ndarray, order: float) -> float:
+    first, second = x.argsort(kind="stable"), y.argsort(kind="stable")
+    below_x, below_y = p[first].cumsum(), q[second].cumsum()
+    levels = np.sort(np.concatenate([below_x, below_y]))
+    at_x = x[first][np.minimum(np.searchsorted(below_x, levels), len(x) - 1)]
+    at_y = y[second][np.minimum(np.searchsorted(below_y, levels), len(y) - 1)]
+    return float((np.diff(levels, prepend=0.0) @ np.abs(at_x - at_y) ** order) ** (1 / order))
