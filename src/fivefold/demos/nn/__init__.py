@@ -1,0 +1,1 @@
+"""Demonstrations of neural networks and their parts."""
