@@ -115,8 +115,13 @@ class UniversalApproximationDemo:
             Largest error of each activation at each width, and that of the least-squares polynomial of the same degree.
         """
         widths = list(self.widths)
-        good = bool(widths) and min(widths) >= 1 and widths == sorted(set(widths))
-        if not good or self.degree < 1 or self.n_points <= 2 * widths[-1]:
+        if (
+            not widths
+            or widths != sorted(set(widths))
+            or widths[0] < 1
+            or self.degree < 1
+            or self.n_points <= 2 * widths[-1]
+        ):
             raise InputError(
                 "The demonstration needs rising widths of at least 1, degree >= 1 and more than twice as many points as the "
                 f"largest width; got {self}."
@@ -133,7 +138,7 @@ class UniversalApproximationDemo:
                 numbers[f"{name}, width {width}: largest error"] = float(np.abs(values - y).max())
         best = np.polynomial.Chebyshev.fit(x, y, self.degree)(x)
         numbers["polynomial: largest error"] = float(np.abs(best - y).max())
-        dpi = 60 if quick else 120
+        dpi = 60 if quick else 120  # any value: looks
         figures = [
             self._draw_sweep(folder / "width-sweep.png", numbers, dpi),
             self._draw_fits(folder / "fits.png", x, y, fits, dpi),
@@ -163,7 +168,7 @@ class UniversalApproximationDemo:
     def _draw_sweep(self, path: Path, numbers: dict[str, float], dpi: int) -> Path:
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(7, 4.6), layout="constrained")
+        figure = Figure(figsize=(7, 4.6), layout="constrained")  # any value: looks
         axes = figure.subplots()
         for name, color in zip(self._names(), ("#54a24b", "#4c78a8", "#f58518", "#e45756")):
             errors = [numbers[f"{name}, width {w}: largest error"] for w in self.widths]
@@ -178,15 +183,15 @@ class UniversalApproximationDemo:
     def _draw_fits(self, path: Path, x: Array, y: Array, fits: dict[tuple[str, int], Array], dpi: int) -> Path:
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(10, 3.6), layout="constrained")
+        figure = Figure(figsize=(10, 3.6), layout="constrained")  # any value: looks
         shown = [self.widths[i] for i in sorted({0, len(self.widths) // 2, len(self.widths) - 1})]
-        panels: Any = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+        panels: Any = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]  # any value: looks
         for axes, width in zip(panels, shown):
-            axes.plot(x, y, color="black", linewidth=3, alpha=0.25, label="function")
+            axes.plot(x, y, color="black", linewidth=3, alpha=0.25, label="function")  # any value: looks
             axes.plot(x, fits["relu", width], color="#4c78a8", label="relu")
             axes.plot(x, fits[f"power {self.degree}", width], color="#e45756", label=f"power {self.degree}")
-            axes.set(title=f"{width} hidden units", xlabel="x", ylim=(-1.6, 2.4))
-        panels[0].legend(loc="upper center", ncols=3, fontsize=8)
+            axes.set(title=f"{width} hidden units", xlabel="x", ylim=(-1.6, 2.4))  # any value: looks
+        panels[0].legend(loc="upper center", ncols=3, fontsize=8)  # any value: looks
         figure.savefig(path, dpi=dpi)
         return path
 

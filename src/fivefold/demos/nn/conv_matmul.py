@@ -181,14 +181,16 @@ class ConvAsMatmulDemo:
         numbers["weights of a full dense layer"] = float(matrix.size)
         numbers["share of the dense matrix that is not masked"] = float((tied[0] >= 0).mean())
         numbers["numbers im2col stores per pixel"] = float(side**2 * size**2 / 64)
-        picture = self._draw(folder / "matrices.png", x[0, 0], weight, columns[0], 60 if quick else 120)
+        picture = self._draw(
+            folder / "matrices.png", x[0, 0], weight, columns[0], 60 if quick else 120
+        )  # any value: looks
         return Result(numbers, [picture], self._text(numbers))
 
     def _draw(self, path: Path, image: Array, weight: Array, maps: Array, dpi: int) -> Path:
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(11, 6.4), layout="constrained")
-        panels: Any = figure.subplots(2, 3, width_ratios=(1, 1, 1.6))
+        figure = Figure(figsize=(11, 6.4), layout="constrained")  # any value: looks
+        panels: Any = figure.subplots(2, 3, width_ratios=(1, 1, 1.6))  # any value: looks
         limit = float(np.abs(weight[0]).max())
         for axes, values, title in (
             (panels[0, 0], image, "a digit, 8 x 8"),
@@ -205,7 +207,7 @@ class ConvAsMatmulDemo:
             axes.set_title(title)
             axes.set_xticks([]), axes.set_yticks([])
         unfolded = np.lib.stride_tricks.sliding_window_view(image, weight.shape[2:]).reshape(-1, weight[0, 0].size)
-        panels[1, 1].imshow(unfolded, cmap="gray_r", aspect="auto", interpolation="nearest")
+        panels[1, 1].imshow(unfolded, cmap="gray_r", aspect="auto", interpolation="nearest")  # any value: looks
         panels[1, 1].set(title="im2col: one window a row", xlabel="place in the window", ylabel="place in the map")
         panels[0, 2].imshow(
             block_toeplitz(weight[:1], (8, 8)),
@@ -220,7 +222,7 @@ class ConvAsMatmulDemo:
         )
         places = shared_places((1, *weight.shape[1:]), (8, 8)).astype(float)
         places[places < 0] = np.nan
-        panels[1, 2].imshow(places, cmap="tab20", aspect="auto", interpolation="nearest")
+        panels[1, 2].imshow(places, cmap="tab20", aspect="auto", interpolation="nearest")  # any value: looks
         panels[1, 2].set(
             title="masked dense layer: one color, one weight",
             xlabel="pixel, row by row",

@@ -49,8 +49,12 @@ class CnnParameterCountDemo:
     ----------
     side : int >= kernel_size, default 100
         Side of the image.
-    channels, units, filters : int >= 1, default 3, 1000, 25
-        Colors; units of the dense layer; filters of the first convolution.
+    channels : int >= 1, default 3
+        Colors.
+    units : int >= 1, default 1000
+        Units of the dense layer.
+    filters : int >= 1, default 25
+        Filters of the first convolution.
     kernel_size : int >= 1, default 3
 
     Raises
@@ -107,7 +111,7 @@ class CnnParameterCountDemo:
     def _draw(self, path: Path, dpi: int) -> Path:
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(7, 4.4), layout="constrained")
+        figure = Figure(figsize=(7, 4.4), layout="constrained")  # any value: looks
         axes = figure.subplots()
         sides = [s for s in (4, 8, 16, 28, 50, 100, 224, 512) if s >= self.kernel_size]
         dense = [dense_weights(s, s, self.channels, self.units) for s in sides]
@@ -116,7 +120,7 @@ class CnnParameterCountDemo:
         axes.loglog(sides, shared, "o-", color="#4c78a8", label=f"convolution, {self.filters} filters")
         axes.axvline(self.side, color="gray", linestyle=":")
         axes.set(xlabel="side of the image in pixels", ylabel=f"weights ({self.channels} channels)")
-        axes.margins(y=0.15)
+        axes.margins(y=0.15)  # any value: looks
         axes.legend(loc="upper left")
         figure.savefig(path, dpi=dpi)
         return path
@@ -246,8 +250,8 @@ class WeightSharingDemo:
     def _draw(self, path: Path, numbers: dict[str, float], dpi: int) -> Path:
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(10, 3.8), layout="constrained")
-        panels: Any = figure.subplots(1, 3, sharey=True)
+        figure = Figure(figsize=(10, 3.8), layout="constrained")  # any value: looks
+        panels: Any = figure.subplots(1, 3, sharey=True)  # any value: looks
         names = {"convolution": "side of the image", "recurrent layer": "steps", "graph layer": "nodes"}
         for axes, (name, label) in zip(panels, names.items()):
             x = [size * (10 if name == "graph layer" else 1) for size in self.sizes]

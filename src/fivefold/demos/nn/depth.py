@@ -128,8 +128,14 @@ class DeepVsShallowDemo:
             one over its match with the standard error of that gain, pair by pair of equal seeds.
         """
         depths = list(self.depths)
-        good = bool(depths) and min(depths) >= 2 and depths == sorted(set(depths))
-        if not good or self.width < 1 or self.n_seeds < 2 or self.wider < 1:
+        if (
+            not depths
+            or min(depths) < 2
+            or depths != sorted(set(depths))
+            or self.width < 1
+            or self.n_seeds < 2
+            or self.wider < 1
+        ):
             raise InputError(
                 f"The demonstration needs width >= 1, rising depths of at least 2, n_seeds >= 2 and wider >= 1; got {self}."
             )
@@ -167,12 +173,12 @@ class DeepVsShallowDemo:
     def _draw(self, path: Path, errors: dict[str, Array], dpi: int) -> Path:
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(7.5, 4.2), layout="constrained")
+        figure = Figure(figsize=(7.5, 4.2), layout="constrained")  # any value: looks
         axes = figure.subplots()
         for place, (name, found) in enumerate(errors.items()):
             color = "#e45756" if name.startswith("1 x") else "#4c78a8"
-            axes.bar(place, 100 * found.mean(), color=color, alpha=0.6)
-            axes.plot([place] * len(found), 100 * found, ".", color="black", markersize=5)
+            axes.bar(place, 100 * found.mean(), color=color, alpha=0.6)  # any value: looks
+            axes.plot([place] * len(found), 100 * found, ".", color="black", markersize=5)  # any value: looks
         axes.set_xticks(range(len(errors)), list(errors))
         axes.set(
             xlabel="hidden layers x units (pairs have equally many parameters)",
@@ -350,17 +356,17 @@ class FoldingDemo:
         n = 120 if quick else 300
         side = np.linspace(-1.0, 1.0, n, dtype=np.float32)
         grid = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
-        figure = Figure(figsize=(3 * (len(cases) + 1), 6.2), layout="constrained")
-        panels: Any = figure.subplots(2, len(cases) + 1)
+        figure = Figure(figsize=(3 * (len(cases) + 1), 6.2), layout="constrained")  # any value: looks
+        panels: Any = figure.subplots(2, len(cases) + 1)  # any value: looks
         look: dict[str, Any] = {"cmap": "coolwarm", "extent": (-1, 1, -1, 1), "origin": "lower"}
         panels[0, 0].imshow(folded(grid, self.folds).reshape(n, n), **look)
-        panels[0, 0].set_title("the pattern", fontsize=9)
+        panels[0, 0].set_title("the pattern", fontsize=9)  # any value: looks
         panels[1, 0].axis("off")
         for row, name in enumerate(("3 layers", "1 layer")):
             for axes, case in zip(panels[row, 1:], cases):
                 axes.imshow(models[name, case].predict(grid).reshape(n, n), **look)
                 axes.set_title(f"{name}, {case}:\n{numbers[f'{name}, {case}: error']:.1%} wrong", fontsize=9)
-        figure.savefig(path, dpi=60 if quick else 120)
+        figure.savefig(path, dpi=60 if quick else 120)  # any value: looks
         return path
 
     def _text(self, numbers: dict[str, float], cases: list[str], passes: int) -> str:

@@ -56,8 +56,8 @@ def attention_pooling(queries: Array, keys: Array, values: Array, bandwidth: flo
     """
     if not bandwidth > 0:
         raise InputError(f"bandwidth must be positive, got {bandwidth}.")
-    fits = queries.ndim == keys.ndim == 2 and queries.shape[1] == keys.shape[1] and len(values) == len(keys) > 0
-    if not fits:
+    flat = not queries.ndim == keys.ndim == 2
+    if flat or queries.shape[1] != keys.shape[1] or len(values) != len(keys) or len(keys) < 1:
         raise InputError(
             "Attention pooling takes queries (m, d), keys (n, d) and values (n, ...), got "
             f"{queries.shape}, {keys.shape} and {values.shape}."
@@ -141,20 +141,20 @@ class KernelAttentionDemo:
     def _draw(self, path: Path, values: Array, curves: dict[float, Array], dpi: int) -> Path:
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(11, 4.2), layout="constrained")
-        panels: Any = figure.subplots(1, 2, width_ratios=(1.5, 1))
-        panels[0].plot(values, ".", color="gray", label="month")
+        figure = Figure(figsize=(11, 4.2), layout="constrained")  # any value: looks
+        panels: Any = figure.subplots(1, 2, width_ratios=(1.5, 1))  # any value: looks
+        panels[0].plot(values, ".", color="gray", label="month")  # any value: looks
         for (width, curve), color in zip(
             curves.items(), ("#4c78a8", "#f58518", "#54a24b", "#e45756", "#b279a2", "#72b7b2")
         ):
-            panels[0].plot(curve, color=color, label=f"bandwidth {width:g}")
+            panels[0].plot(curve, color=color, label=f"bandwidth {width:g}")  # any value: looks
         panels[0].set(xlabel="month", ylabel="passengers (thousands)")
         panels[0].legend(loc="upper left")
         months = np.arange(len(values), dtype=np.float64)[:, None]
         shown = list(curves)[min(2, len(curves) - 1)]
-        picture = panels[1].imshow(attention_weights(months, months, shown), cmap="viridis")
+        picture = panels[1].imshow(attention_weights(months, months, shown), cmap="viridis")  # any value: looks
         panels[1].set(title=f"attention weights, bandwidth {shown:g}", xlabel="key (month)", ylabel="query (month)")
-        figure.colorbar(picture, ax=panels[1], shrink=0.85)
+        figure.colorbar(picture, ax=panels[1], shrink=0.85)  # any value: looks
         figure.savefig(path, dpi=dpi)
         return path
 

@@ -186,7 +186,7 @@ class ParityDepthDemo:
     def _draw(self, path: Path, numbers: dict[str, float], dpi: int) -> Path:
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(7, 4.4), layout="constrained")
+        figure = Figure(figsize=(7, 4.4), layout="constrained")  # any value: looks
         axes = figure.subplots()
         bits = range(2, self.max_bits + 1)
         labels = {

@@ -138,11 +138,11 @@ class WeightTyingDemo:
     def _draw(self, path: Path, curves: dict[str, tuple[list[float], list[float]]], dpi: int) -> Path:
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(9, 3.8), layout="constrained")
-        panels: Any = figure.subplots(1, 2)
+        figure = Figure(figsize=(9, 3.8), layout="constrained")  # any value: looks
+        panels: Any = figure.subplots(1, 2)  # any value: looks
         for (name, (losses, apart)), color in zip(curves.items(), ("#4c78a8", "#e45756")):
-            panels[0].plot(losses, color=color, label=name)
-            panels[1].plot(range(1, len(apart) + 1), apart, color=color, label=name)
+            panels[0].plot(losses, color=color, label=name)  # any value: looks
+            panels[1].plot(range(1, len(apart) + 1), apart, color=color, label=name)  # any value: looks
         panels[0].set(xlabel="step", ylabel="loss", yscale="log")
         panels[1].set(xlabel="step", ylabel="largest difference of the two copies")
         panels[0].legend()

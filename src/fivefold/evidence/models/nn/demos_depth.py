@@ -33,6 +33,8 @@ from fivefold.demos.nn.parity import (
 from fivefold.evidence import Check, evidence
 from fivefold.models.nn import ReLU
 
+from ._common import undocumented_defaults
+
 
 @evidence("universal-approximation", claim="The network built by hand is linear interpolation", against="numpy.interp")
 def universal_interpolates() -> Check:
@@ -375,3 +377,28 @@ def kernel_pooling_demo() -> Check:
     wide = numbers["variance of the series"] * (144 / 143) ** 2
     worst = max(worst, abs(numbers["bandwidth 100000: error at left-out months"] / wide - 1) / 1e-5)
     return Check(worst, 1.0, "tolerances", "closed form")
+
+
+@evidence("universal-approximation", claim="Parameters have the defaults that are documented", against="the docstring")
+def universal_approximation_defaults() -> Check:
+    return Check(undocumented_defaults(UniversalApproximationDemo), 0, "defaults", "docstring")
+
+
+@evidence("deep-vs-shallow", claim="Parameters have the defaults that are documented", against="the docstring")
+def deep_vs_shallow_defaults() -> Check:
+    return Check(undocumented_defaults(DeepVsShallowDemo), 0, "defaults", "docstring")
+
+
+@evidence("folding-demo", claim="Parameters have the defaults that are documented", against="the docstring")
+def folding_demo_defaults() -> Check:
+    return Check(undocumented_defaults(FoldingDemo), 0, "defaults", "docstring")
+
+
+@evidence("parity-depth-demo", claim="Parameters have the defaults that are documented", against="the docstring")
+def parity_depth_demo_defaults() -> Check:
+    return Check(undocumented_defaults(ParityDepthDemo), 0, "defaults", "docstring")
+
+
+@evidence("kernel-attention-pooling", claim="Parameters have the defaults that are documented", against="the docstring")
+def kernel_attention_pooling_defaults() -> Check:
+    return Check(undocumented_defaults(KernelAttentionDemo), 0, "defaults", "docstring")

@@ -26,7 +26,7 @@ from fivefold.demos.nn.counting import (
 from fivefold.demos.nn.tying import WeightTyingDemo, autoencoder
 from fivefold.evidence import Check, evidence
 
-from ._common import noise
+from ._common import noise, undocumented_defaults
 
 
 @evidence(
@@ -269,3 +269,23 @@ def tying_descent() -> Check:
         loss.backward()
         optimizer.step()
     return Check(worst, 1e-12, "max difference", "torch.optim.SGD")
+
+
+@evidence("conv-as-matmul", claim="Parameters have the defaults that are documented", against="the docstring")
+def conv_as_matmul_defaults() -> Check:
+    return Check(undocumented_defaults(ConvAsMatmulDemo), 0, "defaults", "docstring")
+
+
+@evidence("cnn-parameter-count", claim="Parameters have the defaults that are documented", against="the docstring")
+def cnn_parameter_count_defaults() -> Check:
+    return Check(undocumented_defaults(CnnParameterCountDemo), 0, "defaults", "docstring")
+
+
+@evidence("weight-sharing-principle", claim="Parameters have the defaults that are documented", against="the docstring")
+def weight_sharing_principle_defaults() -> Check:
+    return Check(undocumented_defaults(WeightSharingDemo), 0, "defaults", "docstring")
+
+
+@evidence("weight-tying", claim="Parameters have the defaults that are documented", against="the docstring")
+def weight_tying_defaults() -> Check:
+    return Check(undocumented_defaults(WeightTyingDemo), 0, "defaults", "docstring")
