@@ -13,6 +13,7 @@ import torch
 
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
+from fivefold.demos.nn._figures import resolution
 from fivefold.demos.result import Result
 from fivefold.models.nn import Dense, ReLU
 
@@ -138,7 +139,7 @@ class UniversalApproximationDemo:
                 numbers[f"{name}, width {width}: largest error"] = float(np.abs(values - y).max())
         best = np.polynomial.Chebyshev.fit(x, y, self.degree)(x)
         numbers["polynomial: largest error"] = float(np.abs(best - y).max())
-        dpi = 60 if quick else 120  # any value: looks
+        dpi = resolution(quick)
         figures = [
             self._draw_sweep(folder / "width-sweep.png", numbers, dpi),
             self._draw_fits(folder / "fits.png", x, y, fits, dpi),

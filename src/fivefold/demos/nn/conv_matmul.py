@@ -11,6 +11,7 @@ import numpy as np
 
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
+from fivefold.demos.nn._figures import resolution
 from fivefold.demos.result import Result
 from fivefold.models.nn import by_hand
 
@@ -182,7 +183,7 @@ class ConvAsMatmulDemo:
         numbers["share of the dense matrix that is not masked"] = float((tied[0] >= 0).mean())
         numbers["numbers im2col stores per pixel"] = float(side**2 * size**2 / 64)
         picture = self._draw(
-            folder / "matrices.png", x[0, 0], weight, columns[0], 60 if quick else 120
+            folder / "matrices.png", x[0, 0], weight, columns[0], resolution(quick)
         )  # any value: looks
         return Result(numbers, [picture], self._text(numbers))
 

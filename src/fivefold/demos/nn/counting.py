@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
+from fivefold.demos.nn._figures import resolution
 from fivefold.demos.result import Result
 from fivefold.models.nn import RNN, Conv2d, Dense
 
@@ -106,14 +107,14 @@ class CnnParameterCountDemo:
             ),
         }
         numbers["dense layer over convolution"] = numbers["dense layer"] / numbers["first convolution"]
-        return Result(numbers, [self._draw(folder / "weights.png", 60 if quick else 120)], self._text(numbers))
+        return Result(numbers, [self._draw(folder / "weights.png", resolution(quick))], self._text(numbers))
 
     def _draw(self, path: Path, dpi: int) -> Path:
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(7, 4.4), layout="constrained")  # any value: looks
         axes = figure.subplots()
-        sides = [s for s in (4, 8, 16, 28, 50, 100, 224, 512) if s >= self.kernel_size]
+        sides = [s for s in (4, 8, 16, 28, 50, 100, 224, 512) if s >= self.kernel_size]  # any value: looks
         dense = [dense_weights(s, s, self.channels, self.units) for s in sides]
         shared = [filter_weights(self.channels, self.filters, self.kernel_size) for _ in sides]
         axes.loglog(sides, dense, "o-", color="#e45756", label=f"dense layer of {self.units} units")
@@ -214,9 +215,7 @@ class WeightSharingDemo:
                 dense = _meta(Dense, places * self.width, places * self.width)
                 numbers[f"{name}, size {size}: dense"] = float(parameters(dense))
                 numbers[f"{name}, size {size}: moved input, difference"] = moved
-        return Result(
-            numbers, [self._draw(folder / "parameters.png", numbers, 60 if quick else 120)], self._text(numbers)
-        )
+        return Result(numbers, [self._draw(folder / "parameters.png", numbers, resolution(quick))], self._text(numbers))
 
     def _layers(self, size: int, streams: Streams) -> list[tuple[str, int, nn.Module, float]]:
         """Return name, places, layer and the violation of equivariance of each kind on inputs of one size."""
@@ -227,7 +226,7 @@ class WeightSharingDemo:
             layer.double()
             for p in layer.parameters():
                 with torch.no_grad():
-                    p.copy_(0.3 * torch.randn(p.shape, generator=generator, dtype=torch.float64))
+                    p.copy_(0.3 * torch.randn(p.shape, generator=generator, dtype=torch.float64))  # any value: random
         draw = {"generator": generator, "dtype": torch.float64}
         with torch.no_grad():
             image = torch.randn(1, width, size, size, **draw)
@@ -237,7 +236,7 @@ class WeightSharingDemo:
             whole = recurrent(steps)[0]
             time = (recurrent(steps[:, 2:], state)[0] - whole[:, 2:]).abs().max()
             vectors = torch.randn(nodes, width, **draw)
-            inside = torch.randint(nodes, (2, 4 * nodes), generator=generator)
+            inside = torch.randint(nodes, (2, 4 * nodes), generator=generator)  # any value: random edges
             order = torch.randperm(nodes, generator=generator)
             place = order.argsort()
             around = (graph(vectors[order], place[inside]) - graph(vectors, inside)[order]).abs().max()

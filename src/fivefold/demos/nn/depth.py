@@ -14,6 +14,7 @@ from torch import nn
 
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
+from fivefold.demos.nn._figures import resolution
 from fivefold.demos.result import Result
 from fivefold.models.nn import Dense, MLPClassifier, ReLU
 
@@ -168,7 +169,7 @@ class DeepVsShallowDemo:
             gain = errors[shallow] - errors[deep]
             numbers[f"{deep} over {shallow}: gain"] = float(gain.mean())
             numbers[f"{deep} over {shallow}: standard error of the gain"] = float(gain.std(ddof=1) / np.sqrt(seeds))
-        return Result(numbers, [self._draw(folder / "errors.png", errors, 60 if quick else 120)], self._text(numbers))
+        return Result(numbers, [self._draw(folder / "errors.png", errors, resolution(quick))], self._text(numbers))
 
     def _draw(self, path: Path, errors: dict[str, Array], dpi: int) -> Path:
         from matplotlib.figure import Figure
@@ -366,7 +367,7 @@ class FoldingDemo:
             for axes, case in zip(panels[row, 1:], cases):
                 axes.imshow(models[name, case].predict(grid).reshape(n, n), **look)
                 axes.set_title(f"{name}, {case}:\n{numbers[f'{name}, {case}: error']:.1%} wrong", fontsize=9)
-        figure.savefig(path, dpi=60 if quick else 120)  # any value: looks
+        figure.savefig(path, dpi=resolution(quick))
         return path
 
     def _text(self, numbers: dict[str, float], cases: list[str], passes: int) -> str:

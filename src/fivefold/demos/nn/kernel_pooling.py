@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from fivefold.base.errors import InputError
+from fivefold.demos.nn._figures import resolution
 from fivefold.demos.result import Result
 from fivefold.models.nn import ScaledDotProductAttention
 
@@ -135,7 +136,7 @@ class KernelAttentionDemo:
             numbers[f"{name}: months that count"] = float(1 / (weight[len(values) // 2] ** 2).sum())
         numbers["variance of the series"] = float(values.var())
         return Result(
-            numbers, [self._draw(folder / "attention.png", values, curves, 60 if quick else 120)], self._text(numbers)
+            numbers, [self._draw(folder / "attention.png", values, curves, resolution(quick))], self._text(numbers)
         )
 
     def _draw(self, path: Path, values: Array, curves: dict[float, Array], dpi: int) -> Path:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fivefold.base.errors import InputError
+from fivefold.demos.nn._figures import resolution
 from fivefold.demos.result import Result
 from fivefold.models.nn import Dense, ReLU
 
@@ -181,7 +182,7 @@ class ParityDepthDemo:
                 primes = prime_implicants(odd, bits)
                 numbers[f"terms of two-level logic, {bits} bits"] = float(len(primes))
                 numbers[f"most bits a term leaves out, {bits} bits"] = float(max(m.bit_count() for _, m in primes))
-        return Result(numbers, [self._draw(folder / "units.png", numbers, 60 if quick else 120)], self._text(numbers))
+        return Result(numbers, [self._draw(folder / "units.png", numbers, resolution(quick))], self._text(numbers))
 
     def _draw(self, path: Path, numbers: dict[str, float], dpi: int) -> Path:
         from matplotlib.figure import Figure

@@ -11,6 +11,7 @@ import numpy as np
 
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
+from fivefold.demos.nn._figures import resolution
 from fivefold.demos.result import Result
 from fivefold.models.nn import by_hand
 
@@ -96,7 +97,7 @@ class WeightTyingDemo:
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
         pixels = np.asarray(load_dataset("digits").xy()[0], dtype=np.float64)
-        x = (pixels[:300] if quick else pixels) / 16.0
+        x = (pixels[:300] if quick else pixels) / 16.0  # any value: digits enough, brought to [0, 1]
         start = Streams(seed).numpy("weights").normal(scale=x.shape[1] ** -0.5, size=(self.hidden, x.shape[1]))
 
         # One tensor used twice: autograd adds up by itself.
@@ -119,7 +120,7 @@ class WeightTyingDemo:
             numbers[f"{name}: first loss"] = losses[0]
         numbers["parameters tied"] = float(start.size)
         numbers["parameters untied"] = float(2 * start.size)
-        return Result(numbers, [self._draw(folder / "tying.png", curves, 60 if quick else 120)], self._text(numbers))
+        return Result(numbers, [self._draw(folder / "tying.png", curves, resolution(quick))], self._text(numbers))
 
     def _train(self, x: Array, start: Array, tied: bool) -> tuple[list[float], list[float]]:
         """Return the loss before each step and how far the copies are apart after it."""
