@@ -10,7 +10,7 @@ from fivefold.base.errors import InputError
 from fivefold.demos.nn.approximation import UniversalApproximationDemo, interpolating_network
 from fivefold.demos.nn.conv_matmul import ConvAsMatmulDemo, block_toeplitz
 from fivefold.demos.nn.counting import CnnParameterCountDemo, WeightSharingDemo
-from fivefold.demos.nn.depth import DeepVsShallowDemo, FoldingDemo, folded, folding_network, matched_width
+from fivefold.demos.nn.deep_shallow import DeepVsShallowDemo, FoldingDemo, folded, folding_network, matched_width
 from fivefold.demos.nn.kernel_pooling import KernelAttentionDemo, attention_pooling
 from fivefold.demos.nn.parity import ParityDepthDemo, counting_parity, deep_parity, two_level_parity
 from fivefold.demos.nn.tying import WeightTyingDemo, autoencoder

@@ -11,7 +11,7 @@ from torch import nn
 
 from fivefold.base.random import Streams
 from fivefold.demos.nn.approximation import UniversalApproximationDemo, fitted_values, interpolating_network, target
-from fivefold.demos.nn.depth import (
+from fivefold.demos.nn.deep_shallow import (
     DeepVsShallowDemo,
     FoldingDemo,
     _digits,
