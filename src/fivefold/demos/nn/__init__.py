@@ -1,1 +1,1 @@
-"""Demonstrations of the neural building blocks."""
+"""Demonstrations of neural networks and their parts."""

@@ -47,6 +47,12 @@ def run(context: Context) -> None:
         net = network(context, given, None if replaces else layer, layer if replaces else None)
         rival = "with ReLU" if replaces and context.card.id != "relu" else "with tanh" if replaces else "without"
         other = network(context, given, activation=torch_tanh() if rival == "with tanh" else None)
+        inner = facts.get("stand", {}).get("wraps")
+        if inner is not None:
+            # What goes around a layer is told apart from that layer alone, which starts with the same weights.
+            rival = f"with {inner['name']} alone"
+            with seeded(context, "layer under study"):
+                other = network(context, given, _alone(inner, facts["stand"]))
         contest(context, given, {f"with {context.card.id}": (net, usual, part), rival: (other, usual, part)})
     with seeded(context, "layer alone"):
         _distribution(context, build_layer(context.card, variant, params), facts)
@@ -73,11 +79,26 @@ def torch_tanh() -> Any:
 
 
 def _standing(context: Context, variant: str, params: dict[str, Any]) -> Any:
-    from ..layers import Standing, build_layer, layer_facts
+    from ..layers import build_layer, layer_facts
+
+    stand = layer_facts(context.card, variant)["stand"]
+    return _between(build_layer(context.card, variant, params, stand.get("wraps")), stand)
+
+
+def _alone(inner: Mapping[str, Any], stand: Mapping[str, Any]) -> Any:
+    from ..layers import wrapped_layer
+
+    return _between(wrapped_layer(inner), stand)
+
+
+def _between(layer: Any, stand: Mapping[str, Any]) -> Any:
+    """Return the layer with linear maps around it where its shapes are not those of the hidden layer."""
+    from ..layers import Standing
     from ._training import HIDDEN
 
-    shape = tuple(layer_facts(context.card, variant)["stand"].get("shape", (HIDDEN,)))
-    return Standing(build_layer(context.card, variant, params), shape, HIDDEN)
+    second = stand.get("context_shape")
+    shape = tuple(stand.get("shape", (HIDDEN,)))
+    return Standing(layer, shape, HIDDEN, None if second is None else tuple(second), stand.get("integers"))
 
 
 def _distribution(context: Context, layer: Any, facts: Mapping[str, Any]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -40,3 +43,12 @@ def same_weights(ours: torch.nn.Module, peer: torch.nn.Module, seed: int = 3) ->
         for number, (a, b) in enumerate(zip(ours.parameters(), peer.parameters(), strict=True)):
             value = 0.5 * noise(*a.shape, seed=seed + number)
             a.copy_(value), b.copy_(value)
+
+
+def undocumented_defaults(demo: type[Any]) -> int:
+    """Return how many defaults of a demonstration differ from those that its docstring states, or are not stated."""
+    stated = dict(re.findall(r"^(\w+) : .*?default (\(.*\)|[^,\n]+)", inspect.getdoc(demo) or "", re.M))
+    fields = {f.name: str(f.default) for f in dataclasses.fields(demo)}
+    wrong = sum(re.sub(r"\.0\b", "", stated.get(k, "")) != re.sub(r"\.0\b", "", v) for k, v in fields.items())
+    given = inspect.signature(demo.run).parameters
+    return wrong + (given["seed"].default != 0 or given["quick"].default is not False)
