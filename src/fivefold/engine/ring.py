@@ -92,8 +92,8 @@ def ring_allreduce(tensors: Sequence[Tensor]) -> tuple[list[Tensor], Traffic]:
     for tensor in tensors:
         _check(tensor)
     kinds = {(tuple(t.shape), t.dtype) for t in tensors}
+    listed = ", ".join(sorted(f"{shape} of {dtype}" for shape, dtype in kinds))
     if len(kinds) > 1:
-        listed = ", ".join(sorted(f"{shape} of {dtype}" for shape, dtype in kinds))
         raise InputError(f"All workers of a ring need tensors of one shape and format, got {listed}.")
     size = len(tensors)
     sums = [t.detach().clone(memory_format=torch.contiguous_format) for t in tensors]

@@ -42,8 +42,7 @@ class RunningAverage:
     """
 
     def __init__(self) -> None:
-        self.count = 0.0
-        self._mean = 0.0
+        self.reset()
 
     def update(self, value: float, weight: float = 1.0) -> None:
         """Take in a number.

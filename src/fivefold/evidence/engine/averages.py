@@ -26,6 +26,9 @@ def worked_example() -> Check:
     wrong += not math.isnan(average()) or average.count != 0
     average.update(-7.5)
     wrong += average() != -7.5
+    average.reset()
+    average.update(1e-300)  # would drown in any trace of a start that is not zero
+    wrong += average() != 1e-300
     return Check(wrong, 0, "wrong values", "04#train-utils")
 
 
