@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """A table of what was found."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    caption: str = ""
 
 
 @dataclass(frozen=True)
 class Result:
-    """Numbers by name, the figures that were written, and a short text that says what they show."""
+    """Numbers by name, the figures that were written, a short text that says what they show, and tables."""
 
     numbers: Mapping[str, float]
     figures: list[Path] = field(default_factory=list)
     text: str = ""
+    tables: Sequence[ResultTable] = ()
 
     @property
     def notes(self) -> list[str]:

@@ -364,8 +364,18 @@ class Fit:
             broadcast(self.learner, self.world, buffers_only=True)
             measured = {f"val_{name}": value for name, value in self.evaluate(self.validation).items()}
             record |= measured
+            self._measure(record)
             self.callbacks.call("on_validation_end", self, measured)
+        else:
+            self._measure(record)
         self.callbacks.call("on_epoch_end", self)
+
+    def _measure(self, record: dict[str, Any]) -> None:
+        """Let the schedules that react to a metric see this epoch, unless it is not over yet."""
+        if not self.partial:
+            for part in self.parts.values():
+                part.measure(record, self.counters["epochs"], validates=self.validation is not None)
+            record |= self._rates()
 
     def _end_epoch(self) -> None:
         self.counters["epochs"] += 1

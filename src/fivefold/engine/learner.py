@@ -57,6 +57,8 @@ class PartSpec:
     schedule_options : mapping
         Its parameters. ``counter`` (default: the part's own) names the counter it follows: "batches", "epochs",
         "environment_steps" or a part. ``total_steps`` may be left out where the length of the training is known.
+        A schedule that reacts to a metric follows "epochs" and gets a number of the epoch's record once an epoch, after the
+        validation: ``val_loss``, or the part's training loss when there is no validation; ``metric`` names another.
     clip_norm, clip_norm_each, clip_value : float > 0, optional
         Clip the global norm, the norm of each tensor, or each value of the gradient; several apply in reverse of this order.
     ema : float in (0, 1), optional

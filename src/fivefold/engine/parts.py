@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch.nn import Parameter
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from fivefold.base.cards import get_card
 from fivefold.base.errors import CapabilityError, FivefoldError, SpecError
 from fivefold.base.names import nearest, resolve
+from fivefold.optimizers.schedules._base import MetricSchedule, Then
 
 from .averaging import ExponentialMovingAverage
 from .clipping import clip_norm_, clip_norm_each_, clip_value_
@@ -38,6 +39,7 @@ class Part:
         counter: str,
         world: World,
         scaler: torch.amp.GradScaler | None,
+        metric: str | None = None,
     ) -> None:
         self.name = name
         self.params = params
@@ -46,6 +48,8 @@ class Part:
         self.schedule = schedule
         self.counter = counter
         self.scaler = scaler
+        self.metric = metric  # which number of the epoch's record the schedule gets, when the spec says
+        self.measures = schedule is not None and reacts(schedule)
         self.reducer = Reducer(params) if world.size > 1 else None
         self.ema = (
             ExponentialMovingAverage(params, spec.ema, bias_correction=spec.ema_bias_correction) if spec.ema else None
@@ -112,12 +116,46 @@ class Part:
         return True
 
     def follow(self, counters: Mapping[str, int]) -> None:
-        """Advance the schedule to where its counter stands."""
-        if self.schedule is not None:
+        """Advance the schedule to where its counter stands; one that gets a metric each epoch waits for it."""
+        if self.schedule is not None and not (self.measures and self.counter == "epochs"):
             target = counters[self.counter]
             while self.followed < target:
                 self.schedule.step()
                 self.followed += 1
+
+    def measure(self, record: Mapping[str, Any], epochs: int, *, validates: bool) -> None:
+        """Hand the schedule its metric of the epoch that ended; without one (validation was not due) it counts the epoch only.
+
+        Raises
+        ------
+        SpecError
+            When the record lacks the metric.
+        """
+        if self.schedule is None or not self.measures:
+            return
+        own = "loss" if self.name == "model" else f"{self.name}/loss"
+        metric = self.metric or ("val_loss" if validates else own)
+        waits = validates and metric.startswith("val_") and not any(key.startswith("val_") for key in record)
+        if metric not in record and not waits:
+            known = [key for key in record if key not in ("epoch", "batches") and not key.endswith("lr")]
+            raise SpecError(
+                f"The schedule of part {self.name!r} reacts to {metric!r}, which no epoch has measured; "
+                f'give schedule_options={{"metric": ...}} one of {", ".join(known)}.'
+            )
+        value = None if waits else float(record[metric])
+        if self.counter != "epochs":
+            if value is not None:
+                self.schedule.observe(value, self.schedule.last_epoch)  # type: ignore[attr-defined]
+                self.schedule._last_lr = self.schedule.get_lr()
+                for group, rate in zip(self.optimizer.param_groups, self.schedule._last_lr, strict=True):
+                    group["lr"] = rate
+            return
+        # torch's own knows no step without a measurement.
+        if value is not None:
+            self.schedule.step(value)  # type: ignore[arg-type]
+        elif isinstance(self.schedule, MetricSchedule):
+            self.schedule.step()
+        self.followed = epochs
 
     @property
     def lr(self) -> float:
@@ -142,6 +180,18 @@ class Part:
             mine = getattr(self, name)
             if mine is not None and state[name] is not None:
                 mine.load_state_dict(state[name])
+
+
+def wants_metric(kind: Any) -> bool:
+    """Return whether every schedule of a class reacts to measurements; of a sum of schedules only its terms can tell."""
+    return inspect.isclass(kind) and issubclass(kind, MetricSchedule | ReduceLROnPlateau) and not issubclass(kind, Then)
+
+
+def reacts(schedule: Any) -> bool:
+    """Return whether a schedule, or a term of a sum of schedules, reacts to measurements."""
+    if isinstance(schedule, Then):
+        return reacts(schedule.first) or reacts(schedule.second)
+    return wants_metric(type(schedule))
 
 
 def merge_specs(learner: Learner, names: list[str], given: Mapping[str, Any]) -> dict[str, PartSpec]:
@@ -221,6 +271,19 @@ def _total_steps(
     options["total_steps"] = known
 
 
+def _check_metric(schedule: Any, part: str, counter: str, metric: Any) -> None:
+    if metric is not None and not reacts(schedule):
+        raise SpecError(
+            f"schedule_options of part {part!r} name the metric {metric!r}, but {type(schedule).__name__} follows the step "
+            'number alone; leave "metric" out, or take a schedule that reacts to one, such as lr-plateau.'
+        )
+    if isinstance(schedule, ReduceLROnPlateau) and counter != "epochs":
+        raise SpecError(
+            f"ReduceLROnPlateau (schedule of part {part!r}) steps once a measurement, so it follows the counter epochs, "
+            f"not {counter!r}; leave the counter out, or take lr-plateau."
+        )
+
+
 def build_parts(
     learner: Learner,
     given: Mapping[str, Any],
@@ -266,14 +329,19 @@ def build_parts(
         optimizer = _build(
             _load(spec.optimizer, "gradient-optimizer", "optimizer", name), params, spec.options, "optimizer", name
         )
-        schedule, counter = None, name
+        schedule, counter, metric = None, name, None
         if spec.schedule is not None:
             options = dict(spec.schedule_options)
-            counter = resolve(options.pop("counter", name), [*SHARED_COUNTERS, *listed], "counter")
             factory = _load(spec.schedule, "schedule", "schedule", name)
+            wanted, metric = options.pop("counter", None), options.pop("metric", None)
+            default = "epochs" if wants_metric(factory) else name
+            counter = resolve(default if wanted is None else wanted, [*SHARED_COUNTERS, *listed], "counter")
             _total_steps(factory, options, name, counter, lengths)
             schedule = _build(factory, optimizer, options, "schedule", name)
-        parts[name] = Part(name, params, spec, optimizer, schedule, counter, world, new_scaler())
+            if wanted is None and wants_metric(type(schedule)):
+                counter = "epochs"  # also when a function made it
+            _check_metric(schedule, name, counter, metric)
+        parts[name] = Part(name, params, spec, optimizer, schedule, counter, world, new_scaler(), metric)
     return parts
 
 

@@ -43,6 +43,8 @@ class ProgressBar(Callback):
 
         if self.console is None:
             self.console = Console(stderr=True)
+        if fit.runtime.message:
+            self.console.print(fit.runtime.message)
         self._interval = 0.5 if self.console.is_terminal else 5.0
         self._rows = 0
         self._text = ""

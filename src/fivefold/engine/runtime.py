@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import threading
@@ -18,6 +19,28 @@ from fivefold.base.random import Streams
 PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true")
 
 
+def _place(device: str) -> tuple[str, str, str]:
+    """Return kind and number of a device that is here, and what had to be given up."""
+    kind, colon, index = device.partition(":")
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda", "", ""
+        return "cpu", "", "device='auto': torch sees no CUDA device here, so everything is computed on the CPU."
+    if kind not in ("cpu", "cuda") or (colon and not (kind == "cuda" and index.isdecimal())):
+        raise InputError(f"Unknown device {device!r}; accepted are cpu, cuda, cuda:<number> and auto.")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            f"The device {device} was asked for, but torch sees no CUDA device here; use device='cpu', or 'auto'."
+        )
+    if index and int(index) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise InputError(
+            f"The device {device} was asked for, but torch sees {count} CUDA device{'s' * (count > 1)} here, numbered from 0; "
+            f"use cuda:{count - 1} or a smaller number."
+        )
+    return kind, index, ""
+
+
 class Runtime:
     """Where and in which number format a fit computes; Lightning Fabric supplies both.
 
@@ -28,6 +51,13 @@ class Runtime:
     precision : str or Fabric precision plugin
         One of :data:`PRECISIONS`.
 
+    Attributes
+    ----------
+    device : torch.device
+        Where the fit computes.
+    message : str
+        What "auto" fell back to and why; empty when nothing had to be given up.
+
     Raises
     ------
     InputError, CapabilityError
@@ -37,13 +67,9 @@ class Runtime:
     def __init__(self, device: str = "cpu", precision: Any = "32-true") -> None:
         if isinstance(precision, str) and precision not in PRECISIONS:
             raise InputError(f"Unknown precision {precision!r}; accepted are {', '.join(PRECISIONS)}.")
-        kind, _, index = str(device).partition(":")
-        if kind == "auto":
-            kind = "cuda" if torch.cuda.is_available() else "cpu"
-        if kind not in ("cpu", "cuda"):
-            raise InputError(f"Unknown device {device!r}; accepted are cpu, cuda, cuda:<number> and auto.")
-        if kind == "cuda" and not torch.cuda.is_available():
-            raise InputError("The device cuda was asked for, but torch sees no CUDA device here; use device='cpu'.")
+        kind, index, self.message = _place(str(device))
+        if self.message:
+            logging.getLogger("fivefold.engine").info(self.message)
         if kind == "cpu" and precision == "16-mixed":
             raise CapabilityError("16-mixed needs a CUDA device; on a CPU use precision='bf16-mixed' or '32-true'.")
         self.plugin: Any = None

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import socket
 from typing import Any
 
 import torch
@@ -12,11 +9,12 @@ from torch import nn
 from torch.nn import Parameter
 
 from fivefold.data.batches import Batch, Batches
-from fivefold.engine.distribution import Reducer, World, broadcast, gather, join, launch_command, leave
+from fivefold.engine.distribution import Reducer, World, broadcast, gather, join, launch_command
 from fivefold.engine.learner import Learner, Step, Steps, Sums, SupervisedLearner
 from fivefold.engine.trainer import Trainer
 from fivefold.evidence import Check, evidence
 
+from ._processes import together
 from ._toys import ADAM, network, regression, source, table
 
 
@@ -116,16 +114,7 @@ def _small_buckets(rank: int) -> list[Any]:
     return [gradients, sizes, float(loss), float(votes)]
 
 
-def _rank(rank: int, port: int, results: Any) -> None:
-    torch.set_num_threads(1)
-    os.environ.update(
-        MASTER_ADDR="127.0.0.1",
-        MASTER_PORT=str(port),
-        RANK=str(rank),
-        LOCAL_RANK=str(rank),
-        WORLD_SIZE="2",
-        GLOO_SOCKET_IFNAME="lo",
-    )
+def _rank(rank: int) -> list[Any]:
     world = join("cpu", 2)
     start = nn.Linear(2, 2)
     nn.init.constant_(start.weight, float(rank + 1))
@@ -134,27 +123,7 @@ def _rank(rank: int, port: int, results: Any) -> None:
     kept = float(start.weight[0, 0].detach())
     broadcast(start, world)
     found = [kept, float(start.weight[0, 0].detach()), float(start.seen), gather(rank, world), world.first]
-    results.put((rank, _train(), _small_buckets(rank), found))
-    leave()
-
-
-def _two() -> dict[int, Any]:
-    # Forked children need not import torch again; they use one thread each, so no pool of threads is carried over.
-    context: Any = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    results = context.Queue()
-    processes = [context.Process(target=_rank, args=(rank, port, results), daemon=True) for rank in range(2)]
-    for process in processes:
-        process.start()
-    try:
-        found = [results.get(timeout=60) for _ in processes]
-    finally:
-        for process in processes:
-            process.join(timeout=5)
-            process.kill()
-    return {rank: rest for rank, *rest in found}
+    return [_train(), _small_buckets(rank), found]
 
 
 def _differences(one: dict[str, Any], two: dict[str, Any]) -> float:
@@ -175,7 +144,7 @@ def _differences(one: dict[str, Any], two: dict[str, Any]) -> float:
 )
 def two_processes_equal_one() -> Check:
     one = _train()  # first, so that the forked processes inherit what it imports
-    ranks = _two()
+    ranks = together(_rank, 2)
     worst = max(_differences(one, ranks[rank][0]) for rank in (0, 1))
     worst += _differences(ranks[0][0], ranks[1][0]) != 0
     expected = [[[12.0], [12.0], [16.0], [18.0], None], [[3], [9], [4, 2], [5]], 2.0, 1.0]

@@ -1,13 +1,15 @@
-"""A system: its evidence, executed and shown."""
+"""A system: its evidence, executed and shown, and the demonstration that its card may name."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from fivefold.base.cards import load_path
 from fivefold.base.errors import SpecError, TrainingError
 
 from ..context import Context
 from ..proof import Entry, Outcome, entries, run_entry
+from .demo import take_over
 
 SLOT = "model"
 STOCK: dict[str, Any] = {}
@@ -41,6 +43,10 @@ def run(context: Context) -> None:
         value, bound = _numbers(wrong[0])
         reason = wrong[0].reason or f"measured {value:.4g}, bound {bound:.4g}"
         raise TrainingError(f"The evidence {wrong[0].name!r} of {context.card.id!r} does not hold: {reason}.")
+    path = context.card.experiment.get("demo")
+    if path is not None:
+        context.say(f"demonstration {path.partition(':')[2]}")
+        take_over(context, load_path(path)())
 
 
 def _first(chosen: list[Entry]) -> list[Entry]:

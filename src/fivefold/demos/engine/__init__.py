@@ -1,0 +1,1 @@
+"""Demonstrations of the engine: reductions over workers, automatic differentiation, the reference program."""
