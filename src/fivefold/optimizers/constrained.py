@@ -101,8 +101,7 @@ class ProxyLagrangian(nn.Module):
         """
         self._count("proxies", proxies)
         weights = self.weights.to(objective)
-        lagrangian: Tensor = weights[0] * objective + weights[1:] @ proxies
-        return lagrangian
+        return weights[0] * objective + weights[1:] @ proxies
 
     @torch.no_grad()
     def update(self, constraints: Tensor) -> None:
@@ -133,7 +132,7 @@ def _fixed_point(matrix: Tensor) -> Tensor:
     system[-1] = 1.0  # one of the equations follows from the others; the sum takes its place
     right = torch.zeros(len(matrix), dtype=matrix.dtype, device=matrix.device)
     right[-1] = 1.0
-    found = torch.linalg.solve(system, right).clamp(min=0.0)
+    found: Tensor = torch.linalg.solve(system, right).clamp(min=0.0)
     return found / found.sum()
 
 
