@@ -33,7 +33,7 @@ def test_the_cookbook_names_every_rule_once(tmp_path) -> None:
     result = OptimizerCookbook().run(seed=2, out=tmp_path, quick=True)
     listed = "\n".join(result.notes[:3])
     assert all(listed.count(f"{rule.advice};") + listed.count(f"{rule.advice}.") == 1 for rule in RULES)
-    assert "2 seeds and 8 steps" in result.notes[3] and result.figures[0].exists()
+    assert "3 seeds and 20 steps" in result.notes[3] and result.figures[0].exists()
 
 
 @pytest.mark.parametrize(

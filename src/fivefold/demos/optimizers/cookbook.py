@@ -111,13 +111,13 @@ class OptimizerCookbook:
     Parameters
     ----------
     seeds : int >= 2, default 5
-    steps : int >= 4, default 300
+    steps : int >= 4, default 200
         Updates of each training.
     batch_size : int >= 1, default 32
     """
 
     seeds: int = 5
-    steps: int = 300
+    steps: int = 200
     batch_size: int = 32
 
     def run(self, seed: int = 0, out: str | os.PathLike[str] = ".", quick: bool = False) -> Result:
@@ -128,7 +128,7 @@ class OptimizerCookbook:
         seed : int >= 0, default 0
         out : path of a directory, made if it is not there
         quick : bool, default False
-            2 seeds, 8 steps and the middle rate of each grid: too little to trust, enough to see it run.
+            3 seeds, 20 steps and the middle rate of each grid: too little to trust, enough to see it run.
 
         Returns
         -------
@@ -140,7 +140,7 @@ class OptimizerCookbook:
             raise InputError(f"The cookbook needs seeds >= 2, steps >= 4 and batch_size >= 1; got {self}.")
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
-        seeds, steps = (2, 8) if quick else (self.seeds, self.steps)
+        seeds, steps = (3, 20) if quick else (self.seeds, self.steps)
         problems: dict[str, Problem] = {"sparse": SparseLogistic(seed), "cnn": DigitsNetwork(), "gan": RingGAN()}
         losses: dict[tuple[str, Setting], np.ndarray] = {}
         for rule in RULES:
