@@ -47,6 +47,16 @@ def sizes_by_hand() -> Check:
     return Check(wrong, 0, "schedules that differ", "by hand")
 
 
+class _Twice:
+    """A sampler of 10 of the rows, one of them twice."""
+
+    def __len__(self) -> int:
+        return 10
+
+    def indices(self, epoch: int) -> np.ndarray:
+        return np.array([epoch, 5, 9, 22, 0, 5, 3, 2, 20, 7])
+
+
 @evidence(
     "batch-size-schedule",
     claim="At a constant size the batches, from any number on and for any rank, are those of Batches",
@@ -63,6 +73,10 @@ def constant_size() -> Check:
             wrong += sum(a.place != b.place or any(not torch.equal(a[k], b[k]) for k in a) for a, b in pairs) + (
                 not pairs
             )
+    chosen = Batches(fields, 4, seed=3, sampler=_Twice())
+    scheduled = ScheduledBatches(chosen, BatchSizeSchedule(4, factor=1.0, every=1))
+    for one, other in zip(chosen.epoch(1), scheduled.epoch(1), strict=True):
+        wrong += one.place != other.place or not torch.equal(one["y"], other["y"])
     return Check(wrong, 0, "batches that differ", "Batches")
 
 

@@ -12,12 +12,14 @@ import torch
 
 from fivefold.base.random import Streams
 from fivefold.demos.optimizers.cookbook import (
+    RATES,
     RULES,
     DigitsNetwork,
     OptimizerCookbook,
     RingGAN,
     Setting,
     SparseLogistic,
+    _fit,
     _rows,
     energy_distance,
     verdict,
@@ -113,6 +115,8 @@ def critical_kinds() -> Check:
         ([[1.0, 2], [2, 1]], "saddle"),  # eigenvalues 3 and -1 although its diagonal is positive
         (np.diag([1.0, 0.0, -1.0]).tolist(), "saddle"),
         ([[1e9, 0], [0, 1e-3]], "undecided"),
+        ([[1e-7, 0], [0, 1e-7]], "undecided"),
+        ([[1e-5, 0], [0, 1e-5]], "minimum"),
     ]
     wrong = sum(classify(np.array(matrix)) != kind for matrix, kind in cases)
     numbers = _numbers(CriticalPointsDemo)
@@ -260,3 +264,32 @@ def cookbook_problems() -> Check:
     shuffled = _rows(np.random.default_rng(0), labels, Setting("sgd"), 2, 4)
     wrong += sorted(shuffled[0]) != [0, 1, 2, 3] or sorted(shuffled[1]) != [0, 1, 2, 3]
     return Check(wrong, 0, "violations", "closed form")
+
+
+@evidence(
+    "optimizer-cookbook",
+    claim="Each setting takes the best rate of its grid; decay sums half a cosine; a share of steps is that many steps",
+    against="the grid tried one by one; closed form",
+)
+def cookbook_settings() -> Check:
+    with tempfile.TemporaryDirectory() as folder:
+        numbers = OptimizerCookbook(seeds=2, steps=4).run(seed=0, out=folder).numbers
+    sparse, gap = SparseLogistic(0), 0.0
+    for advice, name, key in (
+        ("AdaGrad", "adagrad", "loss"),
+        ("Adam", "adam", "loss"),
+        ("Adam", "sgd", "loss of the other"),
+    ):
+        tried = [
+            np.mean([sparse.train(Setting(name), rate, 4, 32, Streams(0).child(str(s))) for s in range(2)])
+            for rate in RATES[name]
+        ]
+        gap = max(gap, abs(min(tried) - numbers[f"sparse data: {advice} before SGD: {key}"]))
+    half = sparse.train(Setting("adam", share=0.5), 0.02, 12, 32, Streams(1))
+    gap = max(gap, abs(half - sparse.train(Setting("adam"), 0.02, 6, 32, Streams(1))))
+    line = torch.nn.Linear(1, 1, bias=False, dtype=torch.float64)
+    torch.nn.init.zeros_(line.weight)
+    rows = torch.ones(4, 1, dtype=torch.float64), torch.zeros(4, dtype=torch.float64)
+    end = _fit(line, lambda z, y: z.mean(), rows, rows, Setting("sgd", decay=True), 0.3, 8, 2, Streams(0))
+    exact = -0.3 * sum(0.5 * (1 + math.cos(math.pi * k / 8)) for k in range(8))
+    return Check(max(gap, abs(end - exact)), 1e-9, "max |difference|", "one by one")

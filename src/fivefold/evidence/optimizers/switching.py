@@ -244,3 +244,38 @@ def hypergradient_signs() -> Check:
         found.append(optimizer.rates[0])
     expected = 0.1 + 0.25 * np.array([0, 1, 2, 1, 0.0])
     return Check(float(np.abs(np.array(found) - expected).max()), 1e-15, "max |rate difference|", "closed form")
+
+
+@evidence(
+    "swats",
+    claim="A parameter whose gradients come late corrects for its own steps, or joins SGD at once",
+    against="formula",
+)
+def swats_late() -> Check:
+    def pair(betas: tuple[float, float], tolerance: float) -> Any:
+        a, b = (torch.tensor([3.0], dtype=torch.float64, requires_grad=True) for _ in range(2))
+        return a, b, SWATS([a, b], lr=0.1, betas=betas, eps=1e-300, tolerance=tolerance)
+
+    a, b, optimizer = pair((0.9, 0.99), 0.0)
+    for step in range(4):
+        a.grad = torch.full_like(a, 1.0 + step)
+        optimizer.step()
+    b.grad = torch.full_like(b, -7.0)
+    optimizer.step()
+    gap = abs(float(b.detach()) - 3.1)  # the first step of Adam is lr against the sign
+    a, b, optimizer = pair((0.5, 0.0), 1.0)
+    for _ in range(2):
+        a.grad = torch.ones_like(a)
+        optimizer.step()
+    rate = optimizer.param_groups[0]["sgd_lr"]
+    b.grad = torch.full_like(b, -2.0)
+    optimizer.step()
+    gap += abs(float(b.detach()) - (3 + 0.5 * rate * 2)) + (optimizer.param_groups[0]["phase"] != "sgd")
+    return Check(gap, 1e-12, "|difference|", "formula")
+
+
+@evidence("swats", claim="Its defaults are the paper's", against="Keskar & Socher 2017, algorithm 1")
+def swats_defaults() -> Check:
+    group = SWATS([torch.zeros(1, requires_grad=True)]).param_groups[0]
+    paper = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-9, "tolerance": 1e-9, "weight_decay": 0.0, "phase": "adam"}
+    return Check(sum(group[key] != value for key, value in paper.items()), 0, "defaults that differ", "the paper")
