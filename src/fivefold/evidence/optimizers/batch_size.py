@@ -41,6 +41,8 @@ def sizes_by_hand() -> Check:
         wrong += [scheduled.sizes(e) for e in range(len(expected))] != expected
     dropping = ScheduledBatches(Batches({"x": np.zeros(20)}, 1, drop_last=True), BatchSizeSchedule(8, every=2))
     wrong += [dropping.sizes(e) for e in (0, 2, 4)] != [[8, 8], [16], [20]]
+    whole = ScheduledBatches(Batches({"x": np.zeros(20)}, 1, drop_last=True), BatchSizeSchedule(5, every=2))
+    wrong += whole.sizes(0) != [5] * 4 or whole.sizes(2) != [10, 10]
     wrong += (
         BatchSizeSchedule(1, every=1).size(5000) != 2**62 or BatchSizeSchedule(1, factor=0.5, every=1).size(5000) != 1
     )

@@ -162,8 +162,8 @@ def starts_convexity() -> Check:
     gap += float((convex(point) - exact).abs().max())
     wrong = numbers["convex: share of chords below the function"] != 0
     wrong += numbers["non-convex: share of chords below the function"] < 0.1
-    two = distinct(np.array([[0.0, 0.0], [0.0, 0.005], [1.0, 0.0]]))
-    return Check(gap + wrong + (len(two) != 2), 1e-12, "violations", "the definition")
+    three = distinct(np.array([[0.0, 0.0], [0.0, 0.005], [0.02, 0.0], [1.0, 0.0]]))
+    return Check(gap + wrong + (len(three) != 3), 1e-12, "violations", "the definition")
 
 
 @evidence(
