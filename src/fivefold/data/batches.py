@@ -158,7 +158,8 @@ class Batches:
         count = self.rows if self.sampler is None else len(self.sampler)
         return batch_count(count, self.batch_size, self.drop_last)
 
-    def _order(self, epoch: int) -> Tensor | None:
+    def order(self, epoch: int) -> Tensor | None:
+        """Return the rows of an epoch in order, or None for the order of the data."""
         if self.sampler is not None:
             order = torch.as_tensor(self.sampler.indices(epoch))
             low, high = (int(order.min()), int(order.max())) if len(order) else (0, 0)
@@ -172,7 +173,7 @@ class Batches:
     def epoch(self, epoch: int, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
         """Yield the batches of an epoch from number ``start`` on; each rank gets its contiguous share of every batch."""
         check_rank(rank, world)
-        order = self._order(epoch)
+        order = self.order(epoch)
         total = self.rows if order is None else int(order.shape[0])
         count = batch_count(total, self.batch_size, self.drop_last)
         if order is None:

@@ -1,1 +1,1 @@
-"""Demonstrations of optimizers."""
+"""Demonstrations about optimization."""

@@ -111,12 +111,7 @@ class GradientOptimizer(Optimizer):
 
     def _rows(self, group: dict[str, Any], p: Tensor, grad: Tensor) -> None:
         """Step with the rows a coalesced sparse gradient names; a row never looked up costs nothing."""
-        if group["weight_decay"] != 0:
-            raise InputError(f"{self._name} cannot decay weights under a sparse gradient; set weight_decay=0.")
-        if grad.sparse_dim() != 1:
-            raise InputError(
-                f"{self._name} takes gradients that are sparse in their rows; this one is in {grad.sparse_dim()} dimensions."
-            )
+        self._check_rows(group, grad)
         state = self._states(group, [p])[0]
         index, values = grad.indices()[0], grad.values()  # (k,), (k, *row)
         if index.numel() == 0:
@@ -128,6 +123,15 @@ class GradientOptimizer(Optimizer):
         for name, value in part.items():
             if torch.is_tensor(value) and name != "step" and state[name].shape == p.shape:
                 state[name].index_copy_(0, index, value)
+
+    def _check_rows(self, group: dict[str, Any], grad: Tensor) -> None:
+        """Refuse a sparse gradient that is not one in rows, and decay, which would touch every row."""
+        if group["weight_decay"] != 0:
+            raise InputError(f"{self._name} cannot decay weights under a sparse gradient; set weight_decay=0.")
+        if grad.sparse_dim() != 1:
+            raise InputError(
+                f"{self._name} takes gradients that are sparse in their rows; this one is in {grad.sparse_dim()} dimensions."
+            )
 
 
 def zeros(p: Tensor, value: float = 0.0) -> Tensor:
