@@ -1,4 +1,6 @@
 # Written by tools/stubs.py from the cards; `make stubs` renews it.
+from fivefold.demos.engine.autograd import AutogradDemo as AutogradDemo
+from fivefold.demos.engine.mnist import MnistReference as MnistReference
 from fivefold.engine.averaging import ExponentialMovingAverage as ExponentialMovingAverage
 from fivefold.engine.averaging import polyak_update as polyak_update
 from fivefold.engine.callbacks import Callback as Callback
@@ -6,10 +8,19 @@ from fivefold.engine.checkpoint_callback import ModelCheckpoint as ModelCheckpoi
 from fivefold.engine.clipping import clip_norm_ as clip_norm_
 from fivefold.engine.clipping import clip_norm_each_ as clip_norm_each_
 from fivefold.engine.clipping import clip_value_ as clip_value_
+from fivefold.engine.distribution import join as join
+from fivefold.engine.distribution import launch_command as launch_command
 from fivefold.engine.early_stopping import EarlyStopping as EarlyStopping
 from fivefold.engine.learner import Learner as Learner
 from fivefold.engine.loggers import JSONLLogger as JSONLLogger
 from fivefold.engine.loggers import TensorBoardLogger as TensorBoardLogger
 from fivefold.engine.monitor import TrainValidationMonitor as TrainValidationMonitor
 from fivefold.engine.progress import ProgressBar as ProgressBar
+from fivefold.engine.replicas import data_parallel_gradients as data_parallel_gradients
+from fivefold.engine.ring import ring_allreduce as ring_allreduce
+from fivefold.engine.ring import ring_allreduce_ as ring_allreduce_
+from fivefold.engine.running_average import RunningAverage as RunningAverage
+from fivefold.engine.running_average import load_metrics as load_metrics
+from fivefold.engine.running_average import save_metrics as save_metrics
+from fivefold.engine.runtime import Runtime as Runtime
 from fivefold.engine.trainer import Trainer as Trainer

@@ -1,9 +1,13 @@
 # Written by tools/stubs.py from the cards; `make stubs` renews it.
+from fivefold.demos.objectives.kantorovich_rubinstein import KantorovichRubinsteinDemo as KantorovichRubinsteinDemo
+from fivefold.demos.objectives.noise_as_ridge import NoiseAsRidgeDemo as NoiseAsRidgeDemo
+from fivefold.demos.objectives.surrogate_losses import SurrogateLossDemo as SurrogateLossDemo
 from fivefold.objectives.binary import BalancedCrossEntropyLoss as BalancedCrossEntropyLoss
 from fivefold.objectives.binary import BinaryCrossEntropyLoss as BinaryCrossEntropyLoss
 from fivefold.objectives.binary import GHMCLoss as GHMCLoss
 from fivefold.objectives.binary import HingeLoss as HingeLoss
 from fivefold.objectives.binary import ZeroOneLoss as ZeroOneLoss
+from fivefold.objectives.coco import COCOLoss as COCOLoss
 from fivefold.objectives.cross_entropy import ConfidencePenaltyLoss as ConfidencePenaltyLoss
 from fivefold.objectives.cross_entropy import CrossEntropyLoss as CrossEntropyLoss
 from fivefold.objectives.cross_entropy import LabelSmoothingLoss as LabelSmoothingLoss
@@ -20,6 +24,7 @@ from fivefold.objectives.embedding import TripletLoss as TripletLoss
 from fivefold.objectives.embedding import TripletMiner as TripletMiner
 from fivefold.objectives.embedding import mine_triplets as mine_triplets
 from fivefold.objectives.focal import FocalLoss as FocalLoss
+from fivefold.objectives.groups import GroupRegularizer as GroupRegularizer
 from fivefold.objectives.information import conditional_entropy as conditional_entropy
 from fivefold.objectives.information import mutual_information as mutual_information
 from fivefold.objectives.information import mutual_information_of_labels as mutual_information_of_labels
@@ -27,6 +32,8 @@ from fivefold.objectives.information import self_information as self_information
 from fivefold.objectives.information import shannon_entropy as shannon_entropy
 from fivefold.objectives.joint import JointEmbeddingClassificationLoss as JointEmbeddingClassificationLoss
 from fivefold.objectives.joint import MinibatchAwareRegularizer as MinibatchAwareRegularizer
+from fivefold.objectives.likelihood import NegativeLogLikelihoodLoss as NegativeLogLikelihoodLoss
+from fivefold.objectives.likelihood import negative_log_likelihood as negative_log_likelihood
 from fivefold.objectives.margin_softmax import AMSoftmaxLoss as AMSoftmaxLoss
 from fivefold.objectives.margin_softmax import ArcFaceLoss as ArcFaceLoss
 from fivefold.objectives.margin_softmax import ASoftmaxLoss as ASoftmaxLoss
@@ -39,5 +46,10 @@ from fivefold.objectives.regression import HuberLoss as HuberLoss
 from fivefold.objectives.regression import LpLoss as LpLoss
 from fivefold.objectives.regression import MAELoss as MAELoss
 from fivefold.objectives.regression import MSELoss as MSELoss
+from fivefold.objectives.risk import EmpiricalRisk as EmpiricalRisk
+from fivefold.objectives.risk import expected_risk as expected_risk
+from fivefold.objectives.transport import SinkhornDivergence as SinkhornDivergence
+from fivefold.objectives.transport import SlicedWassersteinLoss as SlicedWassersteinLoss
+from fivefold.objectives.transport import WassersteinLoss as WassersteinLoss
 from fivefold.objectives.wasserstein import optimal_transport as optimal_transport
 from fivefold.objectives.wasserstein import wasserstein_distance as wasserstein_distance

@@ -1,4 +1,10 @@
 # Written by tools/stubs.py from the cards; `make stubs` renews it.
+from fivefold.demos.optimizers.cookbook import OptimizerCookbook as OptimizerCookbook
+from fivefold.demos.optimizers.critical_points import CriticalPointsDemo as CriticalPointsDemo
+from fivefold.demos.optimizers.matrix_calculus import MatrixCalculusDemo as MatrixCalculusDemo
+from fivefold.demos.optimizers.minibatch import MiniBatchDemo as MiniBatchDemo
+from fivefold.demos.optimizers.starts import StartsDemo as StartsDemo
+from fivefold.optimizers.constrained import ProxyLagrangian as ProxyLagrangian
 from fivefold.optimizers.gradient.accumulators import FTRL as FTRL
 from fivefold.optimizers.gradient.accumulators import Adadelta as Adadelta
 from fivefold.optimizers.gradient.accumulators import Adagrad as Adagrad
@@ -13,14 +19,20 @@ from fivefold.optimizers.gradient.adam_variants import Yogi as Yogi
 from fivefold.optimizers.gradient.descent import SGD as SGD
 from fivefold.optimizers.gradient.descent import GradientDescent as GradientDescent
 from fivefold.optimizers.gradient.descent import Nesterov as Nesterov
+from fivefold.optimizers.gradient.hypergradient import HypergradientDescent as HypergradientDescent
 from fivefold.optimizers.gradient.minmax import GradientDescentAscent as GradientDescentAscent
 from fivefold.optimizers.gradient.minmax import OptimisticGDA as OptimisticGDA
 from fivefold.optimizers.gradient.momentum import Momentum as Momentum
+from fivefold.optimizers.gradient.ridge import FollowTheRidge as FollowTheRidge
+from fivefold.optimizers.gradient.sparse_adam import SparseAdam as SparseAdam
+from fivefold.optimizers.gradient.swats import SWATS as SWATS
 from fivefold.optimizers.numerical.bfgs import BFGS as BFGS
 from fivefold.optimizers.numerical.gradient_check import check_gradient as check_gradient
 from fivefold.optimizers.numerical.gradient_check import numeric_gradient as numeric_gradient
 from fivefold.optimizers.numerical.gradient_check import numeric_hessian as numeric_hessian
 from fivefold.optimizers.registry import make_optimizer as make_optimizer
+from fivefold.optimizers.schedules.batch_size import BatchSizeSchedule as BatchSizeSchedule
+from fivefold.optimizers.schedules.batch_size import ScheduledBatches as ScheduledBatches
 from fivefold.optimizers.schedules.cosine import CosineDecay as CosineDecay
 from fivefold.optimizers.schedules.cycles import CosineWarmRestarts as CosineWarmRestarts
 from fivefold.optimizers.schedules.cycles import TriangularCycle as TriangularCycle

@@ -1,4 +1,21 @@
 # Written by tools/stubs.py from the cards; `make stubs` renews it.
+from fivefold.demos.nn.activation_study import ActivationStudy as ActivationStudy
+from fivefold.demos.nn.approximation import UniversalApproximationDemo as UniversalApproximationDemo
+from fivefold.demos.nn.batch_norm_pitfalls import BatchNormPitfalls as BatchNormPitfalls
+from fivefold.demos.nn.conv_matmul import ConvAsMatmulDemo as ConvAsMatmulDemo
+from fivefold.demos.nn.counting import CnnParameterCountDemo as CnnParameterCountDemo
+from fivefold.demos.nn.counting import WeightSharingDemo as WeightSharingDemo
+from fivefold.demos.nn.deep_shallow import DeepVsShallowDemo as DeepVsShallowDemo
+from fivefold.demos.nn.deep_shallow import FoldingDemo as FoldingDemo
+from fivefold.demos.nn.depth import VanishingGradientDemo as VanishingGradientDemo
+from fivefold.demos.nn.gru_lstm import GruLstmDemo as GruLstmDemo
+from fivefold.demos.nn.kernel_pooling import KernelAttentionDemo as KernelAttentionDemo
+from fivefold.demos.nn.memory import MemoryDemo as MemoryDemo
+from fivefold.demos.nn.parity import ParityDepthDemo as ParityDepthDemo
+from fivefold.demos.nn.recurrent_gradients import RecurrentGradientDemo as RecurrentGradientDemo
+from fivefold.demos.nn.symmetry import SymmetryDemo as SymmetryDemo
+from fivefold.demos.nn.tying import WeightTyingDemo as WeightTyingDemo
+from fivefold.demos.nn.xor import XorDemo as XorDemo
 from fivefold.models.nn.activations import GumbelSoftmax as GumbelSoftmax
 from fivefold.models.nn.activations import LeakyReLU as LeakyReLU
 from fivefold.models.nn.activations import Maxout as Maxout
