@@ -132,6 +132,28 @@ def wasserstein_degenerate() -> Check:
 
 @evidence(
     "wasserstein-distance",
+    claim="Assignments of 250 to 250 with costs 0 to 3, and 7 to 900: degenerate throughout, exact, and few pivots",
+    against="scipy linear_sum_assignment; the conditions of optimality",
+)
+def wasserstein_ties() -> Check:
+    from scipy.optimize import linear_sum_assignment
+
+    from fivefold.objectives.wasserstein import optimal_transport
+
+    rng = np.random.default_rng(11)
+    worst = 0.0
+    for n, m in ((250, 250), (7, 900), (900, 7)):
+        costs = rng.integers(0, 4, (n, m)).astype(float) + 10 * (rng.random((n, m)) < 0.9)
+        found = optimal_transport(costs)
+        worst = max(worst, _violation(found, costs, np.full(n, 1 / n), np.full(m, 1 / m)))
+        if n == m:
+            worst = max(worst, abs(found.cost - costs[linear_sum_assignment(costs)].mean()))
+        worst = max(worst, float(found.n_pivots > 20 * (n + m)))
+    return Check(worst, 1e-11, "max violation", "scipy")
+
+
+@evidence(
+    "wasserstein-distance",
     claim="Clouds of 300 and 220 points, random and equal masses: the exact cost, no gap, and few pivots",
     against="POT emd2; the conditions of optimality",
     peer="ot",
