@@ -154,6 +154,28 @@ def wasserstein_ties() -> Check:
 
 @evidence(
     "wasserstein-distance",
+    claim="The tree stays strongly feasible: an arc that moves nothing points to the root, so ties cannot make it cycle",
+    against="Cunningham's condition, with whole masses and no rounding",
+)
+def wasserstein_strongly_feasible() -> Check:
+    from fivefold.objectives._transport_kernels import network_simplex
+
+    rng = np.random.default_rng(12)
+    down, empty = 0, 0
+    for _ in range(60):
+        n = int(rng.integers(4, 30))
+        masses = rng.integers(1, 3, n).astype(float)
+        costs = rng.random((n, n)) if rng.random() < 0.5 else rng.integers(0, 6, (n, n)).astype(float)
+        for limit in (0, 3, 10**6):  # the greedy tree, on the way, at the end
+            moved = network_simplex(costs, masses, rng.permutation(masses), n, 1e-13, limit)[2]
+            # Arcs are given by their lower node: those of sinks, from n on, point down.
+            down += int((moved[n:] == 0).sum()) + int((moved < 0).sum())
+            empty += int((moved[:n] == 0).sum())
+    return Check(down + float(empty < 100), 0, "empty arcs that point down", "condition")
+
+
+@evidence(
+    "wasserstein-distance",
     claim="Clouds of 300 and 220 points, random and equal masses: the exact cost, no gap, and few pivots",
     against="POT emd2; the conditions of optimality",
     peer="ot",
