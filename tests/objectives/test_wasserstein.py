@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from fivefold.base.errors import DataError, InputError
+from fivefold.base.errors import DataError, InputError, TrainingError
 from fivefold.objectives.transport import SinkhornDivergence, SlicedWassersteinLoss, WassersteinLoss
 from fivefold.objectives.wasserstein import optimal_transport, wasserstein_distance
 
@@ -71,3 +71,15 @@ def test_the_losses_move_a_cloud_onto_another() -> None:
             with torch.no_grad():
                 x -= 3 * slope  # a twelfth of the mass sits on each point: a step of 6 would reach its target at once
         assert wasserstein_distance(x.detach(), y) < 0.25 * before
+
+
+def test_an_unfinished_simplex_is_an_error(monkeypatch) -> None:
+    from fivefold.objectives import _transport_kernels
+
+    whole = _transport_kernels.network_simplex
+    monkeypatch.setattr(
+        _transport_kernels, "network_simplex", lambda c, p, q, block, tol, limit: whole(c, p, q, block, tol, 1)
+    )
+    x = torch.randn(40, 2, generator=torch.Generator().manual_seed(3))
+    with pytest.raises(TrainingError, match="of 40 and 40 points was not solved within 1 pivots; scale the costs"):
+        wasserstein_distance(x, x.flip(0) * 2 + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -9,9 +10,10 @@ from torch.nn import functional
 from fivefold.base.errors import DataError, InputError
 
 from ._common import check_number, check_reduction, check_same, checking, reduce, wide
+from ._numpy import NumpyForm, log_sigmoid
 
 
-class _BinaryLoss(nn.Module):
+class _BinaryLoss(NumpyForm, nn.Module):
     """A function of the score of class 1 and of targets 0 and 1 (or, where allowed, between)."""
 
     soft = False
@@ -27,11 +29,19 @@ class _BinaryLoss(nn.Module):
         x = wide(input)
         y = target.to(x.dtype)
         if checking():
-            allowed = ((y >= 0) & (y <= 1)) if self.soft else ((y == 0) | (y == 1))
-            if not bool(allowed.all()):
-                what = "between 0 and 1" if self.soft else "0 and 1"
-                raise DataError(f"{name} takes targets {what}; the target holds other values.")
+            self._check_targets(y)
         return reduce(name, self._values(x, y), self.reduction, input.dtype, sample_weight)
+
+    def _check_targets(self, y: Tensor | np.ndarray) -> None:
+        allowed = ((y >= 0) & (y <= 1)) if self.soft else ((y == 0) | (y == 1))
+        if not bool(allowed.all()):
+            what = "between 0 and 1" if self.soft else "0 and 1"
+            raise DataError(f"{type(self).__name__} takes targets {what}; the target holds other values.")
+
+    def _numpy_targets(self, x: np.ndarray, target: np.ndarray) -> np.ndarray:
+        y = super()._numpy_targets(x, target)
+        self._check_targets(y)
+        return y
 
     def _values(self, x: Tensor, y: Tensor) -> Tensor:
         raise NotImplementedError
@@ -82,6 +92,11 @@ class BinaryCrossEntropyLoss(_BinaryLoss):
     def _values(self, x: Tensor, y: Tensor) -> Tensor:
         return -self.pos_weight * y * functional.logsigmoid(x) - (1 - y) * functional.logsigmoid(-x)
 
+    def _numpy_values(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        (one, other), (zero, own) = log_sigmoid(x), log_sigmoid(-x)
+        weight = self.pos_weight * y
+        return -weight * one - (1 - y) * zero, (1 - y) * own - weight * other
+
 
 class BalancedCrossEntropyLoss(_BinaryLoss):
     r"""α-balanced cross-entropy of binary logits.
@@ -125,6 +140,11 @@ class BalancedCrossEntropyLoss(_BinaryLoss):
     def _values(self, x: Tensor, y: Tensor) -> Tensor:
         weight = self.alpha * y + (1 - self.alpha) * (1 - y)
         return -weight * functional.logsigmoid(x * (2 * y - 1))
+
+    def _numpy_values(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        weight, sign = self.alpha * y + (1 - self.alpha) * (1 - y), 2 * y - 1
+        value, slope = log_sigmoid(sign * x)
+        return -weight * value, -weight * sign * slope
 
     def extra_repr(self) -> str:
         """Return the parameters, for printing."""
@@ -174,6 +194,11 @@ class HingeLoss(_BinaryLoss):
         short = functional.relu(1 - (2 * y - 1) * x)
         return short if self.power == 1 else short * short
 
+    def _numpy_values(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        sign = 2 * y - 1
+        short = np.maximum(1 - sign * x, 0)
+        return (short, -sign * (short > 0)) if self.power == 1 else (short * short, -2 * sign * short)
+
 
 class ZeroOneLoss(_BinaryLoss):
     r"""The ideal loss: 1 for a row on the wrong side of the threshold, 0 for others. It has no slope to learn from.
@@ -209,6 +234,9 @@ class ZeroOneLoss(_BinaryLoss):
     def _values(self, x: Tensor, y: Tensor) -> Tensor:
         wrong = ((x > self.threshold) != (y > 0.5)).to(x.dtype)
         return wrong + 0 * x.clamp(-1, 1)  # the zero slope, so that backward is defined
+
+    def _numpy_values(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return ((x > self.threshold) != (y > 0.5)).astype(np.float64), np.zeros_like(x)
 
 
 class GHMCLoss(_BinaryLoss):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fivefold.base.errors import DataError, InputError
+from fivefold.base.errors import CapabilityError, DataError, InputError
 
 from ._common import (
     check_class_weight,
@@ -19,6 +20,7 @@ from ._common import (
     reduce,
     wide,
 )
+from ._numpy import NumpyForm
 
 
 def smooth_labels(target: Tensor, n_classes: int, epsilon: float = 0.1, spread: str = "others") -> Tensor:
@@ -57,7 +59,7 @@ def _check_spread(spread: str) -> str:
     return spread
 
 
-class CrossEntropyLoss(nn.Module):
+class CrossEntropyLoss(NumpyForm, nn.Module):
     r"""Softmax cross-entropy of logits, for class indices or for distributions over classes.
 
     .. math:: L_i = -w_{y_i} \ln \frac{e^{z_{i y_i}}}{\sum_j e^{z_{ij}}}
@@ -167,6 +169,31 @@ class CrossEntropyLoss(nn.Module):
     def _penalized(self, values: Tensor, logp: Tensor) -> Tensor:
         """Return the values of rows with what a subclass adds."""
         return values
+
+    def _numpy_targets(self, x: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """Return the weighted shares (n, k) of the classes; an ignored row has none."""
+        name = type(self).__name__
+        if x.ndim != 2:
+            raise DataError(f"The NumPy form of {name} needs logits (n, k), got shape {x.shape}.")
+        epsilon = self._smoothing(x.shape[1])
+        if target.shape == x.shape and target.dtype.kind == "f":
+            self._check_distributions(name, torch.from_numpy(x), torch.from_numpy(target))
+            share = target.astype(np.float64)
+            keep = np.ones(len(x), dtype=bool)
+        else:
+            index = torch.from_numpy(np.ascontiguousarray(target))
+            check_classes(name, torch.from_numpy(x), index, self.ignore_index)
+            keep = target != self.ignore_index
+            share = np.zeros_like(x)
+            share[np.arange(len(x)), np.where(keep, target, 0)] = 1.0
+        weight = self._weights(torch.from_numpy(x))
+        share = (1 - epsilon) * share + epsilon / x.shape[1]
+        return np.where(keep[:, None], share if weight is None else share * weight.numpy(), 0.0)
+
+    def _numpy_values(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        logp = x - x.max(axis=1, keepdims=True)
+        logp -= np.log(np.exp(logp).sum(axis=1, keepdims=True))
+        return -(y * logp).sum(axis=1), np.exp(logp) * y.sum(axis=1, keepdims=True) - y
 
     @staticmethod
     def _check_distributions(name: str, input: Tensor, target: Tensor) -> None:
@@ -278,6 +305,9 @@ class ConfidencePenaltyLoss(CrossEntropyLoss):
     def _penalized(self, values: Tensor, logp: Tensor) -> Tensor:
         p = logp.exp()
         return values + self.beta * torch.where(p > 0, p * logp, 0).sum(1)
+
+    def _numpy_values(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        raise CapabilityError("ConfidencePenaltyLoss has no NumPy form; call it on tensors.")
 
     def extra_repr(self) -> str:
         """Return the parameters, for printing."""

@@ -162,7 +162,8 @@ class MulticlassFocalLoss(nn.Module):
 class LossSchedule(nn.Module):
     """Losses in turn: cross-entropy for the first batches, focal loss after that, for example.
 
-    Focal loss trains unsteadily from random weights; warm up with cross-entropy, then switch, or fine-tune with it alone.
+    Focal loss trains unsteadily from random weights; warm up with cross-entropy, then switch, or fine-tune with it alone. A
+    margin is annealed by losses of growing margins that share one ``weight`` parameter.
 
     Parameters
     ----------

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ._common import check_number, check_reduction, check_same, reduce, wide
+from ._numpy import NumpyForm
 
 
-class _ResidualLoss(nn.Module):
+class _ResidualLoss(NumpyForm, nn.Module):
     """A function of each residual, weighed and reduced."""
 
     def __init__(self, reduction: str = "mean") -> None:
@@ -62,6 +64,10 @@ class MSELoss(_ResidualLoss):
     def _values(self, residual: Tensor) -> Tensor:
         return residual * residual
 
+    def _numpy_values(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        residual = x - y
+        return residual * residual, 2 * residual
+
 
 class MAELoss(_ResidualLoss):
     r"""Absolute error; a constant that minimizes it is the median. At residual 0 the slope is taken as 0.
@@ -80,6 +86,9 @@ class MAELoss(_ResidualLoss):
 
     def _values(self, residual: Tensor) -> Tensor:
         return residual.abs()
+
+    def _numpy_values(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.abs(x - y), np.sign(x - y)
 
 
 class HuberLoss(_ResidualLoss):
@@ -107,6 +116,10 @@ class HuberLoss(_ResidualLoss):
         size = residual.abs()
         near = size.clamp(max=self.delta)  # min(|r|, δ): the square part, whose slope is cut off beyond δ
         return near * (size - 0.5 * near)
+
+    def _numpy_values(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        near = np.clip(x - y, -self.delta, self.delta)
+        return near * (x - y - 0.5 * near), near
 
     def extra_repr(self) -> str:
         """Return the parameters, for printing."""
@@ -139,6 +152,10 @@ class LpLoss(_ResidualLoss):
         # 0 is cut out of the power, whose second derivative is infinite there for p < 2.
         zero = size == 0
         return torch.where(zero, size, torch.where(zero, torch.ones_like(size), size).pow(self.p))
+
+    def _numpy_values(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        size = np.abs(x - y)
+        return size**self.p, self.p * np.sign(x - y) * size ** (self.p - 1)
 
     def extra_repr(self) -> str:
         """Return the parameters, for printing."""

@@ -132,6 +132,50 @@ def wasserstein_degenerate() -> Check:
 
 @evidence(
     "wasserstein-distance",
+    claim="Assignments of 250 to 250 with costs 0 to 3, and 7 to 900: degenerate throughout, exact, and few pivots",
+    against="scipy linear_sum_assignment; the conditions of optimality",
+)
+def wasserstein_ties() -> Check:
+    from scipy.optimize import linear_sum_assignment
+
+    from fivefold.objectives.wasserstein import optimal_transport
+
+    rng = np.random.default_rng(11)
+    worst = 0.0
+    for n, m in ((250, 250), (7, 900), (900, 7)):
+        costs = rng.integers(0, 4, (n, m)).astype(float) + 10 * (rng.random((n, m)) < 0.9)
+        found = optimal_transport(costs)
+        worst = max(worst, _violation(found, costs, np.full(n, 1 / n), np.full(m, 1 / m)))
+        if n == m:
+            worst = max(worst, abs(found.cost - costs[linear_sum_assignment(costs)].mean()))
+        worst = max(worst, float(found.n_pivots > 20 * (n + m)))
+    return Check(worst, 1e-11, "max violation", "scipy")
+
+
+@evidence(
+    "wasserstein-distance",
+    claim="The tree stays strongly feasible: an arc that moves nothing points to the root, so ties cannot make it cycle",
+    against="Cunningham's condition, with whole masses and no rounding",
+)
+def wasserstein_strongly_feasible() -> Check:
+    from fivefold.objectives._transport_kernels import network_simplex
+
+    rng = np.random.default_rng(12)
+    down, empty = 0, 0
+    for _ in range(60):
+        n = int(rng.integers(4, 30))
+        masses = rng.integers(1, 3, n).astype(float)
+        costs = rng.random((n, n)) if rng.random() < 0.5 else rng.integers(0, 6, (n, n)).astype(float)
+        for limit in (0, 3, 10**6):  # the greedy tree, on the way, at the end
+            moved = network_simplex(costs, masses, rng.permutation(masses), n, 1e-13, limit)[2]
+            # Arcs are given by their lower node: those of sinks, from n on, point down.
+            down += int((moved[n:] == 0).sum()) + int((moved < 0).sum())
+            empty += int((moved[:n] == 0).sum())
+    return Check(down + float(empty < 100), 0, "empty arcs that point down", "condition")
+
+
+@evidence(
+    "wasserstein-distance",
     claim="Clouds of 300 and 220 points, random and equal masses: the exact cost, no gap, and few pivots",
     against="POT emd2; the conditions of optimality",
     peer="ot",
