@@ -80,8 +80,8 @@ class BatchNormSmoothing:
     depth : int >= 1, default 5
         Hidden layers of rectifiers.
     width : int >= 1, default 64
-    learning_rate : float > 0, default 0.3
-        Of SGD.
+    learning_rate : float > 0, default 0.1
+        Of SGD; three times as much in the quick form, whose images have a twelfth of the pixels.
     noise : float >= 0, default 0.8
         Strength of the shifting noise.
     steps : int >= 1, default 1000
@@ -101,7 +101,7 @@ class BatchNormSmoothing:
 
     depth: int = 5
     width: int = 64
-    learning_rate: float = 0.3
+    learning_rate: float = 0.1
     noise: float = 0.8
     steps: int = 1000
 
@@ -122,11 +122,12 @@ class BatchNormSmoothing:
         folder, streams = place(out), Streams(seed)
         data = digits(streams, quick)
         steps = min(self.steps, 100) if quick else self.steps
+        rate = 3 * self.learning_rate if quick else self.learning_rate
         numbers: dict[str, float] = {}
         curves: dict[str, np.ndarray] = {}
         ranges: dict[str, np.ndarray] = {}
         for name in _COLORS:
-            network, curves[name], ranges[name], shift = self._train(streams, data, name, steps)
+            network, curves[name], ranges[name], shift = self._train(streams, data, name, steps, rate)
             numbers[f"{name}: loss, mean of the last half"] = float(curves[name][steps // 2 :].mean())
             numbers[f"{name}: accuracy"] = accuracy(network, *data[2:])
             numbers[f"{name}: range of the loss along the gradient"] = float(np.median(ranges[name][:, 0]))
@@ -156,7 +157,7 @@ class BatchNormSmoothing:
         return nn.Sequential(*layers)
 
     def _train(
-        self, streams: Streams, data: Images, name: str, steps: int
+        self, streams: Streams, data: Images, name: str, steps: int, rate: float
     ) -> tuple[nn.Module, np.ndarray, np.ndarray, float]:
         """Return the network, its losses, (range, change) along the gradient at twenty times, and the shift."""
         x, y = data[:2]
@@ -171,7 +172,7 @@ class BatchNormSmoothing:
                 return functional.cross_entropy(network(x[rows]), y[rows])
 
             if step % every == 0:
-                scales = [self.learning_rate * s for s in (0.25, 0.5, 1.0, 2.0)]
+                scales = [rate * s for s in (0.25, 0.5, 1.0, 2.0)]
                 looks.append(along_gradient(loss, parameters, scales))
                 with torch.no_grad():
                     inner = network[:-1](x[rows])
@@ -179,7 +180,7 @@ class BatchNormSmoothing:
             value = loss()
             with torch.no_grad():
                 for p, g in zip(parameters, torch.autograd.grad(value, parameters)):
-                    p -= self.learning_rate * g
+                    p -= rate * g
             losses.append(float(value.detach()))
         found = torch.stack(moments)
         scale = float(found[:, self.width :].mean())
