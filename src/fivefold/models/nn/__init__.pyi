@@ -13,6 +13,8 @@ from fivefold.demos.nn.kernel_pooling import KernelAttentionDemo as KernelAttent
 from fivefold.demos.nn.memory import MemoryDemo as MemoryDemo
 from fivefold.demos.nn.parity import ParityDepthDemo as ParityDepthDemo
 from fivefold.demos.nn.recurrent_gradients import RecurrentGradientDemo as RecurrentGradientDemo
+from fivefold.demos.nn.sequence_encoders import SequenceEncoderDemo as SequenceEncoderDemo
+from fivefold.demos.nn.smoothing import BatchNormSmoothing as BatchNormSmoothing
 from fivefold.demos.nn.symmetry import SymmetryDemo as SymmetryDemo
 from fivefold.demos.nn.tying import WeightTyingDemo as WeightTyingDemo
 from fivefold.demos.nn.xor import XorDemo as XorDemo
