@@ -14,6 +14,8 @@ os.environ["FIVEFOLD_OFFLINE"] = "1"
 
 import pytest  # noqa: E402 - the limits must stand before a library starts its threads
 
+from fivefold.base.errors import DataUnavailableError  # noqa: E402
+
 SECONDS_PER_ROW = 2.0
 LEAST = 10.0  # a package of two rows would have less time than one honest training takes
 
@@ -48,6 +50,15 @@ def account(request: pytest.FixtureRequest):
         return result
 
     return run
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item):
+    """Skip a test whose data set is not at hand, with the reason."""
+    try:
+        return (yield)
+    except DataUnavailableError as error:
+        pytest.skip(str(error))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from fivefold.base.errors import DataError, DataUnavailableError, SpecError
+from fivefold.base.errors import DataError, SpecError
 from fivefold.data.datasets import load_dataset
 from fivefold.data.infer import infer_schema
 from fivefold.workbench.comparison.alarm_scores import Target, auc, level_strength, numeric_strengths, standardize
@@ -250,10 +250,7 @@ def test_few_rows_of_a_class_separated_by_luck_are_no_alarm():
     ],
 )
 def test_real_tables_raise_no_suspicion(name, expected):
-    try:
-        data = load_dataset(name)
-    except DataUnavailableError as error:
-        pytest.skip(f"{name} is not on this machine: {error}")
+    data = load_dataset(name)
     found = alarms(data.frame.drop("split", strict=False), data.target or "rating")
     assert [a.text for a in found if a.suspect] == []
     assert {a.kind for a in found} == expected
