@@ -144,7 +144,9 @@ def macro_f1(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
     return float(_f1(matrix).mean())
 
 
-def log_loss(y_true: Any, y_pred: Any, sample_weight: Any = None, *, labels: Any = None) -> float:
+def log_loss(
+    y_true: Any, y_pred: Any, sample_weight: Any = None, *, labels: Any = None, normalize: bool = True
+) -> float:
     r"""Mean negative log-likelihood of the true classes, in nats.
 
     .. math:: -\frac{1}{W} \sum_i w_i \ln p_{i, y_i}
@@ -159,6 +161,8 @@ def log_loss(y_true: Any, y_pred: Any, sample_weight: Any = None, *, labels: Any
     sample_weight : array (n,), >= 0, optional
     labels : array (k,), optional
         All classes; needed when some do not occur in ``y_true``.
+    normalize : bool, default True
+        Divide by the total weight W; False gives the sum over the rows, the negative log-likelihood itself.
 
     Returns
     -------
@@ -173,6 +177,10 @@ def log_loss(y_true: Any, y_pred: Any, sample_weight: Any = None, *, labels: Any
     -----
     Probabilities are clipped to [eps, 1 - eps] with eps the machine epsilon of ``y_pred``'s type (2.2e-16 for float64,
     1.2e-7 for float32), as scikit-learn does: a certain and wrong prediction costs 36.0 (15.9), not infinity.
+
+    References
+    ----------
+    Spec ``01#log-loss``, which prints the sum.
     """
     what = "log-loss"
     true, pred, weight = as_rows(y_true, y_pred, sample_weight, what=what)
@@ -185,7 +193,10 @@ def log_loss(y_true: Any, y_pred: Any, sample_weight: Any = None, *, labels: Any
         _, column = class_columns(true, pred, labels, what)
         chosen = pred[np.arange(len(pred)), column]
     chosen = np.clip(chosen.astype(np.float64), eps, 1.0 - eps)
-    return float(np.average(-np.log(chosen), weights=weight))
+    loss = -np.log(chosen)
+    if not normalize:
+        return float(loss.sum() if weight is None else weight @ loss)
+    return float(np.average(loss, weights=weight))
 
 
 def brier_score(y_true: Any, y_pred: Any, sample_weight: Any = None, *, labels: Any = None) -> float:
@@ -416,7 +427,7 @@ class MacroF1(_ConfusionMetric):
 
 
 class LogLoss(Metric):
-    """Streaming :func:`log_loss`; ``labels`` as there."""
+    """Streaming :func:`log_loss`; ``labels`` and ``normalize`` as there."""
 
     name: ClassVar[str] = "log-loss"
     needs: ClassVar[str] = "probabilities"
@@ -424,8 +435,9 @@ class LogLoss(Metric):
     tasks: ClassVar[tuple[str, ...]] = ("binary", "multiclass")
     function = staticmethod(log_loss)
 
-    def __init__(self, labels: Any = None) -> None:
-        super().__init__(labels=None if labels is None else as_array(labels, "labels").tolist())
+    def __init__(self, labels: Any = None, normalize: bool = True) -> None:
+        known = None if labels is None else as_array(labels, "labels").tolist()
+        super().__init__(labels=known, normalize=normalize)
 
 
 class BrierScore(Metric):

@@ -78,6 +78,13 @@ class Metric(Stateful):
         pred = np.concatenate([p for _, p, _ in self.rows])
         return type(self).function(true, pred, weight, **self.options)
 
+    @property
+    def bytes_per_row(self) -> float:
+        """Bytes of memory that a row seen so far takes here; 0 for a metric that keeps sums instead of rows."""
+        rows = getattr(self, "rows", [])
+        held = sum(array.nbytes for row in rows for array in row if array is not None)
+        return held / sum(len(row[0]) for row in rows) if rows else 0.0
+
     def fresh(self, classes: Any = None) -> Self:
         """Return an empty metric with the same options; ``classes`` (k,) are its ``labels`` unless it has some.
 

@@ -18,11 +18,32 @@ from .classification import (
     macro_f1,
     misclassification_cost,
 )
+from .confusion import ConfusionMatrix
+from .curves import BinnedRocAuc, Curve, PrecisionRecallCurve, RocCurve, binned_roc_auc
 from .metric import Metric
 from .ranking import AveragePrecision, RocAuc, average_precision, pr_curve, roc_auc, roc_curve
-from .regression import MAE, R2, RMSE, mae, r2, rmse
+from .recognition import F1Score, Precision, Recall, Specificity, f1_score, precision, recall, specificity
+from .regression import MAE, MAPE, MSE, R2, RMSE, mae, mape, mse, r2, rmse
 
 __all__ = [
+    "ConfusionMatrix",
+    "BinnedRocAuc",
+    "Curve",
+    "PrecisionRecallCurve",
+    "RocCurve",
+    "binned_roc_auc",
+    "F1Score",
+    "Precision",
+    "Recall",
+    "Specificity",
+    "f1_score",
+    "precision",
+    "recall",
+    "specificity",
+    "MAPE",
+    "MSE",
+    "mape",
+    "mse",
     "MAE",
     "R2",
     "RMSE",

@@ -33,6 +33,9 @@ _BUILT_IN: dict[str, str] = {
     "rmse": "fivefold.evaluation.regression:RMSE",
     "mae": "fivefold.evaluation.regression:MAE",
     "r2": "fivefold.evaluation.regression:R2",
+    "mse": "fivefold.evaluation.regression:MSE",
+    "mape": "fivefold.evaluation.regression:MAPE",
+    "roc-auc-binned": "fivefold.evaluation.curves:BinnedRocAuc",
     "misclassification-cost": "fivefold.evaluation.classification:MisclassificationCost",
     "hit-rate": "fivefold.evaluation.classification:HitRate",
 }
@@ -90,6 +93,8 @@ def list_metrics(*, task: str | None = None, level: str | None = None) -> list[s
         if value is not None:
             resolve(value, accepted, what)
     classes = {name: metric_class(name) for name in _known()}
+    # A card may know a metric by a longer id ("log-loss-metric"); it is listed once, under its own name.
+    classes = {name: cls for name, cls in classes.items() if cls.name == name or cls.name not in classes}
     return sorted(
         name
         for name, cls in classes.items()

@@ -1,4 +1,4 @@
-"""Metrics of regressors: root mean squared error, mean absolute error and the coefficient of determination."""
+"""Metrics of regressors: squared, absolute and percentage errors and the coefficient of determination."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from fivefold.base.errors import DataError, InputError
 
-from ._inputs import as_rows
+from ._inputs import as_rows, choice
 from .metric import Metric
 
 
@@ -35,6 +35,34 @@ def _value_rows(
     return arrays[0], arrays[1], weight
 
 
+def mse(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+    r"""Mean squared error, in the squared unit of the target.
+
+    .. math:: \tfrac{1}{W} \sum_i w_i (y_i - \hat y_i)^2
+
+    Parameters
+    ----------
+    y_true, y_pred : array (n,) or (n, outputs)
+        With several outputs, the mean of their errors.
+    sample_weight : array (n,), >= 0, optional
+
+    Returns
+    -------
+    float >= 0
+
+    Raises
+    ------
+    DataError
+        When shapes differ or values are not finite numbers.
+
+    References
+    ----------
+    Spec ``01#mse-metric``, ``04#ctr-metrics``.
+    """
+    true, pred, weight = _value_rows(y_true, y_pred, sample_weight, "mse")
+    return float(np.average((true - pred) ** 2, axis=0, weights=weight).mean())
+
+
 def rmse(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
     r"""Root mean squared error, in the unit of the target.
 
@@ -54,6 +82,15 @@ def rmse(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
     ------
     DataError
         When shapes differ or values are not finite numbers.
+
+    Notes
+    -----
+    The root is taken once, of the mean. A root of every row's square inside the mean, as a source prints it, is the mean
+    absolute error; and the mean over batches of their values is not the value of the whole set.
+
+    References
+    ----------
+    Spec ``01#rmse-metric``, ``02#mse-loss-rmse-metric``.
     """
     true, pred, weight = _value_rows(y_true, y_pred, sample_weight, "rmse")
     return float(np.sqrt(np.average((true - pred) ** 2, axis=0, weights=weight)).mean())
@@ -63,9 +100,65 @@ def mae(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
     r"""Mean absolute error :math:`\frac{1}{W} \sum_i w_i |y_i - \hat y_i|`, in the unit of the target.
 
     Parameters, returns and errors as in :func:`rmse`.
+
+    References
+    ----------
+    Spec ``01#mae-metric``.
     """
     true, pred, weight = _value_rows(y_true, y_pred, sample_weight, "mae")
     return float(np.average(np.abs(true - pred), axis=0, weights=weight).mean())
+
+
+ZEROS = ("error", "skip", "epsilon")
+
+
+def _percentages(true: np.ndarray, pred: np.ndarray, weight: np.ndarray | None, zero: str) -> tuple[Any, Any]:
+    """Return the summed relative errors (outputs,) and the weight they share (outputs,)."""
+    size, w = np.abs(true), np.ones(len(true)) if weight is None else weight
+    kept = size > 0
+    if zero == "error" and not kept.all():
+        raise DataError(
+            f"mape divides by y_true, which is 0 in {int((~kept).sum())} entries; pass zero='skip' to leave them out, "
+            "zero='epsilon' to divide by 2.2e-16 as scikit-learn does, or use mae."
+        )
+    if zero != "skip":
+        kept = np.ones_like(kept)
+    relative = np.abs(true - pred) / np.maximum(size, np.finfo(np.float64).eps)
+    return w @ np.where(kept, relative, 0.0), w @ kept
+
+
+def mape(y_true: Any, y_pred: Any, sample_weight: Any = None, *, zero: str = "error") -> float:
+    r"""Mean absolute percentage error, as a fraction: 0.1 is ten percent.
+
+    .. math:: \tfrac{1}{W} \sum_i w_i \frac{|y_i - \hat y_i|}{|y_i|}
+
+    Parameters
+    ----------
+    y_true, y_pred : array (n,) or (n, outputs)
+        With several outputs, the mean of their errors.
+    sample_weight : array (n,), >= 0, optional
+    zero : "error" (default), "skip" or "epsilon"
+        What to do where ``y_true`` is 0 and the error is undefined: refuse, leave these entries out of sum and weight, or
+        divide by the machine epsilon as scikit-learn does, which makes one such row outweigh all others.
+
+    Returns
+    -------
+    float >= 0
+
+    Raises
+    ------
+    DataError
+        When shapes differ, values are not finite numbers, or ``y_true`` holds a 0 that ``zero`` does not settle.
+
+    Notes
+    -----
+    A forecast too low costs at most 1 and one too high any amount, so it favors low forecasts.
+
+    References
+    ----------
+    Spec ``01#mape-metric``.
+    """
+    return MAPE(zero=zero).update(y_true, y_pred, sample_weight).compute()
 
 
 def r2(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
@@ -88,6 +181,14 @@ def r2(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
     ------
     DataError
         Also when ``y_true`` is constant, where it is undefined.
+
+    Notes
+    -----
+    A source divides the spread of the target by spread plus residual, which never is negative; that is another number.
+
+    References
+    ----------
+    Spec ``01#r2-metric``.
     """
     return R2().update(y_true, y_pred, sample_weight).compute()
 
@@ -146,6 +247,16 @@ class RMSE(_MeanMetric):
         return np.asarray(np.sqrt(mean))
 
 
+class MSE(_MeanMetric):
+    """Streaming :func:`mse`."""
+
+    name: ClassVar[str] = "mse"
+    function = staticmethod(mse)
+
+    def _error(self, difference: np.ndarray) -> np.ndarray:
+        return difference**2
+
+
 class MAE(_MeanMetric):
     """Streaming :func:`mae`."""
 
@@ -154,6 +265,45 @@ class MAE(_MeanMetric):
 
     def _error(self, difference: np.ndarray) -> np.ndarray:
         return np.asarray(np.abs(difference))
+
+
+class MAPE(Metric):
+    """Streaming :func:`mape`; ``zero`` as there."""
+
+    name: ClassVar[str] = "mape"
+    needs: ClassVar[str] = "values"
+    higher_is_better: ClassVar[bool] = False
+    tasks: ClassVar[tuple[str, ...]] = ("regression",)
+    function = staticmethod(mape)
+
+    def __init__(self, zero: str = "error") -> None:
+        super().__init__(zero=choice(zero, ZEROS, "zero"))
+
+    def reset(self) -> None:
+        self.total: np.ndarray | None = None  # (outputs,)
+        self.weight: np.ndarray | None = None  # (outputs,)
+
+    def update(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Self:
+        true, pred, weight = _value_rows(y_true, y_pred, sample_weight, self.name)
+        self._add(*_percentages(true, pred, weight, self.options["zero"]))
+        return self
+
+    def merge(self, other: Metric) -> Self:
+        self._check_same(other)
+        if other.total is not None:  # type: ignore[attr-defined]
+            self._add(other.total, other.weight)  # type: ignore[attr-defined]
+        return self
+
+    def _add(self, total: np.ndarray, weight: np.ndarray) -> None:
+        self.total = total if self.total is None else self.total + total
+        self.weight = weight if self.weight is None else self.weight + weight
+
+    def compute(self) -> float:
+        if self.total is None or self.weight is None:
+            raise InputError(f"{self.name} has seen no rows; call `update` before `compute`.")
+        if (self.weight == 0).any():
+            raise DataError("mape has no row left: y_true is 0 everywhere; use mae.")
+        return float((self.total / self.weight).mean())
 
 
 class R2(Metric):

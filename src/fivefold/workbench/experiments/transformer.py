@@ -32,7 +32,10 @@ def run(context: Context) -> None:
         context.spec.seed,
     )
     with context.timed("fit"):
-        model.fit(x[split.train])
+        if card.supervision == "supervised" and target is not None:
+            model.fit(x[split.train], target[split.train])
+        else:
+            model.fit(x[split.train])
     with context.timed("transform"):
         out = _dense(model.transform(x[split.test]))
     context.model = model

@@ -1,0 +1,1 @@
+"""Demonstrations of evaluation: curves, fit, selection."""
