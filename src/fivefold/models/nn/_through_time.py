@@ -93,7 +93,9 @@ class _PeepholeLSTM(torch.autograd.Function):
         ):
             kind(slope, gate, grad_input=split[:, :, k])
         through = _tanh_slope(o, squashed).addcmul_(split[:, :, 3], peephole[2])  # of the output in the cell
-        carry = torch.addcmul(f, split[:, :, 0], peephole[0]).addcmul_(split[:, :, 1], peephole[1])  # of c in the last c
+        carry = torch.addcmul(f, split[:, :, 0], peephole[0]).addcmul_(
+            split[:, :, 1], peephole[1]
+        )  # of c in the last c
         dh, dc = d_states[-1], d_cell
         given, products = d_states.contiguous().unbind(0), sums.unbind(0)
         three, last = split[:, :, :3].unbind(0), split[:, :, 3].unbind(0)
