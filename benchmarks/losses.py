@@ -53,9 +53,13 @@ def equal(ours: list[Any], peer: list[Any]) -> tuple[float, float, bool]:
     return gap, 0.0, gap < 1e-4
 
 
-def contests() -> Iterator[Contest]:
+def random() -> tuple[torch.Generator, Tensor]:
     generator = torch.Generator().manual_seed(0)
-    target = torch.randint(CLASSES, (ROWS,), generator=generator)
+    return generator, torch.randint(CLASSES, (ROWS,), generator=generator)
+
+
+def focal() -> Contest:
+    generator, target = random()
     logits = torch.randn(ROWS, CLASSES, generator=generator).requires_grad_()
 
     def formula(ours: list[Any], _: list[Any]) -> tuple[float, float, bool]:
@@ -66,14 +70,17 @@ def contests() -> Iterator[Contest]:
         exact = (float(value.detach()), torch.Tensor() if x.grad is None else x.grad[:KEPT])
         return equal(ours, [exact] * len(ours))
 
-    yield Contest(
+    return Contest(
         name=f"focal loss {ROWS} x {CLASSES} against cross_entropy",
         ours=both(MulticlassFocalLoss(), logits, target),
         peer=both(functional.cross_entropy, logits, target),
         quality=formula,
         target=1.3,
     )
-    del logits, formula
+
+
+def margins() -> Iterator[Contest]:
+    generator, target = random()
     x = torch.randn(ROWS, WIDTH, generator=generator).requires_grad_()
     # The peer wants degrees.
     arc = (ArcFaceLoss(WIDTH, CLASSES), peers.ArcFaceLoss(CLASSES, WIDTH, margin=28.64788975654116, scale=64))
@@ -90,17 +97,27 @@ def contests() -> Iterator[Contest]:
             quality=equal,
             target=1.1,
         )
-    sounds = torch.randn(FRAMES, BATCH, SYMBOLS, generator=generator).log_softmax(2).requires_grad_()
+
+
+def ctc() -> Contest:
+    generator, _ = random()
+    # The slope of log-probabilities as torch states it is that of the logits, so both sides normalize.
+    sounds = torch.randn(FRAMES, BATCH, SYMBOLS, generator=generator).requires_grad_()
     labels = torch.randint(1, SYMBOLS, (BATCH, LABEL), generator=generator)
     frames, sizes = torch.full((BATCH,), FRAMES), torch.full((BATCH,), LABEL)
-    # The slopes of log-probabilities: torch's are those of the logits, so both sides normalize.
-    yield Contest(
+    return Contest(
         name=f"CTC T {FRAMES}, batch {BATCH}, {SYMBOLS} symbols, labels {LABEL}, against torch",
         ours=both(CTCLoss(), sounds, labels, frames, sizes),
         peer=both(lambda v, *rest: functional.ctc_loss(v.log_softmax(2), *rest), sounds, labels, frames, sizes),
         quality=equal,
         target=3.0,
     )
+
+
+def contests() -> Iterator[Contest]:
+    yield focal()
+    yield from margins()
+    yield ctc()
 
 
 def main(threads: Sequence[int] = (1, 2)) -> list[Score]:

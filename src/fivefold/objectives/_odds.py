@@ -10,7 +10,7 @@ from torch import Tensor
 from fivefold.base.tensors import by_hand, slopes_of
 
 _ENTRIES = 1 << 17
-"""Entries that a pass over the rows takes at once: half a megabyte, which stays in the cache between its operations."""
+"""Entries that a single thread takes at once: half a megabyte, which stays in the cache between the operations."""
 
 
 def own_and_others(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -41,23 +41,28 @@ class _OwnAndOthers(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         column = target.unsqueeze(1)  # (n, 1)
-        powers = torch.empty_like(logits, memory_format=torch.contiguous_format)  # e to the distance from the largest
-        highest, total = logits.new_empty(2, len(logits), 1).unbind(0)
-        rows = max(_ENTRIES // logits.shape[1], 1)
-        for part in zip(*(t.split(rows) for t in (logits, column, powers, highest, total))):
-            given, own, power, top, mass = part
-            power.copy_(given).scatter_(1, own, -torch.inf)
-            torch.amax(power, 1, keepdim=True, out=top)
-            top.masked_fill_(top == -torch.inf, 0.0)  # no other class is possible
-            torch.sum(power.sub_(top).exp_(), 1, keepdim=True, out=mass)
-        ctx.save_for_backward(logits, target, powers, total)
-        return logits.gather(1, column).squeeze(1), (highest + total.log()).squeeze(1)
+        shares = torch.empty_like(
+            logits, memory_format=torch.contiguous_format
+        )  # of the other classes among themselves
+        highest, largest = logits.new_empty(2, len(logits), 1).unbind(0)
+        # One thread walks over parts that stay in its cache; several would wait for each other after each operation.
+        rows = max(_ENTRIES // logits.shape[1], 1) if torch.get_num_threads() == 1 else len(logits)
+        for part in zip(*(t.split(rows) for t in (logits, column, shares, highest, largest))):
+            given, own, share, top, most = part
+            share.copy_(given).scatter_(1, own, -torch.inf)
+            torch.amax(share, 1, keepdim=True, out=top)
+            torch.softmax(share, 1, out=share)
+            torch.amax(share, 1, keepdim=True, out=most)
+        alone = (highest == -torch.inf).squeeze(1)  # no other class is possible
+        if bool(alone.any()):
+            shares[alone], largest[alone] = 0.0, 1.0
+        ctx.save_for_backward(logits, target, shares)
+        return logits.gather(1, column).squeeze(1), (highest - largest.log()).squeeze(1)
 
     @staticmethod
     def backward(ctx: Any, d_own: Tensor, d_others: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        logits, target, powers, total = ctx.saved_tensors
+        logits, target, shares = ctx.saved_tensors
         if torch.is_grad_enabled():
             return slopes_of(lambda x: _plain(x, target), (logits,), (d_own, d_others))[0], None
-        # The largest power is 1, so a smaller total is that of no class at all.
-        slopes = powers * (d_others.unsqueeze(1) / total.clamp(min=1))
+        slopes = shares * d_others.unsqueeze(1)
         return slopes.scatter_(1, target.unsqueeze(1), d_own.unsqueeze(1)), None
