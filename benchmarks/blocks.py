@@ -1,8 +1,8 @@
 """Transformer encoder layer and recurrent layers beside PyTorch's, forward and backward (evaluation: forward alone).
 
-Encoder: 32 x 256 x 512, 8 heads, dropout 0.1, a boolean mask. Recurrent: 64 x 100, 128 -> 256, and 16 x 50, 32 -> 64. Quality is the
-largest difference of outputs and gradients from the peer with the same weights: the encoder's is taken without dropout, that of
-cells that PyTorch lacks beside their formulas in autograd. ``PART=0.25`` in the environment takes a quarter of the batch.
+Encoder: 32 x 256 x 512, 8 heads, dropout 0.1, a boolean mask. Recurrent: 64 x 100, 128 -> 256, and 16 x 50, 32 -> 64. Quality is
+the largest difference of outputs and gradients from the peer with the same weights: the encoder's is taken without dropout, that
+of cells that PyTorch lacks beside their formulas in autograd. ``PART=0.25`` in the environment takes a quarter of the batch.
 
     python benchmarks/blocks.py
 """
