@@ -60,7 +60,7 @@ class _OwnAndOthers(torch.autograd.Function):
         return logits.gather(1, column).squeeze(1), (highest - largest.log()).squeeze(1)
 
     @staticmethod
-    def backward(ctx: Any, d_own: Tensor, d_others: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, d_own: Tensor, d_others: Tensor) -> tuple[Tensor | None, ...]:
         logits, target, shares = ctx.saved_tensors
         if torch.is_grad_enabled():
             return slopes_of(lambda x: _plain(x, target), (logits,), (d_own, d_others))[0], None

@@ -171,7 +171,7 @@ class _Passes(torch.autograd.Function):
         return values
 
     @staticmethod
-    def backward(ctx: Any, d_values: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, d_values: Tensor) -> tuple[Tensor | None, ...]:
         logp, *rest, slopes = ctx.saved_tensors
         if torch.is_grad_enabled():
             return slopes_of(lambda v: _plain(v, *rest), (logp,), (d_values,))[0], None, None, None, None

@@ -41,7 +41,7 @@ class _AddDropped(torch.autograd.Function):
         return branch.mul_(1 / (1 - p)).masked_fill_(out, 0.0).add_(x)
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         (out,) = ctx.saved_tensors
         return slope, (slope * (1 / (1 - ctx.p))).masked_fill(out, 0.0), None
 
@@ -66,7 +66,7 @@ class _DroppedReLU(torch.autograd.Function):
         return x
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         (y,) = ctx.saved_tensors  # above 0 where the unit was, and was kept
         return torch.ops.aten.threshold_backward(slope, y, 0.0) * (1 / (1 - ctx.p)), None
 
@@ -122,7 +122,7 @@ class _DroppedAttention(torch.autograd.Function):
         return joined
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         packed, mask, weights, out = ctx.saved_tensors
         heads, grow = mask.shape[1], 1 / (1 - ctx.p)
         q, k, v = _heads(packed, heads)

@@ -79,7 +79,7 @@ class _PeepholeLSTM(torch.autograd.Function):
         return states, cells[-1].clone()
 
     @staticmethod
-    def backward(ctx: Any, d_states: Tensor, d_cell: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, d_states: Tensor, d_cell: Tensor) -> tuple[Tensor | None, ...]:
         inputs, weight, peephole, gates, cells, squashed, states = ctx.saved_tensors
         if torch.is_grad_enabled():
             return slopes_of(_peephole_plain, (inputs, weight, peephole), (d_states, d_cell))
@@ -169,7 +169,7 @@ class _GRU(torch.autograd.Function):
         return states
 
     @staticmethod
-    def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, d_states: Tensor) -> tuple[Tensor | None, ...]:
         inputs, first, weight, gates, new, reset, states = ctx.saved_tensors
         writes = ctx.writes
         if torch.is_grad_enabled():
