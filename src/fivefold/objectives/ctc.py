@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fivefold.base.errors import DataError, InputError
+from fivefold.base.tensors import by_hand, slopes_of
 
 from ._common import check_float, check_reduction, checking, wide
-
-_NEVER = -1e30  # the logarithm of an impossible path; finite, so that slopes through it are 0 and not NaN
+from ._ctc_kernels import NEVER, passes
 
 
 def collapse(path: Sequence[int] | Tensor, blank: int = 0) -> list[int]:
@@ -67,7 +68,8 @@ class CTCLoss(nn.Module):
 
     Notes
     -----
-    The recursion works on logarithms, one step of the whole batch at a time. A label with r equal neighbors needs at least its
+    The recursion works on logarithms. On the CPU a compiled kernel runs both passes, in double precision; elsewhere, and for
+    second derivatives, there is one step of the whole batch at a time. A label with r equal neighbors needs at least its
     length + r frames: otherwise the loss is infinite, and its gradient 0.
 
     References
@@ -86,28 +88,15 @@ class CTCLoss(nn.Module):
         """Return the loss of logits (T, n, k) and labels (n, S)."""
         self._check(input, target, input_lengths, target_lengths)
         logp = torch.log_softmax(wide(input), dim=2)
-        steps, n, _ = logp.shape
-        size = target.shape[1]
+        n, size = target.shape
         places = torch.arange(size, device=target.device)
         known = torch.where(places < target_lengths[:, None], target.long(), self.blank)
         labels = torch.full((n, 2 * size + 1), self.blank, dtype=torch.long, device=target.device)
         labels[:, 1::2] = known  # blank, symbol, blank, ..., symbol, blank
         skip = torch.zeros_like(labels, dtype=torch.bool)
         skip[:, 3::2] = known[:, 1:] != known[:, :-1]
-        emitted = logp.gather(2, labels.expand(steps, -1, -1)).clamp(min=_NEVER)  # (T, n, 2S + 1)
-        never = torch.full_like(emitted[0], _NEVER)
-        start = torch.arange(2 * size + 1, device=target.device) < 2
-        alpha = torch.where(start, emitted[0], never)
-        for t in range(1, steps):
-            one = torch.cat([never[:, :1], alpha[:, :-1]], dim=1)
-            two = torch.where(skip, torch.cat([never[:, :2], alpha[:, :-2]], dim=1)[:, : 2 * size + 1], never)
-            fresh = torch.logsumexp(torch.stack([alpha, one, two]), dim=0) + emitted[t]
-            alpha = torch.where((t < input_lengths)[:, None], fresh, alpha)
-        end = 2 * target_lengths[:, None].long()
-        last, before = alpha.gather(1, end), alpha.gather(1, (end - 1).clamp(min=0))
-        before = torch.where(end > 0, before, _NEVER)
-        values = -torch.logsumexp(torch.cat([last, before], dim=1), dim=1)
-        impossible = values > -_NEVER / 2
+        values = _unlikelihood(logp, labels, skip, input_lengths, target_lengths)
+        impossible = values > -NEVER / 2
         values = torch.where(impossible, 0.0 if self.zero_infinity else torch.inf, values)
         if self.reduction == "none":
             return values.to(input.dtype)
@@ -141,3 +130,49 @@ class CTCLoss(nn.Module):
     def extra_repr(self) -> str:
         """Return the parameters, for printing."""
         return f"blank={self.blank}, zero_infinity={self.zero_infinity}, reduction={self.reduction!r}"
+
+
+def _unlikelihood(logp: Tensor, labels: Tensor, skip: Tensor, frames: Tensor, sizes: Tensor) -> Tensor:
+    """Return minus the log-likelihoods (n,), about 1e30 for labels that do not fit."""
+    if logp.device.type != "cpu" or not by_hand(logp):
+        return _plain(logp, labels, skip, frames, sizes)
+    found: Tensor = _Passes.apply(logp, labels, skip, frames, sizes)
+    return found
+
+
+def _plain(logp: Tensor, labels: Tensor, skip: Tensor, frames: Tensor, sizes: Tensor) -> Tensor:
+    emitted = logp.gather(2, labels.expand(len(logp), -1, -1)).clamp(min=NEVER)  # (T, n, 2S + 1)
+    never = torch.full_like(emitted[0], NEVER)
+    start = torch.arange(labels.shape[1], device=labels.device) < 2
+    alpha = torch.where(start, emitted[0], never)
+    for t in range(1, len(logp)):
+        one = torch.cat([never[:, :1], alpha[:, :-1]], dim=1)
+        two = torch.where(skip, torch.cat([never[:, :2], alpha[:, :-2]], dim=1)[:, : labels.shape[1]], never)
+        fresh = torch.logsumexp(torch.stack([alpha, one, two]), dim=0) + emitted[t]
+        alpha = torch.where((t < frames)[:, None], fresh, alpha)
+    end = 2 * sizes[:, None].long()
+    last, before = alpha.gather(1, end), alpha.gather(1, (end - 1).clamp(min=0))
+    before = torch.where(end > 0, before, NEVER)
+    return -torch.logsumexp(torch.cat([last, before], dim=1), dim=1)
+
+
+class _Passes(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, logp: Tensor, labels: Tensor, skip: Tensor, frames: Tensor, sizes: Tensor) -> Tensor:
+        values = logp.new_empty(len(labels))
+        slopes = (
+            torch.zeros_like(logp, memory_format=torch.contiguous_format)
+            if ctx.needs_input_grad[0]
+            else logp.new_empty(0, 0, 0)
+        )
+        arrays = (logp, labels, skip, frames.long(), sizes.long(), values, slopes)
+        passes(*(t.detach().contiguous().numpy() for t in arrays))
+        ctx.save_for_backward(logp, labels, skip, frames, sizes, slopes)
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, d_values: Tensor) -> tuple[Tensor | None, ...]:
+        logp, *rest, slopes = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return slopes_of(lambda v: _plain(v, *rest), (logp,), (d_values,))[0], None, None, None, None
+        return slopes * d_values[:, None], None, None, None, None

@@ -12,6 +12,7 @@ from torch.nn import functional
 from fivefold.base.errors import DataError, InputError, InputTypeError
 
 from ._common import checking
+from ._odds import own_and_others
 
 
 def _reduce(values: Tensor, reduction: str) -> Tensor:
@@ -143,10 +144,9 @@ class MulticlassFocalLoss(nn.Module):
             )
         if self.alpha is not None and len(self.alpha) != input.shape[1]:
             raise DataError(f"alpha has {len(self.alpha)} weights, but the logits have {input.shape[1]} classes.")
-        column = target.unsqueeze(1)  # (n, 1, ...)
         # Against the joint mass of all other classes the problem is binary; 1 - p_y is never formed by subtraction.
-        others = torch.logsumexp(input.scatter(1, column, -torch.inf), dim=1)  # (n, ...)
-        margin = input.gather(1, column).squeeze(1) - others
+        own, others = own_and_others(input, target)
+        margin = own - others  # (n, ...)
         values = -functional.logsigmoid(margin)
         if self.gamma != 0:
             values = values * torch.exp(self.gamma * functional.logsigmoid(-margin))

@@ -6,10 +6,12 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from fivefold.base.errors import DataError, InputError
 
 from ._common import check_classes, check_number, check_reduction, reduce, wide
+from ._odds import own_and_others
 
 
 def psi(cosine: Tensor, m: int) -> Tensor:
@@ -59,26 +61,32 @@ class _MarginLoss(nn.Module):
         x = wide(input)
         if self.weight is None:
             check_classes(name, input, target)
-            products, lengths = x, torch.ones_like(x[:1])  # classes lie on the axes
+            lengths = torch.ones_like(x[:1])  # classes lie on the axes
         else:
             weight = self.weight.to(x.dtype)
             if input.ndim != 2 or input.shape[1] != weight.shape[1]:
                 raise DataError(f"{name} needs embeddings (n, {weight.shape[1]}), got shape {tuple(input.shape)}.")
             check_classes(name, input[:, :1].expand(-1, len(weight)), target)
-            products, lengths = x @ weight.T, weight.norm(dim=1)[None]
-        if products.ndim != 2:
+            lengths = weight.norm(dim=1)[None]  # (1, k)
+        if x.ndim != 2:
             raise DataError(f"{name} needs embeddings (n, d), got shape {tuple(input.shape)}.")
         norms = x.norm(dim=1, keepdim=True)  # (n, 1)
-        # A vanishing embedding or direction has no angle: its cosine is 0, and its slope stays finite.
-        cosine = (products / _nonzero(norms) / _nonzero(lengths)).clamp(-1, 1)  # (n, k)
-        scale = self._scale(norms, lengths).expand_as(cosine)
-        column = target[:, None]
-        own = self._margin(cosine.gather(1, column))
-        logits = (scale * cosine).scatter(1, column, scale.gather(1, column) * own)
-        values = -torch.log_softmax(logits, dim=1).gather(1, column).squeeze(1)
+        # Embeddings and directions are brought to the lengths that the loss gives them, before the product: its entries are
+        # scaled cosines. A vanishing one has no angle: its cosine is 0, and its slope stays finite.
+        left, right = self._lengths(norms, lengths)
+        scaled = x if left is norms else x * (left / _nonzero(norms))
+        if self.weight is None:
+            logits = scaled
+        else:
+            logits = scaled @ (weight if right is lengths else weight * (right / _nonzero(lengths)).T).T  # (n, k)
+        own, others = own_and_others(logits, target)
+        scale = left.squeeze(1) * right.squeeze(0)[target]  # (n,)
+        own = scale * self._margin((own / _nonzero(scale)).clamp(-1, 1))
+        values = -functional.logsigmoid(own - others)
         return reduce(name, self._added(values, x, target), self.reduction, input.dtype, sample_weight)
 
-    def _scale(self, norms: Tensor, lengths: Tensor) -> Tensor:
+    def _lengths(self, norms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the lengths that embeddings (n, 1) and directions (1, k) are given, from those they have."""
         raise NotImplementedError
 
     def _margin(self, cosine: Tensor) -> Tensor:
@@ -155,8 +163,8 @@ class ArcFaceLoss(_MarginLoss):
         self.scale = check_number("scale", scale, 0, open_low=True)
         self.monotone = bool(monotone)
 
-    def _scale(self, norms: Tensor, lengths: Tensor) -> Tensor:
-        return torch.full_like(norms, self.scale)
+    def _lengths(self, norms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.full_like(norms, self.scale), torch.ones_like(lengths)
 
     def _margin(self, cosine: Tensor) -> Tensor:
         shifted = _shifted(cosine, self.margin)
@@ -200,8 +208,8 @@ class AMSoftmaxLoss(_MarginLoss):
         self.margin = check_number("margin", margin, 0, 2)
         self.scale = check_number("scale", scale, 0, open_low=True)
 
-    def _scale(self, norms: Tensor, lengths: Tensor) -> Tensor:
-        return torch.full_like(norms, self.scale)
+    def _lengths(self, norms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.full_like(norms, self.scale), torch.ones_like(lengths)
 
     def _margin(self, cosine: Tensor) -> Tensor:
         return cosine - self.margin
@@ -252,8 +260,8 @@ class LSoftmaxLoss(_MarginLoss):
         self.m = _check_multiple(m)
         self.annealing = check_number("annealing", annealing, 0)
 
-    def _scale(self, norms: Tensor, lengths: Tensor) -> Tensor:
-        return norms * lengths
+    def _lengths(self, norms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        return norms, lengths
 
     def _margin(self, cosine: Tensor) -> Tensor:
         value = psi(cosine, self.m)
@@ -296,5 +304,5 @@ class ASoftmaxLoss(LSoftmaxLoss):
     ) -> None:
         super().__init__(n_features, n_classes, m, annealing, reduction)
 
-    def _scale(self, norms: Tensor, lengths: Tensor) -> Tensor:
-        return norms
+    def _lengths(self, norms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        return norms, torch.ones_like(lengths)

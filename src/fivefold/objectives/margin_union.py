@@ -67,8 +67,10 @@ class CombinedMarginLoss(_MarginLoss):
         self.scale = None if scale is None else check_number("scale", scale, 0, open_low=True)
         self.intra, self.inter = check_number("intra", intra, 0), check_number("inter", inter, 0)
 
-    def _scale(self, norms: Tensor, lengths: Tensor) -> Tensor:
-        return norms * lengths if self.scale is None else torch.full_like(norms, self.scale)
+    def _lengths(self, norms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        if self.scale is None:
+            return norms, lengths
+        return torch.full_like(norms, self.scale), torch.ones_like(lengths)
 
     def _margin(self, cosine: Tensor) -> Tensor:
         if self.m1 == 1 and self.m2 == 0:

@@ -117,3 +117,36 @@ def ctc_collapse() -> Check:
     ]
     wrong = sum(collapse(path) != label for path, label in cases)
     return Check(wrong + int(collapse([0, 0, 2, 0], blank=2) != [0, 0]), 0, "wrong labels", "by hand")
+
+
+@evidence(
+    "ctc-loss",
+    claim="The compiled passes give the values and slopes of the plain recursion, for any strides and precision",
+    against="autograd through the recursion",
+)
+def ctc_passes() -> Check:
+    import torch
+
+    from fivefold.objectives.ctc import CTCLoss
+
+    rng = np.random.default_rng(3)
+    z = torch.tensor(3 * rng.normal(size=(6, 30, 5)))
+    labels = torch.tensor(rng.integers(0, 4, (6, 9)))  # doubled symbols among them
+    frames, sizes = torch.tensor([30, 29, 30, 17, 9, 1]), torch.tensor([9, 8, 0, 5, 9, 1])
+    z[0, :, 2] = -torch.inf  # a symbol that cannot be said
+    found = []
+    for plain in (False, True):
+        x = z.clone().requires_grad_()
+        with torch.autocast(
+            "cpu", torch.bfloat16, enabled=plain
+        ):  # asks for the plain form and leaves float64 as it is
+            each = CTCLoss(4, True, "none")(x.transpose(0, 1), labels, frames, sizes)
+        each.backward(torch.linspace(1, 2, 6, dtype=torch.float64))
+        found.append((each.detach(), x.grad))
+    worst = max(float((a - b).abs().max()) for a, b in zip(*found, strict=True))
+    single = z.float().requires_grad_()
+    value = CTCLoss(4, True, "none")(single.transpose(0, 1), labels, frames, sizes)
+    value.backward(torch.linspace(1, 2, 6))
+    # The logarithms of 30 frames are rounded to 6e-8 of their size, about 10, before anything is summed.
+    near = max(float((value.detach() - found[0][0]).abs().max()), float((single.grad - found[0][1]).abs().max())) / 30
+    return Check(max(worst, near * 1e-5), 1e-11, "max difference", "the plain recursion")

@@ -198,3 +198,49 @@ def focal_schedule() -> Check:
     wrong = int(used != expected) + int(rest != expected[2:4]) + int(int(schedule.count) != 5)
     wrong += int(order != [expected[0], expected[3], expected[3], expected[0]])
     return Check(wrong, 0, "violations", "by hand")
+
+
+@evidence(
+    "focal-loss",
+    claim="k classes, many rows at once: values, first and second slopes; impossible classes; slopes of each row",
+    against="logsumexp and finite differences",
+)
+def focal_passes() -> Check:
+    import torch
+
+    from fivefold.objectives._odds import own_and_others
+    from fivefold.objectives.focal import MulticlassFocalLoss
+
+    generator = torch.Generator().manual_seed(0)
+    # 50,000 classes are walked two rows at a time; the strides are those of a transposed table.
+    x = (3 * torch.randn(50_000, 5, generator=generator, dtype=torch.float64)).T
+    y = torch.tensor([3, 0, 49_999, 7, 7])
+    x[0, 4], x[1, 2:], x[3, 7] = -torch.inf, -torch.inf, 500.0
+    found = []
+    for hand in (True, False):
+        v = x.clone().requires_grad_() if hand else x.contiguous().requires_grad_()
+        if hand:
+            own, others = own_and_others(v, y)
+        else:
+            own = torch.stack([v[i, c] for i, c in enumerate(y.tolist())])
+            rest = [torch.cat([v[i, :c], v[i, c + 1 :]]) for i, c in enumerate(y.tolist())]
+            others = torch.stack([row.logsumexp(0) for row in rest])
+        scale = torch.linspace(1, 2, 5, dtype=torch.float64)
+        found.append((own, others, torch.autograd.grad((own, others), v, (scale, scale.flip(0) - 3))[0]))
+    worst = max(float((a - b).detach().abs().max()) for a, b in zip(*found, strict=True))
+    alone = (
+        torch.full((2, 3), -torch.inf, dtype=torch.float64).scatter_(1, torch.tensor([[1], [2]]), 0.5).requires_grad_()
+    )
+    sure = MulticlassFocalLoss()(alone, torch.tensor([1, 2]))
+    slope = torch.autograd.grad(sure, alone)[0]
+    worst += abs(float(sure.detach())) + float(slope.abs().max())
+    small, label = (
+        torch.randn(4, 3, generator=generator, dtype=torch.float64).requires_grad_(),
+        torch.tensor([2, 0, 1, 1]),
+    )
+    loss = MulticlassFocalLoss(1.5, [0.5, 1.0, 2.0], "none")
+    ok = torch.autograd.gradcheck(lambda v: loss(v, label), (small,), raise_exception=False)
+    ok = ok and torch.autograd.gradgradcheck(lambda v: loss(v, label), (small,), raise_exception=False)
+    each = torch.func.vmap(torch.func.grad(lambda row, c: loss(row[None], c[None]).sum()))(small.detach(), label)
+    worst += float((each - torch.autograd.grad(loss(small, label).sum(), small)[0]).abs().max())
+    return Check(worst + float(not ok), 1e-12, "differences and failed checks", "logsumexp and finite differences")

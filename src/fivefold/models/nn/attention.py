@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from fivefold.base.errors import InputError
 from fivefold.models.nn._checks import choice, floating, last_width, probability, whole
+from fivefold.models.nn._dropped import add_dropped, dropped_attention, dropped_relu
 
 
 class ScaledDotProductAttention(nn.Module):
@@ -132,7 +133,8 @@ class MultiHeadAttention(nn.Module):
     Notes
     -----
     Parameters have the names, shapes and first values of ``torch.nn.MultiheadAttention``, so that states load either way. The
-    mixing weight is (N H) x E; a figure's caption prints another shape. The kernel is PyTorch's fused attention.
+    mixing weight is (N H) x E; a figure's caption prints another shape. The kernel is PyTorch's fused attention; self-attention
+    with dropout on one thread of a CPU has its own passes, whose masks are drawn otherwise than PyTorch's.
 
     References
     ----------
@@ -166,7 +168,12 @@ class MultiHeadAttention(nn.Module):
                     f"beside {tuple(x.shape)}."
                 )
         if context is None:
-            q, k, v = functional.linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
+            packed = functional.linear(x, self.in_proj_weight, self.in_proj_bias)  # (batch, L, 3 E)
+            joined = self._thinned(packed, mask)
+            if joined is not None:
+                found: Tensor = self.out_proj(joined)
+                return found
+            q, k, v = packed.chunk(3, dim=-1)
         else:
             sizes = [self.embed_dim, 2 * self.embed_dim]
             own, other = self.in_proj_weight.split(sizes)
@@ -176,6 +183,18 @@ class MultiHeadAttention(nn.Module):
         z = self.attention(*(self._split(t) for t in (q, k, v)), mask=mask)  # (batch, heads, L, H)
         out: Tensor = self.out_proj(z.transpose(1, 2).flatten(2))
         return out
+
+    def _thinned(self, packed: Tensor, mask: Tensor | None) -> Tensor | None:
+        """Return the joined heads of self-attention in training with dropout, where our own passes are the faster ones."""
+        inner = self.attention
+        if not self.training or not inner.dropout:
+            return None
+        if mask is not None:
+            mask = _fitting(mask, packed.shape[1], packed.shape[1])
+        if inner.causal:
+            allowed = _causal(packed, packed)
+            mask = allowed if mask is None else _merge(mask, allowed)
+        return dropped_attention(packed, self.num_heads, inner.dropout, mask)
 
     def _split(self, t: Tensor) -> Tensor:
         return t.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (batch, heads, length, H)
@@ -265,13 +284,17 @@ class _Block(nn.Module):
             if x.ndim != 3:
                 raise InputError(f"{layer} takes (batch, length, {self.d_model}), got {tuple(x.shape)}.")
 
-    def _drop(self, x: Tensor) -> Tensor:
-        return functional.dropout(x, self.p, self.training)
+    def _add(self, x: Tensor, branch: Tensor) -> Tensor:
+        return add_dropped(x, branch, self.p, self.training)
 
     def _feed(self, x: Tensor) -> Tensor:
         hidden = self.linear1(x)
-        hidden = functional.relu(hidden) if self.activation == "relu" else functional.gelu(hidden)
-        return self._drop(self.linear2(self._drop(hidden)))
+        if self.activation == "relu":
+            hidden = dropped_relu(hidden, self.p, self.training)
+        else:
+            hidden = functional.dropout(functional.gelu(hidden), self.p, self.training)
+        out: Tensor = self.linear2(hidden)
+        return out
 
 
 class TransformerEncoderLayer(_Block):
@@ -333,10 +356,10 @@ class TransformerEncoderLayer(_Block):
         """Return the encoded positions, of the shape of ``x``."""
         self._check("TransformerEncoderLayer", x)
         if self.norm_first:
-            x = x + self._drop(self.self_attn(self.norm1(x), mask=mask))
-            return x + self._feed(self.norm2(x))
-        x = self.norm1(x + self._drop(self.self_attn(x, mask=mask)))
-        out: Tensor = self.norm2(x + self._feed(x))
+            x = self._add(x, self.self_attn(self.norm1(x), mask=mask))
+            return self._add(x, self._feed(self.norm2(x)))
+        x = self.norm1(self._add(x, self.self_attn(x, mask=mask)))
+        out: Tensor = self.norm2(self._add(x, self._feed(x)))
         return out
 
 
@@ -396,10 +419,10 @@ class TransformerDecoderLayer(_Block):
         """Return the decoded positions, of the shape of ``x``."""
         self._check("TransformerDecoderLayer", x, memory)
         if self.norm_first:
-            x = x + self._drop(self.self_attn(self.norm1(x)))
-            x = x + self._drop(self.multihead_attn(self.norm2(x), memory, memory_mask))
-            return x + self._feed(self.norm3(x))
-        x = self.norm1(x + self._drop(self.self_attn(x)))
-        x = self.norm2(x + self._drop(self.multihead_attn(x, memory, memory_mask)))
-        out: Tensor = self.norm3(x + self._feed(x))
+            x = self._add(x, self.self_attn(self.norm1(x)))
+            x = self._add(x, self.multihead_attn(self.norm2(x), memory, memory_mask))
+            return self._add(x, self._feed(self.norm3(x)))
+        x = self.norm1(self._add(x, self.self_attn(x)))
+        x = self.norm2(self._add(x, self.multihead_attn(x, memory, memory_mask)))
+        out: Tensor = self.norm3(self._add(x, self._feed(x)))
         return out

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from fivefold.base.errors import InputError
 from fivefold.models.nn._checks import choice, floating, probability, whole
+from fivefold.models.nn._through_time import gru_reset_before, peephole_lstm
 
 _CELLS: dict[str, type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
@@ -154,7 +155,7 @@ class GRU(nn.GRU):
     Notes
     -----
     Parameters are those of ``torch.nn.GRU`` (gates r, z, n) in every convention; ``torch`` uses its fused kernel, the others
-    step in Python with the input products of all steps taken at once. Without biases, set them to zero.
+    have both passes through time written out, and second derivatives through the plain form. Without biases, set them to zero.
 
     References
     ----------
@@ -173,17 +174,11 @@ class GRU(nn.GRU):
         if self.convention == "torch":
             out: tuple[Tensor, Tensor] = super().forward(x, first)
             return out
-        n = 2 * self.hidden_size
-        inputs = nn.functional.linear(x, self.weight_ih_l0, self.bias_ih_l0)  # (batch, time, 3 hidden)
-        gates_u, new_u = self.weight_hh_l0[:n], self.weight_hh_l0[n:]
-        gates_b, new_b = self.bias_hh_l0[:n], self.bias_hh_l0[n:]
-        h, states = first[0], []
-        for step in inputs.unbind(1):
-            r, z = torch.sigmoid(step[:, :n] + nn.functional.linear(h, gates_u, gates_b)).chunk(2, dim=1)
-            new = torch.tanh(step[:, n:] + nn.functional.linear(r * h, new_u, new_b))
-            h = (1 - z) * new + z * h if self.convention == "keras" else (1 - z) * h + z * new
-            states.append(h)
-        return torch.stack(states, dim=1), h[None]
+        inputs = nn.functional.linear(
+            x.transpose(0, 1).contiguous(), self.weight_ih_l0, self.bias_ih_l0 + self.bias_hh_l0
+        )  # (time, batch, 3 hidden)
+        states = gru_reset_before(inputs, first[0], self.weight_hh_l0, writes=self.convention == "paper")
+        return states.transpose(0, 1), states[-1:]
 
 
 class PeepholeLSTM(nn.Module):
@@ -210,8 +205,9 @@ class PeepholeLSTM(nn.Module):
 
     Notes
     -----
-    PyTorch has no such kernel; the input products of all steps are taken at once. Gates lie in the order i, f, g, o and
-    parameters are named as in ``torch.nn.LSTM``, besides ``peephole`` (3, hidden_size) for i, f, o, which starts at zero.
+    PyTorch has no such kernel: both passes through time are written out, second derivatives go through the plain form. Gates
+    lie in the order i, f, g, o and parameters are named as in ``torch.nn.LSTM``, besides ``peephole`` (3, hidden_size) for i,
+    f, o, which starts at zero.
 
     References
     ----------
@@ -235,17 +231,10 @@ class PeepholeLSTM(nn.Module):
         """Return all outputs and the last (h, c)."""
         _check("PeepholeLSTM", x, self.input_size)
         inputs = nn.functional.linear(
-            x, self.weight_ih_l0, self.bias_ih_l0 + self.bias_hh_l0
-        )  # (batch, time, 4 hidden)
-        h = c = x.new_zeros(len(x), self.hidden_size)
-        outputs = []
-        for step in inputs.unbind(1):
-            i, f, g, o = (step + h @ self.weight_hh_l0.T).chunk(4, dim=1)
-            kept = torch.sigmoid(f + self.peephole[1] * c) * c
-            c = kept + torch.sigmoid(i + self.peephole[0] * c) * torch.tanh(g)
-            h = torch.sigmoid(o + self.peephole[2] * c) * torch.tanh(c)
-            outputs.append(h)
-        return torch.stack(outputs, dim=1), (h[None], c[None])
+            x.transpose(0, 1).contiguous(), self.weight_ih_l0, self.bias_ih_l0 + self.bias_hh_l0
+        )  # (time, batch, 4 hidden)
+        states, cell = peephole_lstm(inputs, self.weight_hh_l0, self.peephole)
+        return states.transpose(0, 1), (states[-1:], cell[None])
 
 
 class BidirectionalRNN(nn.Module):

@@ -16,6 +16,7 @@ from fivefold.models.nn import (
     TransformerDecoderLayer,
     TransformerEncoderLayer,
 )
+from fivefold.models.nn._dropped import add_dropped, dropped_attention, dropped_relu
 
 from ._common import gap, noise
 
@@ -236,3 +237,91 @@ def decoder_causal() -> Check:
     wrong += int(float((layer(x, other).detach() - y).abs().max()) < 1e-3)
     wrong += int(layer.p != 0.1) + int(TransformerDecoderLayer(2, 1).linear1.out_features != 2048)
     return Check(error + wrong, 1e-13, "max difference", "itself")
+
+
+def _shares(kept: torch.Tensor, whole: torch.Tensor, p: float) -> tuple[float, float]:
+    """Return the largest distance of the entries from 0 or their whole value / (1 - p), and that of the zeros from p."""
+    zero = (kept == 0) & (whole != 0)
+    wrong = (kept - torch.where(zero, 0, whole / (1 - p))).abs().max()
+    seen = int((whole != 0).sum())
+    # Five standard deviations of a share count as 1.
+    return float(wrong), abs(float(zero.sum()) / seen - p) / (5 * (p * (1 - p) / seen) ** 0.5)
+
+
+def _seeded(function):
+    def call(*given: torch.Tensor) -> torch.Tensor:
+        torch.manual_seed(4)
+        return function(*given)
+
+    return call
+
+
+@evidence(
+    "multi-head-attention",
+    claim="Thinned weights are 0 with probability p or w / (1 - p), under each mask; first and second slopes",
+    against="the softmax itself and finite differences",
+)
+def heads_thinned() -> Check:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    wrong, worst, far = 0, 0.0, 0.0
+    try:
+        length, heads, p = 40, 2, 0.3
+        x = noise(3, length, 3, heads, length)
+        x[:, :, 2] = torch.eye(length)[:, None]  # values that show the weights
+        q, k = (x[:, :, n].transpose(1, 2) for n in (0, 1))
+        free = (noise(length, length, seed=1) > -0.5) | torch.eye(length, dtype=torch.bool)
+        for mask in (None, free, noise(3, 1, length, length, seed=2)):
+            scores = q @ k.transpose(2, 3) / length**0.5
+            if mask is not None:
+                scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
+            out = dropped_attention(x.flatten(2), heads, p, mask)
+            found = out.unflatten(2, (heads, length)).transpose(1, 2)
+            apart, share = _shares(found, scores.softmax(-1), p)
+            worst, far = max(worst, apart), max(far, share)
+        small = free[:4, :4] | torch.eye(4, dtype=torch.bool)
+        attend = _seeded(lambda v: dropped_attention(v, 2, p, small))
+        given = (noise(2, 4, 12).requires_grad_(),)
+        wrong += 1 - torch.autograd.gradcheck(attend, given, raise_exception=False)
+        wrong += 1 - torch.autograd.gradgradcheck(attend, given, raise_exception=False)
+        # What sees nothing, or is learned, is left to PyTorch.
+        blind = torch.eye(4, dtype=torch.bool) & (torch.arange(4) > 0)
+        wrong += sum(dropped_attention(given[0], 2, p, m) is not None for m in (blind, noise(4, 4).requires_grad_()))
+        layer, v = MultiHeadAttention(8, 2, 0.5, causal=True).double(), noise(1, 5, 8)
+        torch.manual_seed(0)
+        first = layer(v)[:, :3]
+        v[:, 3:] = 0
+        torch.manual_seed(0)
+        worst = max(worst, float((layer(v)[:, :3] - first).detach().abs().max()))
+    finally:
+        torch.set_num_threads(before)
+    return Check(wrong + int(far > 1) + worst, 1e-13, "differences and violations", "softmax and finite differences")
+
+
+@evidence(
+    "transformer-encoder-layer",
+    claim="Thinned hidden units and branches are 0 with probability p or v / (1 - p); their slopes hold",
+    against="the formula and finite differences",
+)
+def encoder_thinned() -> Check:
+    x, branch, p = noise(60, 51), noise(60, 51, seed=1), 0.2
+    shares = [
+        _shares(dropped_relu(x.clone(), p, True), x.relu(), p),
+        _shares(add_dropped(x, branch.clone(), p, True) - x, branch, p),
+    ]
+    worst = max(apart for apart, _ in shares)
+    wrong = sum(far > 1 for _, far in shares)
+    given = (noise(3, 5).requires_grad_(), noise(3, 5, seed=1).requires_grad_())
+    relu = _seeded(lambda v: dropped_relu(v * 1, p, True))
+    add = _seeded(lambda v, w: add_dropped(v, w * w, p, True))
+    for call, inputs in ((relu, given[:1]), (add, given)):
+        wrong += 1 - torch.autograd.gradcheck(call, inputs, raise_exception=False)
+        wrong += 1 - torch.autograd.gradgradcheck(call, inputs, raise_exception=False)
+    for training, share in ((False, p), (True, 0.0)):
+        worst = max(worst, float((dropped_relu(x.clone(), share, training) - x.relu()).abs().max()))
+        worst = max(worst, float((add_dropped(x, branch.clone(), share, training) - x - branch).abs().max()))
+    # Both halves of a random word serve: neighbors are dropped together with probability p².
+    gone = dropped_relu(torch.ones(100_001), p, True) == 0
+    both = float((gone[1:] & gone[:-1]).double().mean())
+    wrong += int(abs(both - p * p) > 5 * (3 * p * p / 100_000) ** 0.5)
+    return Check(wrong + worst, 1e-13, "differences and violations", "the formula and finite differences")

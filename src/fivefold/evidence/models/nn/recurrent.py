@@ -223,3 +223,52 @@ def peephole_formula() -> Check:
         h = by_hand.sigmoid(z[:, 12:] + p["peephole"][2] * c) * np.tanh(c)
         worst = max(worst, float(np.abs(y[:, t] - h).max()))
     return Check(worst, 1e-14, "max difference", "NumPy")
+
+
+def _unfit(layer: nn.Module, *inputs: torch.Tensor, second: bool = True) -> int:
+    """Count the checks that fail: slopes of every output to inputs and parameters, and their slopes."""
+    names = [n for n, _ in layer.named_parameters()]
+    values = [noise(*p.shape, seed=11 + k).requires_grad_() for k, (_, p) in enumerate(layer.named_parameters())]
+
+    def call(*given: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        state = dict(zip(names, given[len(inputs) :]))
+        out, last = torch.func.functional_call(layer, state, given[: len(inputs)])
+        return out, *(last if isinstance(last, tuple) else (last,))
+
+    given = (*(x.requires_grad_() for x in inputs), *values)
+    wrong = 1 - torch.autograd.gradcheck(call, given, raise_exception=False)
+    return wrong + (1 - torch.autograd.gradgradcheck(call, given, raise_exception=False) if second else 0)
+
+
+def _forms(layer: nn.Module, *inputs: torch.Tensor) -> float:
+    """Return the largest difference between the passes written out and the plain form, which autocast asks for."""
+    found = []
+    for plain in (False, True):
+        given = [x.detach().requires_grad_() for x in inputs]
+        with torch.autocast("cpu", torch.bfloat16, enabled=plain):  # leaves float64 as it is
+            out, last = layer(*given)
+        ends = last if isinstance(last, tuple) else (last,)
+        loss = (out * noise(*out.shape, seed=7)).sum() + sum((e**2).sum() for e in ends)
+        found.append([out, *ends, *torch.autograd.grad(loss, [*given, *layer.parameters()])])
+    return max(float((a - b).detach().abs().max()) for a, b in zip(*found, strict=True))
+
+
+@evidence("gru", claim="Both passes written out, from any first state, and second slopes", against="finite differences")
+def gru_slopes() -> Check:
+    wrong, worst = 0, 0.0
+    for convention in ("keras", "paper"):
+        layer = GRU(2, 3, convention).double()
+        wrong += _unfit(layer, noise(2, 3, 2), noise(1, 2, 3, seed=1))
+        worst = max(worst, _forms(GRU(5, 7, convention).double(), noise(4, 9, 5), noise(1, 4, 7, seed=1)))
+        worst = max(worst, _forms(GRU(5, 7, convention).double(), noise(4, 1, 5), noise(1, 4, 7, seed=1)))
+    return Check(wrong + worst, 1e-12, "failed checks and largest difference", "finite differences and autograd")
+
+
+@evidence("peephole-lstm", claim="Both passes written out, and second slopes", against="finite differences")
+def peephole_slopes() -> Check:
+    layer = PeepholeLSTM(5, 7).double()
+    with torch.no_grad():
+        layer.peephole.copy_(noise(3, 7, seed=5))
+    worst = max(_forms(layer, noise(4, steps, 5)) for steps in (1, 2, 9))
+    wrong = _unfit(PeepholeLSTM(2, 2).double(), noise(2, 3, 2))
+    return Check(wrong + worst, 1e-12, "failed checks and largest difference", "finite differences and autograd")
