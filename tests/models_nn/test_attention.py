@@ -37,3 +37,13 @@ def test_bad_input_is_refused_in_one_sentence(make, sentence) -> None:
     with pytest.raises(FivefoldError, match=sentence) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+def test_a_hook_keeps_the_outputs_it_has_seen() -> None:
+    torch.manual_seed(0)
+    layer = parts.TransformerEncoderLayer(8, 2, dim_feedforward=16, dropout=0.5).train()
+    kept: list[tuple[torch.Tensor, torch.Tensor]] = []
+    for part in (layer.linear1, layer.linear2, layer.self_attn):
+        part.register_forward_hook(lambda module, inputs, output: kept.append((output, output.detach().clone())))
+    layer(torch.randn(3, 5, 8)).sum().backward()
+    assert len(kept) == 3 and all(torch.equal(output, copy) for output, copy in kept)

@@ -284,15 +284,22 @@ class _Block(nn.Module):
             if x.ndim != 3:
                 raise InputError(f"{layer} takes (batch, length, {self.d_model}), got {tuple(x.shape)}.")
 
+    def _watched(self) -> bool:
+        """Tell whether a forward hook may keep an inner output, which the thrifty forms of training would overwrite."""
+        return bool(nn.modules.module._global_forward_hooks) or any(part._forward_hooks for part in self.modules())
+
     def _add(self, x: Tensor, branch: Tensor) -> Tensor:
+        if self._watched():
+            return x + functional.dropout(branch, self.p, self.training)
         return add_dropped(x, branch, self.p, self.training)
 
     def _feed(self, x: Tensor) -> Tensor:
         hidden = self.linear1(x)
-        if self.activation == "relu":
+        if self.activation == "relu" and not self._watched():
             hidden = dropped_relu(hidden, self.p, self.training)
         else:
-            hidden = functional.dropout(functional.gelu(hidden), self.p, self.training)
+            curve = functional.relu if self.activation == "relu" else functional.gelu
+            hidden = functional.dropout(curve(hidden), self.p, self.training)
         out: Tensor = self.linear2(hidden)
         return out
 
