@@ -278,4 +278,15 @@ def swats_late() -> Check:
 def swats_defaults() -> Check:
     group = SWATS([torch.zeros(1, requires_grad=True)]).param_groups[0]
     paper = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-9, "tolerance": 1e-9, "weight_decay": 0.0, "phase": "adam"}
+    paper |= {"iteration": 0, "rate_average": 0.0, "sgd_lr": 0.0, "switch_lr": 0.0}
     return Check(sum(group[key] != value for key, value in paper.items()), 0, "defaults that differ", "the paper")
+
+
+@evidence("swats", claim="With a tolerance of 0 it never switches, not even at exact agreement", against="algorithm 1")
+def swats_never() -> Check:
+    x = torch.tensor([3.0], dtype=torch.float64, requires_grad=True)
+    optimizer = SWATS([x], lr=0.1, betas=(0.0, 0.0), eps=1e-300, tolerance=0.0)
+    for _ in range(5):
+        x.grad = torch.ones_like(x)
+        optimizer.step()
+    return Check(abs(x.item() - 2.5) + (optimizer.param_groups[0]["phase"] != "adam"), 1e-15, "|x - 2.5|", "by hand")
