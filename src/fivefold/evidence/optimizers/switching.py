@@ -289,4 +289,11 @@ def swats_never() -> Check:
     for _ in range(5):
         x.grad = torch.ones_like(x)
         optimizer.step()
-    return Check(abs(x.item() - 2.5) + (optimizer.param_groups[0]["phase"] != "adam"), 1e-15, "|x - 2.5|", "by hand")
+    wrong = optimizer.param_groups[0]["phase"] != "adam"
+    # Rates of 1 and -1/2 with beta2 of a half have the mean 0: no rate to go on with.
+    group = SWATS([x], betas=(0.0, 0.5), tolerance=9.0).param_groups[0]
+    one = [torch.ones(1, dtype=torch.float64)]
+    for count, slope in enumerate((-1.0, 2.0), 1):
+        group["iteration"] = count
+        wrong += optimizer._settled(group, one, [slope * one[0]])
+    return Check(abs(x.item() - 2.5) + wrong + abs(group["sgd_lr"]), 1e-15, "|x - 2.5| + switches", "by hand")
