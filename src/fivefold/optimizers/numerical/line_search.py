@@ -135,9 +135,8 @@ class WolfeSearch:
         """Shrink a bracket: ``low`` is the lowest acceptable end, the minimum lies towards ``high``."""
         while self._left > 0:
             width = high.step - low.step
-            if abs(width) <= EPS * max(
-                abs(low.step), abs(high.step)
-            ):  # any value: the evaluations end before long anyway
+            closed = EPS * max(abs(low.step), abs(high.step))
+            if abs(width) <= closed:  # any value: the evaluations end before long anyway
                 break
             trial = self._at(self._guess(low, high))
             if not self._low_enough(trial) or trial.f >= low.f + self._rounding:

@@ -349,6 +349,9 @@ def bfgs_trials() -> Check:
     edged, found = trials(lambda t: -t if t < 1 / 3 else np.inf, lambda t: -1.0, 7)
     wrong += float(np.abs(np.array(edged[:3]) - [1, 1 / 2, 1 / 4]).max()) + (len(edged) != 7) + found.wolfe
     wrong += not 0.3 < found.trial.step < 1 / 3
+    # Where the values drown in rounding the slopes find the minimum.
+    _, found = trials(lambda t: 1e16, lambda t: t - 0.3, 40)
+    wrong += not found.wolfe or not abs(found.trial.step - 0.3) <= 0.03
     return Check(wrong, 1e-12, "sum of differences", "by hand")
 
 
