@@ -349,6 +349,11 @@ def bfgs_trials() -> Check:
     edged, found = trials(lambda t: -t if t < 1 / 3 else np.inf, lambda t: -1.0, 7)
     wrong += float(np.abs(np.array(edged[:3]) - [1, 1 / 2, 1 / 4]).max()) + (len(edged) != 7) + found.wolfe
     wrong += not 0.3 < found.trial.step < 1 / 3
+    # A slope of just c2 times the first is flat enough; a value no lower than the last one ends the way out.
+    at_once, found = trials(lambda t: (t - 2) ** 2, lambda t: 2 * (t - 2), 9, 0.5)
+    wrong += at_once != [1.0] or not found.wolfe
+    _, found = trials(lambda t: max(-t, -1.0), lambda t: -1.0 if t <= 1 else 0.0, 20)
+    wrong += found.wolfe or found.trial.step != 1.0
     # Where the values drown in rounding the slopes find the minimum.
     _, found = trials(lambda t: 1e16, lambda t: t - 0.3, 40)
     wrong += not found.wolfe or not abs(found.trial.step - 0.3) <= 0.03
