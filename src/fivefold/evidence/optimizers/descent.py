@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fivefold.base.random import Streams
 from fivefold.evidence import Check, evidence
 from fivefold.optimizers.gradient.accumulators import FTRL, Adadelta, Adagrad, RMSprop
 from fivefold.optimizers.gradient.descent import SGD, GradientDescent, Nesterov
@@ -81,6 +82,27 @@ def descent_noise() -> Check:
         ).max()
     )
     return Check(max(scores) + 1e9 * resumed, 4.5, "standard errors", "normal distribution")
+
+
+@evidence(
+    "gradient-descent",
+    claim="The noise follows from the seed, the parameter's group and place, and the step, and is added to the gradient",
+    against="the stream of that name",
+)
+def descent_noise_stream() -> Check:
+    params = [torch.zeros(4, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    groups = [{"params": params[:1]}, {"params": params[1:], "lr": 0.25}]
+    optimizer, gap = GradientDescent(groups, lr=0.5, noise=0.3, random_state=5), 0.0
+    expected = [np.zeros(4) for _ in params]
+    for t in (1, 2):
+        for p in params:
+            p.grad = torch.full_like(p, 2.0)
+        optimizer.step()
+        for k, (group, place, lr) in enumerate(((0, 0, 0.5), (1, 0, 0.25), (1, 1, 0.25))):
+            draw = Streams(5).numpy("noise", group, place, t).standard_normal(4)
+            expected[k] = expected[k] - lr * (2.0 + math.sqrt(0.3 / t**0.55) * draw)
+            gap = max(gap, float(np.abs(params[k].detach().numpy() - expected[k]).max()))
+    return Check(gap, 1e-14, "max |parameter difference|", "the stream")
 
 
 @evidence("sgd", claim="500 steps equal torch's, with groups and weight decay", against="torch.optim.SGD")
