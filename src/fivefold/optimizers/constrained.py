@@ -133,15 +133,14 @@ def _fixed_point(matrix: Tensor) -> Tensor:
     right = torch.zeros(len(matrix), dtype=matrix.dtype, device=matrix.device)
     right[-1] = 1.0
     found: Tensor = torch.linalg.solve(system, right).clamp(min=0.0)
-    return found / found.sum()
+    return found
 
 
 def _project(values: Tensor, radius: float | None) -> Tensor:
     """Return the nearest point with no negative entry and a sum of at most ``radius``."""
-    positive = values.clamp(min=0.0)
-    if radius is None or float(positive.sum()) <= radius:
-        return positive
+    if radius is None:
+        return values.clamp(min=0.0)
+    # The shift that brings the k largest entries to the sum; the right k is that of the largest shift.
     ordered = values.sort(descending=True).values
-    excess = (ordered.cumsum(0) - radius) / torch.arange(1, len(values) + 1, dtype=values.dtype, device=values.device)
-    last = int((ordered > excess).nonzero()[-1])
-    return (values - excess[last]).clamp(min=0.0)
+    shifts = (ordered.cumsum(0) - radius) / torch.arange(1, len(values) + 1, dtype=values.dtype, device=values.device)
+    return (values - shifts.max().clamp(min=0.0)).clamp(min=0.0)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -9,6 +13,7 @@ import torch
 from torch import Tensor
 
 from fivefold.base.cards import Card
+from fivefold.base.errors import InputError
 from fivefold.workbench.proof import Check
 
 
@@ -80,7 +85,120 @@ def arguments(card: Card, variant: str) -> Check:
     return Check(1, 0, "accepted a negative learning rate", "the house rule")
 
 
-GRADIENT = {"parabola": parabola, "state": state, "untouched": untouched, "arguments": arguments}
+_LINE = re.compile(r"^(\w+(?:, \w+)*) : (.+)$")
+_RANGE = re.compile(r"\bin ([\[(])(-?[\d.]+), ([\d.]+)([\])])|([<>]=?) ([\d.]+)")
+
+
+def _documented(make: Any) -> dict[str, str]:
+    """Return what the docstring says behind the name of each parameter."""
+    lines = (
+        (inspect.getdoc(make) or "").partition("Parameters\n----------\n")[2].partition("\nRaises\n")[0].splitlines()
+    )
+    found = (match for match in map(_LINE.match, lines) if match)
+    return {name: match[2] for match in found for name in match[1].split(", ")}
+
+
+def _defaults(make: Any) -> int:
+    """Return how many parameters have another default than their docstring says, or none there."""
+    wrong = 0
+    said = _documented(make)
+    for name, parameter in inspect.signature(make).parameters.items():
+        text = said.get(name, "")
+        given = re.search(r"default (\(.+?\)|\S+?)(?:[;,]|\.?$)", text)
+        wanted = ast.literal_eval(given[1]) if given else None if "optional" in text else inspect.Parameter.empty
+        wrong += wanted != parameter.default
+    return wrong
+
+
+def _probes(text: str) -> Iterator[tuple[float, bool]]:
+    """Yield values at the ends of a documented range and beyond, each with whether it lies inside."""
+    match = _RANGE.search(text)
+    if not match:
+        return
+    whole = text.startswith("int")
+    hair = 1 if whole else 1e-6
+    left, low, high, right, sign, bound = match.groups()
+    kind: Callable[[str], float] = int if whole else float
+    least, closed = (kind(low), left == "[") if low else (kind(bound), sign == ">=")
+    yield least, closed
+    yield least - hair, False
+    yield least + hair, True
+    if high:
+        yield kind(high), right == "]"
+        yield kind(high) + hair, False
+        yield kind(high) - hair, True
+
+
+def _kept(make: Callable[[dict[str, Any]], Any], said: dict[str, str], given: dict[str, Any]) -> int:
+    """Return how many values at the ends of the documented ranges are not taken, or refused, as documented."""
+    wrong = 0
+    for name, text in said.items():
+        for value, inside in _probes(text):
+            for choice in ((value, 0.5), (0.5, value)) if text.startswith("pair") else (value,):
+                try:
+                    make({**given, name: choice})
+                    wrong += not inside
+                except InputError as error:
+                    wrong += inside or name not in str(error)
+    return wrong
+
+
+def documented(card: Card, variant: str) -> Check:
+    """The defaults are those of the docstring, and the ranges there, ends included, are those that are kept."""
+    make = card.load(variant)
+    wrong = _defaults(make) + _kept(lambda options: make([_point()], **options), _documented(make), {})
+    return Check(wrong, 0, "parameters that differ", "the docstring")
+
+
+def _end(make: Any, grads: list[list[float]], start: tuple[float, ...] = (1.0, -0.5), **options: Any) -> Tensor:
+    """Return where given gradients lead."""
+    p = torch.tensor(start, dtype=torch.float64, requires_grad=True)
+    optimizer = make([p], **options)
+    for grad in grads:
+        p.grad = torch.tensor(grad, dtype=torch.float64)
+        optimizer.step()
+    return p.detach()
+
+
+def protocol(card: Card, variant: str) -> Check:
+    """Zero gradients and a rate of 0 move nothing; ``maximize`` and both decays are what they are called."""
+    make, gap = card.load(variant), 0.0
+    known = inspect.signature(make).parameters
+    grads = [[1.0, -2.0], [0.5, 0.25], [-1.0, 3.0]]
+    start = torch.tensor([1.0, -0.5], dtype=torch.float64)
+    begun = (
+        {"initial_accumulator": 0.0} if "initial_accumulator" in known else {}
+    )  # Yogi's is the first mean gradient too
+    pairs = [(_end(make, [[0.0, 0.0]] * 2, **begun), start)]
+    if ">= 0" in _documented(make)["lr"]:
+        pairs.append((_end(make, grads[:1], lr=0.0), start))
+    if "maximize" in known:
+        pairs.append((_end(make, grads, maximize=True), _end(make, [[-g for g in row] for row in grads])))
+    if "weight_decay" in known:
+        # A decay of exactly one is no special case; the first step along g + p is known.
+        whole = [[g + x for g, x in zip(grads[0], start.tolist(), strict=True)]]
+        pairs.append((_end(make, grads[:1], lr=0.1, weight_decay=1.0), _end(make, whole, lr=0.1)))
+    if "decoupled_weight_decay" in known:
+        ours = _end(make, grads[:1], lr=0.1, weight_decay=1.0, decoupled_weight_decay=True)
+        pairs.append((ours, _end(make, grads[:1], lr=0.1) - 0.1 * start))
+    for ours, theirs in pairs:
+        gap = max(gap, float(torch.nan_to_num((ours - theirs).abs(), nan=9.0).max()))
+    try:
+        make([{"params": [_point()]}, {"params": [_point()], "lr": -0.1}])
+        gap += 1
+    except InputError:
+        pass
+    return Check(gap, 1e-12, "max |parameter difference|", "PyTorch's protocol")
+
+
+GRADIENT = {
+    "parabola": parabola,
+    "state": state,
+    "untouched": untouched,
+    "arguments": arguments,
+    "documented": documented,
+    "protocol": protocol,
+}
 
 
 def _schedule(card: Card, variant: str) -> tuple[torch.optim.Optimizer, Any]:
@@ -116,7 +234,23 @@ def schedule_state(card: Card, variant: str) -> Check:
     return Check(float(np.abs(found - expected).max()), 0, "largest difference", "the uninterrupted schedule")
 
 
-SCHEDULE = {"rates": rates, "state": schedule_state}
+def schedule_documented(card: Card, variant: str) -> Check:
+    """The defaults are those of the docstring, and the ranges there, ends included, are those that are kept."""
+    made = card.load(variant)
+
+    def make(options: dict[str, Any]) -> Any:
+        # With a rate of 0 any upper bound of a cycle is high enough.
+        return made(torch.optim.SGD([_point()], lr=0.0), **options)
+
+    return Check(
+        _defaults(made) + _kept(make, _documented(made), card.experiment.get("params", {})),
+        0,
+        "parameters that differ",
+        "the docstring",
+    )
+
+
+SCHEDULE = {"rates": rates, "state": schedule_state, "documented": schedule_documented}
 
 
 def _rosenbrock(x: np.ndarray) -> float:

@@ -105,9 +105,9 @@ def recur(rule: Rule, problem: str, options: dict[str, Any], steps: int = STEPS)
 
 
 def compare(ours: np.ndarray, theirs: np.ndarray, peer: str, bound: float = 1e-9) -> float:
-    """Return the largest difference; a path that does not move is no evidence."""
-    moved = np.abs(theirs[-1] - theirs[0]).max()
-    return float(np.abs(ours - theirs).max()) if moved > 1e-3 else float("inf")
+    """Return the largest difference; a path that does not move is no evidence, nor is one that is not finite."""
+    moved, gap = np.abs(theirs[-1] - theirs[0]).max(), np.abs(ours - theirs).max()
+    return float(gap) if moved > 1e-3 and np.isfinite(gap) else float("inf")
 
 
 def same(ours: Any, theirs: Any, *options: dict[str, Any], rule: bool = False, steps: int = STEPS) -> Check:
@@ -165,6 +165,7 @@ def listed_equals_fused(make: Any, *options: dict[str, Any]) -> Check:
 def sparse_rows(make: Any, options: dict[str, Any], dense_too: Any = None, steps: int = 60) -> Check:
     """An embedding with sparse gradients against the same with dense ones."""
     rows = np.random.default_rng(5).integers(0, 7, size=(steps, 3))  # with repeats, to be summed; row 7 is never seen
+    rows[9] = 2  # and one row alone
     paths = []
     for sparse in (True, False):
         table = torch.nn.Embedding(8, 3, sparse=sparse, dtype=torch.float64)

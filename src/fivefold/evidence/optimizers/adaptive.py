@@ -108,7 +108,8 @@ def adamax_conventions() -> Check:
 
 @evidence("adamax", claim="The list form takes the same steps as the kernel", against="the kernel")
 def adamax_listed() -> Check:
-    return listed_equals_fused(Adamax, BETAS)
+    slow = {**BETAS, "lr": 0.002, "betas": (0.8, 0.999)}
+    return listed_equals_fused(Adamax, BETAS, *({**slow, "convention": c} for c in ("keras", "paper")))
 
 
 @evidence("nadam", claim="500 steps equal torch's, with defaults and with every option", against="torch.optim.NAdam")
@@ -129,6 +130,28 @@ def nadam_first_step() -> Check:
 @evidence("nadam", claim="The list form takes the same steps as the kernel", against="the kernel")
 def nadam_listed() -> Check:
     return listed_equals_fused(NAdam, BETAS)
+
+
+@evidence(
+    "nadam",
+    claim="Parameters of one age that saw other betas keep products of their own",
+    against="torch.optim.NAdam",
+)
+def nadam_products() -> Check:
+    def path(make: Any) -> list[float]:
+        p, q = (torch.tensor([value], dtype=torch.float64, requires_grad=True) for value in (1.0, -2.0))
+        optimizer = make([p, q], lr=0.1)
+        for step, beta in enumerate((0.9, 0.3, 0.6, 0.6)):
+            optimizer.param_groups[0]["betas"] = (beta, 0.999)
+            p.grad = None if step == 1 else torch.full_like(p, 1.0 + step)
+            q.grad = None if step == 0 else torch.full_like(q, 2.0 - step)
+            optimizer.step()
+        return [p.item(), q.item(), *(optimizer.state[x]["mu_product"].item() for x in (p, q))]
+
+    ours, theirs = path(NAdam), path(torch.optim.NAdam)
+    # torch keeps the product in float32 unless that is not the default type.
+    gap = float(np.abs(np.array(ours) - theirs).max()) + (ours[2] == ours[3])
+    return Check(gap, 1e-6, "max |difference|", "torch.optim.NAdam")
 
 
 @evidence("radam", claim="500 steps equal torch's, with defaults and with every option", against="torch.optim.RAdam")
@@ -191,6 +214,23 @@ def yogi_recurrence() -> Check:
 @evidence("yogi", claim="The paper's form: m from 0, no bias correction", against="the recurrence in NumPy")
 def yogi_paper() -> Check:
     return same(lambda p: Yogi(p, convention="paper"), _yogi(False), {}, BETAS, rule=True)
+
+
+@evidence(
+    "radam",
+    claim="Where rho never exceeds the threshold, it stays momentum, also where the limit is the threshold itself",
+    against="closed form",
+)
+def radam_limit() -> Check:
+    gap = 0.0
+    for beta2 in (0.6, 0.5):  # limits of exactly 4 and of 3
+        x = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+        optimizer = RAdam([x], lr=0.1, betas=(0.9, beta2), convention="paper")
+        for _ in range(150):
+            x.grad = torch.full((1,), 3.0, dtype=torch.float64)
+            optimizer.step()
+        gap = max(gap, abs(x.item() + 150 * 0.3))
+    return Check(gap, 1e-10, "|x - closed form|", "closed form")
 
 
 @evidence("yogi", claim="v moves by (1 - b2) g^2 at a time, up or down", against="the theorem of the paper")
@@ -277,4 +317,4 @@ def adabound_closed() -> Check:
 
 @evidence("adabound", claim="The list form takes the same steps as the kernel", against="the kernel")
 def adabound_listed() -> Check:
-    return listed_equals_fused(AdaBound, CLOSING)
+    return listed_equals_fused(AdaBound, CLOSING, {**CLOSING, "convention": "paper"})

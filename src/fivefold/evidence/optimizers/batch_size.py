@@ -25,6 +25,7 @@ from fivefold.optimizers.schedules.batch_size import BatchSizeSchedule, Schedule
 def sizes_by_hand() -> Check:
     batches = Batches({"x": np.zeros(20)}, 1)
     cases: list[tuple[dict[str, Any], list[list[int]]]] = [
+        ({"initial": 19, "every": 2}, [[19, 1]]),
         ({"initial": 4, "every": 1}, [[4] * 5, [8, 8, 4], [16, 4], [20]]),
         ({"initial": 16, "factor": 0.5, "every": 2, "minimum": 5}, [[16, 4], [16, 4], [8, 8, 4], [8, 8, 4], [5] * 4]),
         (

@@ -72,6 +72,23 @@ def proxy_external() -> Check:
 
 @evidence(
     "proxy-lagrangian",
+    claim="It starts with equal weights, stays finite under huge violations, and keeps within a small radius",
+    against="its definition",
+)
+def proxy_extremes() -> Check:
+    game = ProxyLagrangian(2, 1.0)
+    gap = float((game.matrix - 1 / 3).abs().max()) + float((game.weights - 1 / 3).abs().max())
+    game.update(torch.tensor([1e6, -1e6]))
+    wanted = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)  # all weight to the violated one
+    gap += float(torch.nan_to_num((game.weights - wanted).abs(), nan=9.0).max())
+    small = ProxyLagrangian(2, 1.0, regret="external", radius=0.05)
+    small.update(torch.tensor([1.0, 0.97]))
+    gap += float((small.weights - torch.tensor([1.0, 0.04, 0.01], dtype=torch.float64)).abs().max())
+    return Check(gap, 1e-7, "sum of differences", "by hand")  # the violations are float32
+
+
+@evidence(
+    "proxy-lagrangian",
     claim="The gradient is lambda_0 g_0' + sum of lambda_i proxy_i', none through the multipliers",
     against="formula",
 )

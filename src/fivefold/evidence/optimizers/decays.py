@@ -131,7 +131,9 @@ def exponential_staircase() -> Check:
     smooth = _formula(lambda o: ExponentialDecay(o, 0.8, 5), lambda t: 0.8 ** (t / 5))
     stairs = _formula(lambda o: ExponentialDecay(o, 0.8, 5, staircase=True), lambda t: 0.8 ** (t // 5))
     natural = _formula(lambda o: ExponentialDecay(o, 0.8, 5, "natural", True), lambda t: math.exp(-0.8 * (t // 5)))
-    return Check(max(smooth.value, stairs.value, natural.value), 1e-14, "max |rate - formula|", "formula")
+    still = _formula(lambda o: ExponentialDecay(o, 0.0, form="natural"), lambda t: 1.0)
+    worst = max(smooth.value, stairs.value, natural.value, still.value)
+    return Check(worst, 1e-14, "max |rate - formula|", "formula")
 
 
 @evidence("lr-exponential", claim="Defaults: 0.99 each step", against="formula")
@@ -224,6 +226,53 @@ def warmup_no_jump() -> Check:
         jumps.append(np.abs(np.diff(rates, axis=0) / LRS).max() - 0.1)
         jumps.append(abs(rates.max() - 0.7))
     return Check(float(max(jumps)), 1e-12, "largest change beyond 1/T", "definition")
+
+
+@evidence(
+    "lr-warmup-linear",
+    claim="Each schedule of a sum begins from its own start at the step at which the one before ends",
+    against="the formulas, piece by piece",
+)
+def sum_by_hand() -> Check:
+    def three(t: int) -> float:
+        if t < 4:
+            return (t + 1) / 4
+        return 0.5 * (1 + math.cos(math.pi * (t - 4) / 6)) if t < 10 else 1 / (1 + 0.3 * (t - 10))
+
+    found = [_formula(lambda o: LinearWarmup(o, 4) + CosineDecay(o, 6) + InverseTimeDecay(o, 0.3), three, 30).value]
+    found.append(
+        _formula(lambda o: LinearWarmup(o, 4) + (CosineDecay(o, 6) + InverseTimeDecay(o, 0.3)), three, 30).value
+    )
+    found.append(
+        _formula(
+            lambda o: LinearScaling(o, 512, warmup_steps=5) + StepDecay(o, 3, 0.5),
+            lambda t: 1 + t / 5 if t < 5 else 0.5 ** ((t - 5) // 3),
+            20,
+        ).value
+    )
+    return Check(max(found), 1e-14, "max |rate - formula|", "formulas")
+
+
+@evidence(
+    "lr-warmup-linear",
+    claim="In a sum a metric goes to the schedule that is on, with the steps of its own; lengths add up where known",
+    against="by hand",
+)
+def sum_metrics() -> Check:
+    # The warm-up is told of the first four steps; the error that ends it comes with step 6 of all, its own step 2.
+    errors = dict.fromkeys(range(12), 0.9) | {2: 0.1, 6: 0.1}
+    rates = _rates(lambda o: CosineDecay(o, 4) + ConstantWarmup(o, 0.5, 0.8), 12, errors)[:, 0] / 0.7
+    cosine = [0.5 * (1 + math.cos(math.pi * t / 4)) for t in range(4)]
+    gap = float(np.abs(rates - [*cosine, 0.5, 0.5, 0.5, *[1.0] * 6]).max())
+    # The metric after step number 4 is the first that the second schedule sees.
+    falls = _rates(lambda o: CosineDecay(o, 4) + ReduceOnPlateau(o, patience=0), 8, {3: 1.0, 4: 5.0, 5: 4.0, 6: 6.0})
+    gap = max(gap, float(np.abs(falls[4:, 0] / 0.7 - [1.0, 1.0, 1.0, 0.1, 0.1]).max()))
+    optimizer = _optimizer()
+    endless, known = InverseTimeDecay(optimizer), CosineDecay(optimizer, 4)
+    lengths = [(known + CosineDecay(optimizer, 3)).length, (known + endless).length]
+    lengths += [(ConstantWarmup(optimizer) + known).length, LinearScaling(optimizer, 512).length]
+    lengths.append(LinearScaling(optimizer, 512, warmup_steps=3).length)
+    return Check(gap + (lengths != [7, None, None, None, 3]), 1e-14, "max |factor - value|", "by hand")
 
 
 @evidence(
@@ -351,6 +400,39 @@ def plateau_by_hand() -> Check:
     rates = _rates(lambda o: ReduceOnPlateau(o, patience=2), 12, metrics)[:, 0] / 0.7
     expected = np.where(np.arange(13) >= 6, 0.1, 1.0)
     return Check(float(np.abs(rates - expected).max()), 1e-15, "max |factor - value|", "by hand")
+
+
+@evidence(
+    "lr-plateau",
+    claim="Ties, an infinite or missing first measurement, and falls of just eps are taken as torch takes them",
+    against="ReduceLROnPlateau; by hand",
+)
+def plateau_edges() -> Check:
+    tied = np.random.default_rng(5).integers(0, 4, 80) / 4 + 1
+    worst, fell = 0.0, 0
+    for first in (np.inf, np.nan, 2.5):
+        for given in (
+            {"threshold": 0.0, "patience": 2},
+            {"threshold": 0.0, "patience": 2, "threshold_mode": "abs"},
+            {"threshold": 0.25, "patience": 0, "threshold_mode": "abs"},
+            {"patience": 0, "factor": 0.5},
+            {"patience": 1, "factor": 0.5, "cooldown": 2},
+        ):
+            for mode in ("min", "max"):
+                values = np.r_[first, tied] if mode == "min" else -np.r_[first, tied]
+                metrics = {t: float(m) for t, m in enumerate(values)}
+                options: dict[str, Any] = {**given, "mode": mode, "eps": 0.0}
+                ours = _rates(lambda o, a=options: ReduceOnPlateau(o, **a), 81, metrics)  # type: ignore[misc]
+                theirs = _rates(lambda o, a=options: lr_scheduler.ReduceLROnPlateau(o, **a), 81, metrics)  # type: ignore[misc]
+                worst = max(worst, float(np.abs(ours / theirs - 1).max()))
+                fell += len(np.unique(ours[:, 0])) - 1
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    schedule = ReduceOnPlateau(optimizer, factor=0.5, patience=0, eps=0.5)
+    for _ in range(4):
+        optimizer.step()
+        schedule.step(1.0)
+    worst += optimizer.param_groups[0]["lr"] != 1.0
+    return Check(worst + (fell < 30), 1e-13, "max relative rate difference", "torch ReduceLROnPlateau")
 
 
 @evidence("lr-plateau", claim="Restored in the middle it goes on exactly", against="the uninterrupted schedule")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fivefold.base.random import Streams
 from fivefold.evidence import Check, evidence
 from fivefold.optimizers.gradient.accumulators import FTRL, Adadelta, Adagrad, RMSprop
 from fivefold.optimizers.gradient.descent import SGD, GradientDescent, Nesterov
@@ -59,7 +60,7 @@ def descent_threshold() -> Check:
 
 @evidence("gradient-descent", claim="Groups, decay of both forms and defaults equal torch's", against="torch.optim.SGD")
 def descent_equals_torch() -> Check:
-    return same(GradientDescent, torch.optim.SGD, {}, PLAIN)
+    return same(GradientDescent, torch.optim.SGD, {}, PLAIN, {"lr": 0.05, "weight_decay": 1.0})
 
 
 @evidence(
@@ -81,6 +82,27 @@ def descent_noise() -> Check:
         ).max()
     )
     return Check(max(scores) + 1e9 * resumed, 4.5, "standard errors", "normal distribution")
+
+
+@evidence(
+    "gradient-descent",
+    claim="The noise follows from the seed, the parameter's group and place, and the step, and is added to the gradient",
+    against="the stream of that name",
+)
+def descent_noise_stream() -> Check:
+    params = [torch.zeros(4, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    groups = [{"params": params[:1]}, {"params": params[1:], "lr": 0.25}]
+    optimizer, gap = GradientDescent(groups, lr=0.5, noise=0.3, random_state=5), 0.0
+    expected = [np.zeros(4) for _ in params]
+    for t in (1, 2):
+        for p in params:
+            p.grad = torch.full_like(p, 2.0)
+        optimizer.step()
+        for k, (group, place, lr) in enumerate(((0, 0, 0.5), (1, 0, 0.25), (1, 1, 0.25))):
+            draw = Streams(5).numpy("noise", group, place, t).standard_normal(4)
+            expected[k] = expected[k] - lr * (2.0 + math.sqrt(0.3 / t**0.55) * draw)
+            gap = max(gap, float(np.abs(params[k].detach().numpy() - expected[k]).max()))
+    return Check(gap, 1e-14, "max |parameter difference|", "the stream")
 
 
 @evidence("sgd", claim="500 steps equal torch's, with groups and weight decay", against="torch.optim.SGD")
@@ -277,6 +299,19 @@ def rmsprop_inside() -> Check:
     return Check(max(started.value, zeroed.value), 1e-9, zeroed.unit, zeroed.peer)
 
 
+@evidence("rmsprop", claim="Its state has torch's names, with every option and without", against="torch.optim.RMSprop")
+def rmsprop_state() -> Check:
+    wrong = 0
+    for options in ({}, {"momentum": 0.5}, {"centered": True}):
+        p = torch.ones(2, dtype=torch.float64, requires_grad=True)
+        p.grad = torch.ones_like(p)
+        optimizers: list[Any] = [RMSprop([p], **options), torch.optim.RMSprop([p], **options)]  # type: ignore[arg-type]
+        for optimizer in optimizers:
+            optimizer.step()
+        wrong += set(optimizers[0].state[p]) != set(optimizers[1].state[p])
+    return Check(wrong, 0, "states with other names", "torch.optim.RMSprop")
+
+
 @evidence("rmsprop", claim="s_t = (1 - a) sum a^k g_{t-k}^2", against="the sum of 08#nag-b")
 def rmsprop_sum() -> Check:
     g = np.random.default_rng(2).normal(size=30)
@@ -366,6 +401,28 @@ def ftrl_keras() -> Check:
     return same(lambda p: FTRL(p, convention="keras"), rule, options, rule=True)
 
 
+@evidence(
+    "ftrl",
+    claim="A zero gradient leaves any weights where they are, with penalties, and without any curvature",
+    against="the closed form of the first z",
+)
+def ftrl_start() -> Check:
+    start = torch.tensor([1.5, -0.5, 0.0, 3.0], dtype=torch.float64)
+    gap = 0.0
+    penalties = {"lr": 0.3, "beta": 0.7, "l1": 0.4, "l2": 0.2, "initial_accumulator_value": 0.5}
+    flat = {"lr": 0.3, "beta": 0.0, "l1": 0.4}
+    for options in (penalties, flat, {**flat, "convention": "keras"}):
+        for listed in (False, True):
+            # A strided weight takes the form of lists.
+            x = torch.stack([start, start]).T[:, 0] if listed else start.clone()
+            x = x.requires_grad_()
+            x.grad = torch.zeros_like(x)
+            optimizer = FTRL([x], **options)  # type: ignore[arg-type]
+            optimizer.step()
+            gap = max(gap, float(np.nan_to_num((x.detach() - start).abs().numpy(), nan=9.0).max()))
+    return Check(gap, 1e-15, "max |weight - start|", "closed form")
+
+
 @evidence("ftrl", claim="Sparse gradients equal dense ones", against="dense gradients")
 def ftrl_sparse() -> Check:
     return sparse_rows(FTRL, {"lr": 0.3, "l1": 0.1, "l2": 0.2})
@@ -403,5 +460,7 @@ def adadelta_listed() -> Check:
 @evidence("ftrl", claim="The form for other devices steps like the kernel", against="the CPU kernel")
 def ftrl_listed() -> Check:
     return listed_equals_fused(
-        FTRL, {"lr": 0.05, "l1": 0.01, "l2": 0.1, "initial_accumulator_value": 0.1}, {"lr": 0.05, "convention": "keras"}
+        FTRL,
+        {"lr": 0.05, "l1": 0.01, "l2": 0.1, "initial_accumulator_value": 0.1},
+        {"lr": 0.05, "l1": 0.01, "l2": 0.1, "convention": "keras"},
     )

@@ -46,7 +46,7 @@ def _walk(
 
 
 def _apart(a: list[Tensor], b: list[Tensor]) -> float:
-    return max(float((x - y).abs().max()) for x, y in zip(a, b, strict=True))
+    return float((torch.stack(a) - torch.stack(b)).abs().max())
 
 
 @evidence("adam", claim="A trajectory of 200 steps equals torch's", against="torch.optim.Adam, float64, defaults")

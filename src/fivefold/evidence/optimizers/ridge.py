@@ -118,6 +118,23 @@ def ridge_damping() -> Check:
 
 
 @evidence(
+    "follow-the-ridge", claim="A game in small units has the correction in these units", against="the scaled game"
+)
+def ridge_units() -> Check:
+    def moved(unit: float) -> np.ndarray:
+        def game(x: Tensor, y: Tensor) -> Tensor:
+            return unit * (x.sum() * y[0] + 2 * x.sum() * y[1] - y[0] ** 2 - 0.3 * y[1] ** 2 + (x**2).sum())
+
+        path = _play(FollowTheRidge, game, [1.0], [0.4, -0.2], 1)
+        return (path[1] - path[0]) / unit
+
+    gap = np.abs(
+        moved(1e-4) - moved(1.0)
+    ).max()  # positions near 1 round at 1e-16, a ten-thousandth of which is compared
+    return Check(float(gap), 1e-11, "max |difference|", "the scaled game")
+
+
+@evidence(
     "follow-the-ridge", claim="One player descends or ascends along its gradient, with either decay", against="formula"
 )
 def ridge_single() -> Check:

@@ -278,4 +278,22 @@ def swats_late() -> Check:
 def swats_defaults() -> Check:
     group = SWATS([torch.zeros(1, requires_grad=True)]).param_groups[0]
     paper = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-9, "tolerance": 1e-9, "weight_decay": 0.0, "phase": "adam"}
+    paper |= {"iteration": 0, "rate_average": 0.0, "sgd_lr": 0.0, "switch_lr": 0.0}
     return Check(sum(group[key] != value for key, value in paper.items()), 0, "defaults that differ", "the paper")
+
+
+@evidence("swats", claim="With a tolerance of 0 it never switches, not even at exact agreement", against="algorithm 1")
+def swats_never() -> Check:
+    x = torch.tensor([3.0], dtype=torch.float64, requires_grad=True)
+    optimizer = SWATS([x], lr=0.1, betas=(0.0, 0.0), eps=1e-300, tolerance=0.0)
+    for _ in range(5):
+        x.grad = torch.ones_like(x)
+        optimizer.step()
+    wrong = optimizer.param_groups[0]["phase"] != "adam"
+    # Rates of 1 and -1/2 with beta2 of a half have the mean 0: no rate to go on with.
+    group = SWATS([x], betas=(0.0, 0.5), tolerance=9.0).param_groups[0]
+    one = [torch.ones(1, dtype=torch.float64)]
+    for count, slope in enumerate((-1.0, 2.0), 1):
+        group["iteration"] = count
+        wrong += optimizer._settled(group, one, [slope * one[0]])
+    return Check(abs(x.item() - 2.5) + wrong + abs(group["sgd_lr"]), 1e-15, "|x - 2.5| + switches", "by hand")

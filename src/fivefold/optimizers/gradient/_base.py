@@ -114,14 +114,12 @@ class GradientOptimizer(Optimizer):
         self._check_rows(group, grad)
         state = self._states(group, [p])[0]
         index, values = grad.indices()[0], grad.values()  # (k,), (k, *row)
-        if index.numel() == 0:
-            return
         part = {k: v[index] if torch.is_tensor(v) and v.shape == p.shape else v for k, v in state.items()}
         some = p[index]
         self._update(group, [some], [-values if group["maximize"] else values], [part])
         p.index_copy_(0, index, some)
         for name, value in part.items():
-            if torch.is_tensor(value) and name != "step" and state[name].shape == p.shape:
+            if value is not state[name]:
                 state[name].index_copy_(0, index, value)
 
     def _check_rows(self, group: dict[str, Any], grad: Tensor) -> None:

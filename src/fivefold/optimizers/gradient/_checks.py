@@ -15,8 +15,9 @@ def number(
     """Refuse a hyperparameter outside ``[low, high)``, or ``(low, high)`` with ``open_low``."""
     inside = low < value if open_low else low <= value
     if not (inside and value < high):
-        left = "(" if open_low else "["
-        raise InputError(f"{optimizer}: {name} must lie in {left}{low:g}, {high:g}), got {value!r}.")
+        raise InputError(
+            f"{optimizer}: {name} must lie in {'(' if open_low else '['}{low:g}, {high:g}), got {value!r}."
+        )
 
 
 def dense(optimizer: str, gradients: list[Tensor]) -> None:

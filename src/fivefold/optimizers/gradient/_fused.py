@@ -13,7 +13,7 @@ from fivefold.base.jit import njit
 
 from ._base import check_betas, zeros
 from ._checks import number
-from ._sweep import SweptOptimizer, column, decays
+from ._sweep import SweptOptimizer, column
 
 MEAN, LARGEST, SIGN, NORM = 0, 1, 2, 3
 """Rules of the second moment: running mean, its largest value so far (AMSGrad), Yogi's, infinity norm (AdaMax)."""
@@ -24,7 +24,7 @@ class Sizes(NamedTuple):
 
     mean: float
     grad: float = 0.0
-    root: float = 1.0  # D = sqrt(v) / root + eps, or sqrt(v / root**2 + eps) inside
+    root: float = 1.0  # D = sqrt(v) / root + eps, or sqrt(v + eps) inside
     eps: float = 0.0
     inside: bool = False
     adaptive: bool = True  # False: D = 1
@@ -69,9 +69,9 @@ def _kernel(rule: int, inside: bool, adaptive: bool, bounded: bool, with_grad: b
                     move = move + b * d
                 if adaptive:
                     if rule == NORM:
-                        s = s if inside else s + eps
+                        s = s + eps
                     else:
-                        s = np.sqrt(s * r * r + eps) if inside else np.sqrt(s) * r + eps
+                        s = np.sqrt(s + eps) if inside else np.sqrt(s) * r + eps
                     if bounded:
                         move = min(max(a / s, low), high) * outer * mean
                     elif rule == NORM:
@@ -88,6 +88,9 @@ class AdamFamily(SweptOptimizer):
 
     rule: ClassVar[int] = MEAN
     bounded: ClassVar[bool] = False
+    with_grad: ClassVar[bool] = False
+    """Whether the step goes along the gradient too, beside its mean."""
+
     names: ClassVar[tuple[str, str]] = ("exp_avg", "exp_avg_sq")
 
     def _check(self, group: dict[str, Any]) -> None:
@@ -119,26 +122,19 @@ class AdamFamily(SweptOptimizer):
     def _form(self, group: dict[str, Any], state: dict[str, Any]) -> tuple[Any, tuple[float, ...]]:
         t = float(state["step"])
         z = self._sizes(group, state, t)
-        kernel = _kernel(self._rule(group), z.inside, z.adaptive, self.bounded, z.grad != 0)
+        kernel = _kernel(self._rule(group), z.inside, z.adaptive, self.bounded, self.with_grad)
         rest1, beta2 = 1 - self._beta1(group, t), float(group["betas"][1])
         moments = (rest1, beta2, 1 - beta2, z.mean, z.grad, 1 / z.root, z.eps)
         return kernel, (*moments, z.low, z.high, z.outer, self._tiny(group))
 
-    def _listed(
+    def _update(
         self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]]
     ) -> None:
         """Do the same with lists of tensors, a few kernels for all parameters of a group."""
-        l2, keep = decays(group)
         rule, beta2 = self._rule(group), float(group["betas"][1])
         means, squares = ([state[name] for state in states] for name in self.names)
         steps = [float(state["step"]) for state in states]
         sizes = [self._sizes(group, state, t) for state, t in zip(states, steps, strict=True)]
-        if keep != 1:
-            torch._foreach_mul_(params, keep)
-        if group["maximize"]:
-            grads = list(torch._foreach_neg(grads))
-        if l2 != 0:
-            grads = list(torch._foreach_add(grads, params, alpha=l2))
         for mean, grad, t in zip(means, grads, steps, strict=True):
             mean.lerp_(grad.to(mean.dtype), 1 - self._beta1(group, t))
         if rule == NORM:
@@ -156,12 +152,12 @@ class AdamFamily(SweptOptimizer):
             torch._foreach_maximum_(largest, squares)
             squares = largest
         for p, g, m, s, z in zip(params, grads, means, squares, sizes, strict=True):
-            move = m * z.mean if z.grad == 0 else m * z.mean + g * z.grad
+            move = m * z.mean + g * z.grad if self.with_grad else m * z.mean
             if z.adaptive:
                 if rule == NORM:
-                    s = s if z.inside else s + z.eps
+                    s = s + z.eps
                 else:
-                    s = (s / z.root**2 + z.eps).sqrt_() if z.inside else (s.sqrt() / z.root).add_(z.eps)
+                    s = (s + z.eps).sqrt_() if z.inside else (s.sqrt() / z.root).add_(z.eps)
                 if self.bounded:
                     move = (z.mean / s).clamp_(z.low, z.high) * z.outer * m
                 else:

@@ -15,6 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from torch import Tensor
 
+from fivefold.base.errors import InputError
 from fivefold.base.jit import njit
 
 from ._base import GradientOptimizer
@@ -108,7 +109,8 @@ class SweptOptimizer(GradientOptimizer):
         rest: list[int] = []
         for i, (p, g, state) in enumerate(zip(params, grads, states, strict=True)):
             tensors = [p, g, *[state[name] for name in slots]]
-            if p.dtype != g.dtype or not _flat(tensors):
+            self._check_state(slots, tensors)
+            if not _flat(tensors):
                 rest.append(i)
                 continue
             t = float(state["step"])
@@ -127,6 +129,16 @@ class SweptOptimizer(GradientOptimizer):
         if rest:
             self._listed(group, [params[i] for i in rest], [grads[i] for i in rest], [states[i] for i in rest])
 
+    def _check_state(self, slots: tuple[str, ...], tensors: list[Tensor]) -> None:
+        """Refuse a state that is not like its parameter: the kernel trusts its sizes and types."""
+        p = tensors[0]
+        for name, state in zip(slots, tensors[2:], strict=True):
+            if state.shape != p.shape or state.dtype != p.dtype or state.device != p.device:
+                raise InputError(
+                    f"{self._name}: the state {name!r} is {_words(state)} and its parameter {_words(p)}; load the state of the "
+                    "same model, and convert or move a model before its optimizer takes a step."
+                )
+
 
 def decays(group: dict[str, Any]) -> tuple[float, float]:
     """Return the coupled decay and the factor of the decoupled one."""
@@ -137,4 +149,9 @@ def decays(group: dict[str, Any]) -> tuple[float, float]:
 
 
 def _flat(tensors: list[Tensor]) -> bool:
-    return all(t.is_cpu and t.dtype in WIDTHS and t.is_contiguous() and not t.is_sparse for t in tensors)
+    dtype = tensors[0].dtype
+    return dtype in WIDTHS and all(t.is_cpu and t.dtype == dtype and t.is_contiguous() for t in tensors)
+
+
+def _words(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} of shape {tuple(tensor.shape)} on {tensor.device}"

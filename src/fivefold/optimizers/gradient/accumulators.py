@@ -176,8 +176,8 @@ class RMSprop(SweptOptimizer):
         kernel = rmsprop_kernel(group["convention"] != "torch", bool(group["centered"]), group["momentum"] > 0)
         first = group["initial"] == "gradient" and float(state["step"]) == 1
         alpha = group["alpha"]
-        old, new = (0.0, 1.0) if first else (alpha, 1 - alpha)
-        return kernel, (float(group["lr"]), old, new, 1 - alpha, group["momentum"], group["eps"])
+        new = 1.0 if first else 1 - alpha
+        return kernel, (float(group["lr"]), alpha, new, 1 - alpha, group["momentum"], group["eps"])
 
     def _update(
         self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]]
@@ -353,15 +353,16 @@ class FTRL(SweptOptimizer):
         return {"n": n, "z": z}
 
     def _curvature(self, group: dict[str, Any], n: Tensor) -> Tensor:
-        twice = 2 if group["convention"] == "keras" else 1
-        return (group["beta"] + n.sqrt()) / float(group["lr"]) + twice * group["l2"]
+        return (group["beta"] + n.sqrt()) / float(group["lr"]) + self._l2(group)
+
+    def _l2(self, group: dict[str, Any]) -> float:
+        return float((2 if group["convention"] == "keras" else 1) * group["l2"])
 
     def _slots(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("n", "z")
 
     def _form(self, group: dict[str, Any], state: dict[str, Any]) -> tuple[Any, tuple[float, ...]]:
-        twice = 2 if group["convention"] == "keras" else 1
-        return ftrl_kernel, (float(group["lr"]), group["beta"], group["l1"], twice * group["l2"])
+        return ftrl_kernel, (float(group["lr"]), group["beta"], group["l1"], self._l2(group))
 
     def _update(
         self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]]
@@ -372,10 +373,9 @@ class FTRL(SweptOptimizer):
             n.addcmul_(g, g)
             z.add_(g - (n.sqrt() - before) / float(group["lr"]) * p)
             curvature = self._curvature(group, n)
-            shrunk = z - torch.sign(z) * group["l1"]
+            far = (z.abs() - group["l1"]).clamp_(min=0.0)
             # A weight that has never had a gradient may have no curvature; it stays.
-            moved = torch.where(z.abs() <= group["l1"], torch.zeros_like(p), -shrunk / curvature)
-            p.copy_(torch.where(curvature > 0, moved, p))
+            p.copy_(torch.where(curvature > 0, -torch.sign(z) * far / curvature, p))
 
 
 def _root(squares: list[Tensor], eps: float, inside: bool) -> list[Tensor]:

@@ -80,9 +80,10 @@ class AdaBound(AdamFamily):
         beta1, beta2 = group["betas"]
         lr, closing = float(group["lr"]), group["gamma"] * t
         final = group["final_lr"] * lr / group["base_lr"] if group["base_lr"] > 0 else 0.0
-        low = final * (1 - 1 / (closing + 1))
-        high = final * (1 + 1 / closing) if closing > 0 else math.inf
         if group["convention"] == "paper":
-            return Sizes(lr, eps=group["eps"], inside=True, low=low, high=high, outer=1 / math.sqrt(t))
-        corrected = lr * math.sqrt(1 - beta2**t) / (1 - beta1**t)
-        return Sizes(corrected, eps=group["eps"], low=low, high=high)
+            size = Sizes(lr, eps=group["eps"], inside=True, outer=1 / math.sqrt(t))
+        else:
+            size = Sizes(lr * math.sqrt(1 - beta2**t) / (1 - beta1**t), eps=group["eps"])
+        if closing > 0:
+            size = size._replace(low=final * (1 - 1 / (closing + 1)), high=final * (1 + 1 / closing))
+        return size

@@ -164,6 +164,7 @@ class NAdam(AdamFamily):
     """
 
     own_form = True
+    with_grad = True
 
     def __init__(
         self,

@@ -81,7 +81,7 @@ class GradientDescent(GradientOptimizer):
     def _update(
         self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]]
     ) -> None:
-        if group["noise"] > 0:
+        if group["noise"]:
             place = {id(p): (i, j) for i, g in enumerate(self.param_groups) for j, p in enumerate(g["params"])}
             streams = Streams(int(group["random_state"]))
             noisy = []

@@ -13,6 +13,9 @@ from fivefold.base.errors import InputError
 from ._base import GradientOptimizer
 from ._checks import number
 
+SOLVED = 1e-30
+"""Share of the first squared residual that is nothing but rounding."""
+
 
 class FollowTheRidge(GradientOptimizer):
     r"""Follow-the-Ridge (Wang, Zhang & Ba 2020): converges to local minimax points of :math:`\min_x \max_y f`, and to no other.
@@ -121,7 +124,7 @@ class FollowTheRidge(GradientOptimizer):
         direction, size = residual, _dot(residual, residual)
         start = size
         for _ in range(int(group["iterations"])):
-            if size <= 1e-30 * start or size == 0:
+            if size <= SOLVED * start:
                 break
             moved = squared(direction)
             along = size / _dot(direction, moved)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ._fused import AdamFamily
@@ -86,27 +85,5 @@ class SparseAdam(Adam):
         (beta1, beta2), mean, square = group["betas"], state["exp_avg"], state["exp_avg_sq"]
         mean.mul_(beta1).index_add_(0, index, values, alpha=1 - beta1)
         square.mul_(beta2).index_add_(0, index, values * values, alpha=1 - beta2)
-        self._walk(group, [p], [mean], [square], [state])
-
-    def _update(
-        self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]]
-    ) -> None:
-        beta1, beta2 = group["betas"]
-        means, squares = [state["exp_avg"] for state in states], [state["exp_avg_sq"] for state in states]
-        torch._foreach_lerp_(means, grads, 1 - beta1)
-        torch._foreach_mul_(squares, beta2)
-        torch._foreach_addcmul_(squares, grads, grads, 1 - beta2)
-        self._walk(group, params, means, squares, states)
-
-    def _walk(
-        self,
-        group: dict[str, Any],
-        params: list[Tensor],
-        means: list[Tensor],
-        squares: list[Tensor],
-        states: list[dict[str, Any]],
-    ) -> None:
-        """Step along the means."""
-        for p, mean, square, state in zip(params, means, squares, states, strict=True):
-            size = self._sizes(group, state, float(state["step"]))
-            p.addcdiv_(mean, square.sqrt().div_(size.root).add_(size.eps), value=-size.mean)
+        size = self._sizes(group, state, float(state["step"]))
+        p.addcdiv_(mean, square.sqrt().div_(size.root).add_(size.eps), value=-size.mean)

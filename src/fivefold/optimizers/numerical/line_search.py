@@ -38,7 +38,7 @@ def cubic_minimizer(a: float, fa: float, da: float, b: float, fb: float, db: flo
     """
     d1 = da + db - 3.0 * (fa - fb) / (a - b)
     under = d1 * d1 - da * db
-    if not under >= 0.0:
+    if not under > 0.0:
         return np.nan
     d2 = np.copysign(np.sqrt(under), b - a)
     below = db - da + 2.0 * d2
@@ -91,7 +91,7 @@ class WolfeSearch:
             trial = self._at(step)
             if trial.f == -np.inf:
                 return Found(trial, False)
-            if not self._low_enough(trial) or (previous.step > 0.0 and trial.f >= previous.f + self._rounding):
+            if not self._low_enough(trial) or trial.f >= previous.f + self._rounding:
                 return self._zoom(previous, trial)
             trial = self._with_slope(trial)
             if trial.gradient is None:  # the value is fine but the gradient is not: as good as outside the domain
@@ -135,7 +135,8 @@ class WolfeSearch:
         """Shrink a bracket: ``low`` is the lowest acceptable end, the minimum lies towards ``high``."""
         while self._left > 0:
             width = high.step - low.step
-            if abs(width) <= EPS * max(abs(low.step), abs(high.step)):
+            closed = EPS * max(abs(low.step), abs(high.step))
+            if abs(width) <= closed:  # any value: the evaluations end before long anyway
                 break
             trial = self._at(self._guess(low, high))
             if not self._low_enough(trial) or trial.f >= low.f + self._rounding:
@@ -163,7 +164,7 @@ class WolfeSearch:
             else:
                 guess = quadratic_minimizer(low.step, low.f, low.slope, high.step, high.f)
         inside = (guess - low.step) / width
-        if not np.isfinite(inside) or inside <= 0.0 or inside >= 1.0:
+        if not 0.0 < inside < 1.0:
             return low.step + 0.5 * width
         # A minimizer that hugs an end is moved a little inwards; else brackets shrink too slowly.
         return low.step + float(np.clip(inside, EDGE, 1.0 - EDGE)) * width

@@ -17,10 +17,10 @@ def number(owner: str, name: str, value: Any, low: float, high: float = math.inf
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise InputError(f"{owner}: {name} must be a finite number, got {value!r}.")
     if value < low or value > high or (open_low and value == low):
-        bounds = f"{'above' if open_low else 'at least'} {low:g}" + (
-            f" and at most {high:g}" if high < math.inf else ""
+        raise InputError(
+            f"{owner}: {name} must be {'above' if open_low else 'at least'} {low:g}"
+            f"{f' and at most {high:g}' if high < math.inf else ''}, got {value!r}."
         )
-        raise InputError(f"{owner}: {name} must be {bounds}, got {value!r}.")
     return float(value)
 
 

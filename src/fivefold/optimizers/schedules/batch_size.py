@@ -11,6 +11,8 @@ from torch import Tensor
 from fivefold.base.errors import InputError, InputTypeError
 from fivefold.data.batches import Batch, Batches, Place, check_batch_size, check_rank
 
+LARGEST = 2**62
+
 
 class BatchSizeSchedule:
     r"""Batch sizes by epoch or by batch: multiplied by a factor every N, or at milestones.
@@ -85,9 +87,10 @@ class BatchSizeSchedule:
     def size(self, count: int) -> int:
         """Return the batch size after ``count`` finished epochs or batches."""
         k = count // self.every if self.every is not None else bisect.bisect_right(self.milestones, count)
-        # Powers beyond any data set would overflow a float; the logarithm tells them apart before they do.
-        exponent = math.log(self.initial) + k * math.log(self.factor)
-        wanted = math.floor(self.initial * self.factor**k + 0.5) if exponent < 60 else 2**62
+        try:
+            wanted = min(math.floor(self.initial * self.factor**k + 0.5), LARGEST)
+        except OverflowError:  # of a float, beyond any data set
+            wanted = LARGEST
         wanted = max(wanted, self.minimum)
         return wanted if self.maximum is None else min(wanted, self.maximum)
 

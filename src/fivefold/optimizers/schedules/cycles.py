@@ -84,7 +84,7 @@ class TriangularCycle(Schedule):
     def _height(self, t: int) -> float:
         period = self.step_size_up + self.step_size_down
         cycle, u = divmod(t, period)
-        share = u / self.step_size_up if u <= self.step_size_up else (period - u) / self.step_size_down
+        share = min(u / self.step_size_up, (period - u) / self.step_size_down)
         if self.mode == "triangular2":
             return share * 0.5**cycle
         return share * self.gamma**t if self.mode == "exp_range" else share

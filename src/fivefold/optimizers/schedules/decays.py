@@ -50,6 +50,7 @@ class StepDecay(Schedule):
         self.step_size: int | None = None
         self.milestones: list[int] = []
         self.factors: list[float] = []
+        self.gamma: float | None = None
         if isinstance(step_size, Sequence):
             self.milestones = [whole("StepDecay", "every milestone", m) for m in step_size]
             if not self.milestones or any(a >= b for a, b in zip(self.milestones, self.milestones[1:])):
@@ -58,22 +59,19 @@ class StepDecay(Schedule):
             self.step_size = whole("StepDecay", "step_size", step_size)
         if isinstance(gamma, Sequence):
             self.factors = [number("StepDecay", "every factor", g, 0.0) for g in gamma]
-            if len(self.factors) != len(self.milestones):
+            if len(self.factors) != len(self.milestones) or not self.factors:
                 raise InputError(
                     f"StepDecay: gamma gives {len(self.factors)} factors for {len(self.milestones)} milestones; "
                     "give one each."
                 )
-            self.gamma = 1.0
         else:
             self.gamma = number("StepDecay", "gamma", gamma, 0.0, 1.0, open_low=True)
         super().__init__(optimizer, last_epoch)
 
     def rate(self, t: int, base: float) -> float:
         """Return the rate after ``t`` steps."""
-        if self.step_size is not None:
-            return base * self.gamma ** (t // self.step_size)
-        falls = bisect.bisect_right(self.milestones, t)
-        if self.factors:
+        falls = bisect.bisect_right(self.milestones, t) if self.step_size is None else t // self.step_size
+        if self.gamma is None:
             return base * self.factors[falls - 1] if falls else base
         return float(base * self.gamma**falls)
 
@@ -88,9 +86,8 @@ class ExponentialDecay(Schedule):
     ----------
     optimizer : torch optimizer
         Its ``lr`` is :math:`\eta_0`, per parameter group.
-    gamma : float, default 0.99
-        In (0, 1] for the exponential form; at least 0 for the natural one, which equals the other with
-        :math:`e^{-\gamma}`.
+    gamma : float in (0, 1], or >= 0 in the natural form, default 0.99
+        The natural form equals the other with :math:`e^{-\gamma}`.
     decay_steps : int >= 1, default 1
         N, the steps after which the rate has shrunk by one factor.
     form : {"exponential", "natural"}, default "exponential"

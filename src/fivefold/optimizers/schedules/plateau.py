@@ -89,8 +89,6 @@ class ReduceOnPlateau(MetricSchedule):
     def _better(self, metric: float) -> bool:
         share = self.threshold if self.threshold_mode == "rel" else 0.0
         least = self.threshold if self.threshold_mode == "abs" else 0.0
-        if math.isinf(self.best):  # nothing measured yet
-            return metric < self.best if self.mode == "min" else metric > self.best
         if self.mode == "min":
             return metric < self.best * (1 - share) - least
         return metric > self.best * (1 + share) + least

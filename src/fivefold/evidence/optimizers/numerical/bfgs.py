@@ -218,7 +218,14 @@ def bfgs_interpolation() -> Check:
         worst = max(worst, abs(found - max(root, other)))
         parabola = np.poly1d([3.0, -6.0 * root, 1.0])
         worst = max(worst, abs(quadratic_minimizer(a, parabola(a), parabola.deriv()(a), b, parabola(b)) - root))
-    worst = max(worst, float(not np.isnan(quadratic_minimizer(0.0, 0.0, -1.0, 1.0, -2.0))))  # bends downwards
+        for unit in (1e-5, 1e5):  # values in other units have the same minimizer
+            scaled = cubic_minimizer(a, unit * value(a), unit * slope(a), b, unit * value(b), unit * slope(b))
+            worst = max(worst, abs(scaled - max(root, other)))
+    for height in (-2.0, -1.0):  # bends downwards; a line
+        worst = max(worst, float(not np.isnan(quadratic_minimizer(0.0, 0.0, -1.0, 1.0, height))))
+    # (t - 1/4)^3 from 0 to 1 has no minimum, only a flat point; t^3 + t not even that.
+    worst = max(worst, float(not np.isnan(cubic_minimizer(0.0, -1 / 64, 3 / 16, 1.0, 27 / 64, 27 / 16))))
+    worst = max(worst, float(not np.isnan(cubic_minimizer(0.0, 0.0, 1.0, 1.0, 2.0, 4.0))))
     # Inside a bracket: the minimizer, moved off the ends by a tenth of the width; the middle where nothing is known.
     x = np.zeros(1)
     low = Trial(2.0, x, 0.0, x, -3.0)
@@ -309,6 +316,70 @@ def bfgs_accounts() -> Check:
     falls = BFGS().minimize(lambda x: -np.inf if x[0] > 5 else -x[0], [0.0], lambda x: np.array([-1.0]))
     wrong += int(falls.status != 3 or falls.success)
     return Check(wrong, 0, "violations", "by hand")
+
+
+@evidence(
+    "bfgs",
+    claim="While the function falls the line search goes on by the cubic within 1 to 9 widths, and it ends at its cap",
+    against="the trial points, by hand",
+)
+def bfgs_trials() -> Check:
+    from fivefold.optimizers.numerical.line_search import WolfeSearch
+    from fivefold.optimizers.numerical.problem import Problem
+
+    def trials(value: Any, slope: Any, cap: int, c2: float = 0.1) -> tuple[list[float], Any]:
+        seen: list[float] = []
+
+        def fun(x: np.ndarray) -> float:
+            seen.append(float(x[0]))
+            return float(value(x[0]))
+
+        search = WolfeSearch(1e-4, c2, cap)
+        start, down = np.zeros(1), np.ones(1)
+        problem = Problem(fun, lambda x: np.array([slope(x[0])]))
+        return seen, search(problem, start, value(0.0), np.array([slope(0.0)]), down, 1.0)
+
+    falling, endless = trials(lambda t: -t, lambda t: -1.0, 4)
+    wrong = float(np.abs(np.array(falling) - [1, 10, 91, 820]).max()) if len(falling) == 4 else 9.0
+    wrong += endless.wolfe or endless.trial is None or endless.trial.step != 820
+    # The minimum of this parabola at 1.2 is nearer than the least step beyond 1, that at 5 is met at once.
+    near, far = (trials(lambda t, m=m: (t - m) ** 2, lambda t, m=m: 2 * (t - m), 3, 1e-3)[0] for m in (1.2, 5.0))
+    wrong += abs(near[1] - 2) + abs(far[1] - 5) + (len(far) != 2)
+    # Past an edge that no step reaches flatly, halving goes on as long as the cap allows.
+    edged, found = trials(lambda t: -t if t < 1 / 3 else np.inf, lambda t: -1.0, 7)
+    wrong += float(np.abs(np.array(edged[:3]) - [1, 1 / 2, 1 / 4]).max()) + (len(edged) != 7) + found.wolfe
+    wrong += not 0.3 < found.trial.step < 1 / 3
+    # A slope of just c2 times the first is flat enough; a value no lower than the last one ends the way out.
+    at_once, found = trials(lambda t: (t - 2) ** 2, lambda t: 2 * (t - 2), 9, 0.5)
+    wrong += at_once != [1.0] or not found.wolfe
+    _, found = trials(lambda t: max(-t, -1.0), lambda t: -1.0 if t <= 1 else 0.0, 20)
+    wrong += found.wolfe or found.trial.step != 1.0
+    # Where the values drown in rounding the slopes find the minimum.
+    _, found = trials(lambda t: 1e16, lambda t: t - 0.3, 40)
+    wrong += not found.wolfe or not abs(found.trial.step - 0.3) <= 0.03
+    return Check(wrong, 1e-12, "sum of differences", "by hand")
+
+
+@evidence(
+    "bfgs",
+    claim="It mends a first matrix that leads nowhere, and converges where the values' differences drown in rounding",
+    against="the known minimum",
+)
+def bfgs_recovers() -> Check:
+    from fivefold.optimizers.numerical.bfgs import BFGS
+
+    def bowl(x: np.ndarray) -> float:
+        return float(x @ x) if np.abs(x).max() < 2 else np.inf
+
+    wrong = 0
+    for size in (1e30, 5e-324):  # steps that 40 halvings do not bring back, and steps of nothing
+        found = BFGS(hess_inv0=size * np.eye(2), gtol=1e-7).minimize(bowl, np.array([1e-2, -5e-3]), lambda x: 2 * x)
+        wrong += not found.success or np.abs(found.x).max() > 1e-7
+    A = np.diag([1.0, 30.0, 1000.0])
+    for offset in (1e6, -1e6):
+        found = BFGS(gtol=1e-9).minimize(lambda x, c=offset: c + 0.5 * x @ A @ x, np.ones(3), lambda x: A @ x)
+        wrong += not found.success or np.abs(found.x).max() > 1e-9
+    return Check(int(wrong), 0, "failures", "known minimum")
 
 
 def _more_thuente() -> list[tuple[Any, Any, float, float]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fivefold.evidence import Check, evidence
@@ -50,6 +52,43 @@ def default_step() -> Check:
     return Check(ours.error + wrong, 1e-9, "relative error", "exact gradient")
 
 
+@evidence(
+    "gradient-check",
+    claim="Default steps: x^3 at 0 has the error (6e-6)^2, x^4 the second derivative 8 (1e-4)^2, and beyond 1 they grow with x",
+    against="closed form",
+)
+def step_sizes() -> Check:
+    flat = np.zeros(1)
+    gap = abs(float(numeric_gradient(lambda x: float(x[0] ** 3), flat)[0]) / 36e-12 - 1)
+    gap += abs(check_gradient(lambda x: float(x[0] ** 3), lambda x: 0 * x, flat).error / 36e-12 - 1)
+    gap += abs(float(numeric_hessian(lambda x: float(x[0] ** 4), flat)[0, 0]) / 8e-8 - 1)
+    # At x the fourth power has 12 x^2 + 8 h^2 with h = eps |x| beyond one and eps below.
+    for x in (20.0, 0.5):
+        h = 0.01 * max(1.0, x)
+        found = float(numeric_hessian(lambda z: float(z[0] ** 4), np.array([x]), 0.01)[0, 0])
+        gap += abs(found / (12 * x * x + 8 * h * h) - 1)
+    return Check(gap, 1e-9, "sum of relative differences", "closed form")
+
+
+@evidence(
+    "gradient-check",
+    claim="The error is relative to the larger gradient beyond one; one of just the tolerance passes, 1e-6 by default",
+    against="closed form",
+)
+def errors_by_hand() -> Check:
+    slope = np.array([8.0, 0.25, -2.0])
+
+    def found(fault: Any, **options: Any) -> Any:
+        return check_gradient(lambda x: float(slope @ x), lambda x: slope + fault, np.zeros(3), **options)
+
+    gap = abs(found([0.5, 0.01, 0.0]).error - 0.5 / 8.5) + abs(found([-0.5, 0.01, 0.0]).error - 0.5 / 8)
+    gap += abs(found([0.0, 0.5, 0.01]).error - 0.5) + abs(found([0.0, -0.5, 0.0]).error - 0.5)
+    wrong = found([0.0, 2e-6, 0.0]).passed + (not found([0.0, 0.9e-6, 0.0]).passed)
+    still = check_gradient(lambda x: 0.0, lambda x: 0 * x, np.zeros(2), tolerance=0.0)
+    wrong += not still.passed
+    return Check(gap + wrong, 1e-9, "sum of differences", "closed form")
+
+
 @evidence("gradient-check", claim="A planted fault in one coordinate is caught and named", against="the planted fault")
 def catches_fault() -> Check:
     missed = 0
@@ -70,4 +109,4 @@ def hessian() -> Check:
     gap = np.abs(numeric_hessian(_fun, POINT) - exact).max()
     saddle = np.linalg.eigvalsh(numeric_hessian(lambda x: float(x[0] * x[1]), np.zeros(2)))
     # Rounding: a few 1e-16 over 4e-8; truncation: 1e-8 times fourth derivatives of about 7.
-    return Check(float(max(gap, np.abs(saddle - [-1, 1]).max())), 5e-7, "max |difference|", "closed form")
+    return Check(float(np.max([gap, np.abs(saddle - [-1, 1]).max()])), 5e-7, "max |difference|", "closed form")
