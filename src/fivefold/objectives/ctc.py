@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fivefold.base.errors import DataError, InputError
 
-from ._common import check_float, check_reduction, checking, wide
+from ._common import check_float, check_logits, check_reduction, checking, wide
 
 _NEVER = -1e30  # the logarithm of an impossible path; finite, so that slopes through it are 0 and not NaN
 
@@ -103,11 +103,11 @@ class CTCLoss(nn.Module):
             two = torch.where(skip, torch.cat([never[:, :2], alpha[:, :-2]], dim=1)[:, : 2 * size + 1], never)
             fresh = torch.logsumexp(torch.stack([alpha, one, two]), dim=0) + emitted[t]
             alpha = torch.where((t < input_lengths)[:, None], fresh, alpha)
+        # A path ends in the last symbol or the blank behind it; an empty label has no last symbol.
         end = 2 * target_lengths[:, None].long()
-        last, before = alpha.gather(1, end), alpha.gather(1, (end - 1).clamp(min=0))
-        before = torch.where(end > 0, before, _NEVER)
-        values = -torch.logsumexp(torch.cat([last, before], dim=1), dim=1)
-        impossible = values > -_NEVER / 2
+        padded = torch.cat([never[:, :1], alpha], dim=1)
+        values = -torch.logsumexp(padded.gather(1, torch.cat([end, end + 1], dim=1)), dim=1)
+        impossible = values > -_NEVER / 2  # any value: far above any loss, and below that of an impossible path
         values = torch.where(impossible, 0.0 if self.zero_infinity else torch.inf, values)
         if self.reduction == "none":
             return values.to(input.dtype)
@@ -118,15 +118,15 @@ class CTCLoss(nn.Module):
     def _check(self, input: Tensor, target: Tensor, input_lengths: Tensor, target_lengths: Tensor) -> None:
         check_float("CTCLoss", input)
         shapes = tuple(tuple(v.shape) for v in (input, target, input_lengths, target_lengths))
-        n = input.shape[1] if input.ndim == 3 else -1
-        if input.ndim != 3 or target.ndim != 2 or any(s[:1] != (n,) for s in shapes[1:]) or not input.shape[0]:
+        n = shapes[0][1:2]
+        if input.ndim != 3 or target.ndim != 2 or any(s[:1] != n for s in shapes[1:]) or not input.shape[0]:
             raise DataError(
                 "CTCLoss needs an input (T, n, k) with T >= 1, labels (n, S) and two vectors of lengths (n,); got shapes "
                 f"{', '.join(map(str, shapes))}."
             )
         if self.blank >= input.shape[2]:
             raise DataError(f"blank is {self.blank}, but the input has the symbols 0 to {input.shape[2] - 1}.")
-        if not checking() or n == 0:
+        if not checking() or not input.shape[1]:
             return
         if bool(((input_lengths < 1) | (input_lengths > input.shape[0])).any()):
             raise DataError(f"CTCLoss needs input lengths from 1 to {input.shape[0]}, the number of frames.")
@@ -137,6 +137,7 @@ class CTCLoss(nn.Module):
             raise DataError(
                 f"CTCLoss needs labels of symbols from 0 to {input.shape[2] - 1} other than the blank {self.blank}."
             )
+        check_logits("CTCLoss", input.movedim(2, 1))
 
     def extra_repr(self) -> str:
         """Return the parameters, for printing."""

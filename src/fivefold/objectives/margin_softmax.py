@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fivefold.base.errors import DataError, InputError
 
-from ._common import check_classes, check_number, check_reduction, reduce, wide
+from ._common import check_classes, check_float, check_number, check_reduction, reduce, root, wide
 
 
 def psi(cosine: Tensor, m: int) -> Tensor:
@@ -27,7 +27,7 @@ def psi(cosine: Tensor, m: int) -> Tensor:
     for _ in range(m - 1):
         before, multiple = multiple, 2 * cosine * multiple - before
     edges = torch.tensor([math.cos(k * math.pi / m) for k in range(1, m)], dtype=cosine.dtype, device=cosine.device)
-    k = (cosine.detach()[..., None] < edges).sum(-1)
+    k = (cosine.detach()[..., None] < edges).sum(-1)  # any value: at an edge both pieces meet
     sign = (1 - 2 * (k % 2)).to(cosine.dtype)
     return sign * multiple - 2 * k.to(cosine.dtype)
 
@@ -56,6 +56,7 @@ class _MarginLoss(nn.Module):
     def forward(self, input: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """Return the loss of embeddings (n, d) with class indices (n,)."""
         name = type(self).__name__
+        check_float(name, input)
         x = wide(input)
         if self.weight is None:
             check_classes(name, input, target)
@@ -70,7 +71,7 @@ class _MarginLoss(nn.Module):
             raise DataError(f"{name} needs embeddings (n, d), got shape {tuple(input.shape)}.")
         norms = x.norm(dim=1, keepdim=True)  # (n, 1)
         # A vanishing embedding or direction has no angle: its cosine is 0, and its slope stays finite.
-        cosine = (products / _nonzero(norms) / _nonzero(lengths)).clamp(-1, 1)  # (n, k)
+        cosine = products / _nonzero(norms) / _nonzero(lengths)  # (n, k)
         scale = self._scale(norms, lengths).expand_as(cosine)
         column = target[:, None]
         own = self._margin(cosine.gather(1, column))
@@ -89,14 +90,14 @@ class _MarginLoss(nn.Module):
 
 
 def _nonzero(lengths: Tensor) -> Tensor:
-    return torch.where(lengths > 1e-12, lengths, 1)
+    return torch.where(lengths > 1e-12, lengths, torch.ones_like(lengths))  # any value: below the length of a direction
 
 
 def _shifted(cosine: Tensor, margin: float) -> Tensor:
     """Return cos(θ + margin) without arc cosine; the slope of sin θ is cut off where it is infinite."""
     square = 1 - cosine * cosine
-    flat = square <= torch.finfo(cosine.dtype).eps
-    sine = torch.where(flat, 0, torch.where(flat, 1, square).sqrt())
+    flat = square <= torch.finfo(cosine.dtype).eps  # any value: the rounding of the square
+    sine = root(square.masked_fill(flat, 0))
     return cosine * math.cos(margin) - sine * math.sin(margin)
 
 

@@ -13,7 +13,7 @@ from fivefold.base.errors import DataError, InputError
 from fivefold.base.random import Streams
 
 from ._common import check_float, check_number
-from .wasserstein import optimal_transport
+from .wasserstein import TransportPlan, optimal_transport
 
 
 def _check_clouds(name: str, x: Tensor, y: Tensor) -> None:
@@ -97,12 +97,7 @@ class WassersteinLoss(_TransportLoss):
         if x.ndim != 2:
             raise DataError(f"WassersteinLoss takes one pair of clouds, (n, d) and (m, d), got {tuple(x.shape)}.")
         p, q = _masses("WassersteinLoss", x_weights, x), _masses("WassersteinLoss", y_weights, y)
-        with torch.no_grad():
-            found = optimal_transport(
-                _costs(x.double(), y.double(), self.order).cpu().numpy(),
-                p.double().cpu().numpy(),
-                q.double().cpu().numpy(),
-            )
+        found = self._plan(x, y, p, q)
         i, j = found.plan.nonzero()
         moved = torch.as_tensor(found.plan[i, j]).to(x)
         i, j = torch.as_tensor(i, device=x.device), torch.as_tensor(j, device=x.device)
@@ -112,6 +107,12 @@ class WassersteinLoss(_TransportLoss):
         # The second and third terms are 0; they carry the slopes along the masses.
         value = moved @ costs + potentials[0] @ (p - p.detach()) + potentials[1] @ (q - q.detach())
         return value
+
+    @torch.compiler.disable
+    @torch.no_grad()
+    def _plan(self, x: Tensor, y: Tensor, p: Tensor, q: Tensor) -> TransportPlan:
+        costs = _costs(x.double(), y.double(), self.order)
+        return optimal_transport(costs.cpu().numpy(), p.double().cpu().numpy(), q.double().cpu().numpy())
 
 
 class SlicedWassersteinLoss(_TransportLoss):
@@ -289,6 +290,7 @@ class SinkhornDivergence(_TransportLoss):
         steps = max(0, math.ceil(math.log2(largest / self.epsilon))) if largest > 0 else 0
         return [self.epsilon * 2.0**step for step in range(steps, 0, -1)]
 
+    @torch.compiler.disable
     @torch.no_grad()
     def potentials(self, costs: Tensor, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
         r"""Return f (..., n) and g (..., m) of costs (..., n, m), of which :math:`\Gamma = p q^T e^{(f + g - C)/\epsilon}`."""
@@ -308,6 +310,7 @@ class SinkhornDivergence(_TransportLoss):
         self._warn(error)
         return f, g
 
+    @torch.compiler.disable
     @torch.no_grad()
     def _own_potential(self, costs: Tensor, p: Tensor) -> Tensor:
         """Return the potential (..., n) of symmetric costs; averaged rounds settle where alternating ones creep."""
