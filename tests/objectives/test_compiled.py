@@ -66,7 +66,10 @@ WHOLE: dict[str, Case] = {
     "l2": (L2Regularizer, ([X],)),
     "groups": (lambda: objectives.GroupRegularizer(list("aabbbc")), (X,)),
     "group lasso": (lambda: objectives.GroupRegularizer(list("aabbbc"), penalty="group-lasso"), (X,)),
-    "schedule": (lambda: LossSchedule([objectives.BinaryCrossEntropyLoss(), objectives.FocalLoss()], [2]).eval(), (V, B)),
+    "schedule": (
+        lambda: LossSchedule([objectives.BinaryCrossEntropyLoss(), objectives.FocalLoss()], [2]).eval(),
+        (V, B),
+    ),
 }
 BROKEN: dict[str, tuple[str, Case]] = {
     "wasserstein": ("the plan is found outside torch", (objectives.WassersteinLoss, (A, C))),

@@ -13,7 +13,8 @@ from ._common import check_classes, check_float, check_number, check_reduction, 
 def _unit(x: Tensor) -> Tensor:
     """Return rows of length 1; a vanishing row stays 0, with a finite slope."""
     length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
-    return x / torch.where(length > 1e-12, length, torch.ones_like(length))  # any value: below the length of an embedding
+    known = length > 1e-12  # any value: below the length of an embedding
+    return x / torch.where(known, length, torch.ones_like(length))
 
 
 class COCOLoss(nn.Module):

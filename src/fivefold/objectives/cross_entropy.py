@@ -198,9 +198,7 @@ class CrossEntropyLoss(NumpyForm, nn.Module):
     def _check_distributions(name: str, input: Tensor, target: Tensor) -> None:
         if input.ndim < 2 or input.shape[1] < 2:
             raise DataError(f"{name} needs an input (n, k, ...) with k >= 2 classes; got shape {tuple(input.shape)}.")
-        if checking() and not bool(
-            ((target >= 0).all(1) & ((target.sum(1) - 1).abs() <= sum_slack(target))).all()
-        ):
+        if checking() and not bool(((target >= 0).all(1) & ((target.sum(1) - 1).abs() <= sum_slack(target))).all()):
             raise DataError(f"{name} needs target distributions >= 0 that sum to 1 over the classes.")
 
     def extra_repr(self) -> str:

@@ -71,7 +71,7 @@ def mine_triplets(distances: Tensor, target: Tensor, margin: float, kind: str = 
         anchors = torch.nonzero(same.any(1) & other.any(1)).squeeze(1)
         far = torch.where(same, distances, -torch.inf)[anchors]
         near = torch.where(other, distances, torch.inf)[anchors]
-        if not len(anchors):
+        if not n:
             return anchors, anchors, anchors
         return anchors, far.argmax(1), near.argmin(1)
     valid = same[:, :, None] & other[:, None, :]  # (anchor, positive, negative)
@@ -369,7 +369,8 @@ class CenterLoss(nn.Module):
         count = torch.zeros_like(self.centers[:, 0]).index_add(0, target, torch.ones_like(x[:, 0]))
         pull = torch.zeros_like(self.centers).index_add(0, target, self.centers[target] - x)
         divisor = count + 1 if self.denominator == "paper" else count.clamp(min=1)
-        self.centers.sub_(self.alpha * pull / divisor[:, None])
+        # Not in place: the backward pass of a compiled loss may look the centers up again.
+        self.centers = self.centers - self.alpha * pull / divisor[:, None]
 
     def extra_repr(self) -> str:
         """Return the parameters, for printing."""

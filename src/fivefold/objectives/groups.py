@@ -78,7 +78,9 @@ class GroupRegularizer(nn.Module):
         unknown = [label for label in factors or {} if label not in self.labels]
         if unknown:
             raise InputError(f"There is a factor for {unknown[0]!r}, but the groups are: {self.labels}.")
-        self.factors = {label: check_number(f"the factor of {label!r}", a, 0) for label, a in dict(factors or {}).items()}
+        self.factors = {
+            label: check_number(f"the factor of {label!r}", a, 0) for label, a in dict(factors or {}).items()
+        }
         self.penalty, self.dim = penalty, int(dim)
         self.strength = check_number("strength", strength, 0)
         place = {label: number for number, label in enumerate(self.labels)}

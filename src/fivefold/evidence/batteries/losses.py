@@ -112,6 +112,8 @@ def refusals(card: Card, variant: str) -> Check:
         (lambda: loss(x.tolist(), y), (type(loss).__name__, "list")),
         (lambda: _loss(card, variant, reduction="average"), ("reduction", "average")),
     ]
+    if card.experiment.get("target", "binary") == "binary":
+        cases.append((lambda: loss(x, y + 0.5), (type(loss).__name__, "takes targets", "1;")))
     if not y.is_floating_point():
         cases.append((lambda: loss(x, y.double()), ("float64",)))
     for name, parameter in inspect.signature(card.load(variant).__init__).parameters.items():
@@ -169,7 +171,12 @@ def misjudged(method: Callable[..., Any], given: dict[str, Any]) -> list[str]:
     wrong = []
     for name, words in _said(method).items():
         found = _RANGE.search(words)
-        if not found or words.startswith("sequence") or "optional" in words or name not in inspect.signature(method).parameters:
+        if (
+            not found
+            or words.startswith("sequence")
+            or "optional" in words
+            or name not in inspect.signature(method).parameters
+        ):
             continue
         kind = int if words.startswith("int") else float
         opening, low, high, closing, sign, border = found.groups()

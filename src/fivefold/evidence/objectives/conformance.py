@@ -25,7 +25,9 @@ def gaussian_kl_documented() -> Check:
     return _documented(objectives.GaussianKLLoss)
 
 
-@evidence("focal-loss", claim="For classes too, defaults and ranges are those of the documentation", against="the docstring")
+@evidence(
+    "focal-loss", claim="For classes too, defaults and ranges are those of the documentation", against="the docstring"
+)
 def focal_documented() -> Check:
     from fivefold.objectives.focal import MulticlassFocalLoss
 

@@ -43,7 +43,9 @@ def cross_entropy_combinations() -> Check:
             theirs, y, tensor, ignore_index=ignore, label_smoothing=epsilon, reduction=reduction
         )
         found.sum().backward(), other.sum().backward()
-        worst = largest(worst, float((found - other).detach().abs().max()), float((ours.grad - theirs.grad).abs().max()))
+        worst = largest(
+            worst, float((found - other).detach().abs().max()), float((ours.grad - theirs.grad).abs().max())
+        )
         q = torch.softmax(x.flip(1), 1)
         soft = CrossEntropyLoss(weight, ignore, epsilon, reduction)(x, q)
         other = functional.cross_entropy(x, q, tensor, label_smoothing=epsilon, reduction=reduction)

@@ -22,7 +22,9 @@ def group_plain() -> Check:
 
     w = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     worst = abs(float(GroupRegularizer(["all"] * 6)(w) - L2Regularizer()(w)))
-    worst = largest(worst, abs(float(GroupRegularizer(["all"] * 6, penalty="l1", strength=0.3)(w) - L1Regularizer(0.3)(w))))
+    worst = largest(
+        worst, abs(float(GroupRegularizer(["all"] * 6, penalty="l1", strength=0.3)(w) - L1Regularizer(0.3)(w)))
+    )
     labels, a = ["x", "y", "x", "z", "z", "z"], {"x": 2.0, "z": 0.5}
     wn, g = w.numpy(), np.array([2.0, 1.0, 2.0, 0.5, 0.5, 0.5])[:, None]
     worst = largest(worst, abs(float(GroupRegularizer(labels, a, "l2", 0.3)(w)) - 0.15 * (g * wn**2).sum()))
@@ -113,7 +115,9 @@ def group_prox() -> Check:
     worst = largest(worst, float((row - torch.tensor([[0.6, -1.2, 0]], dtype=torch.float64)).abs().max()))
     row = torch.tensor([[1.0, -2.0, 0.5]], dtype=torch.float64)
     GroupRegularizer(["a", "b", "b"], {"b": 2.0}, "l2", 0.5, dim=1).proximal_step_(row, 0.8)
-    worst = largest(worst, float((row - torch.tensor([[1 / 1.4, -2 / 1.8, 0.5 / 1.8]], dtype=torch.float64)).abs().max()))
+    worst = largest(
+        worst, float((row - torch.tensor([[1 / 1.4, -2 / 1.8, 0.5 / 1.8]], dtype=torch.float64)).abs().max())
+    )
     return Check(worst, 1e-12, "max difference", "the minimum")
 
 
@@ -152,7 +156,9 @@ def group_lasso_fields() -> Check:
             else:
                 worst = largest(worst, float(np.linalg.norm(slope[inside])) - most)
         empty = {0.1: ["color", "noise"], limit * 1.01: form.labels}.get(strength)
-        worst = largest(worst, float(form.zero_groups(w) == form.labels if empty is None else form.zero_groups(w) != empty))
+        worst = largest(
+            worst, float(form.zero_groups(w) == form.labels if empty is None else form.zero_groups(w) != empty)
+        )
     return Check(worst, 1e-9, "max violation", "optimality")
 
 

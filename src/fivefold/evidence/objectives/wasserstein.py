@@ -274,7 +274,9 @@ def wasserstein_sliced() -> Check:
         stacked = loss(torch.stack([x[:5], x[1:6]]), torch.stack([y, y]), p[:5], q)
         worst = largest(worst, abs(float(stacked) - float(np.mean(pairs))))
     default = SlicedWassersteinLoss()
-    worst = largest(worst, float(default.directions(3).shape != (100, 3)), abs(float(default(x, x[[3, 1, 2, 0, 4, 6, 5]]))))
+    worst = largest(
+        worst, float(default.directions(3).shape != (100, 3)), abs(float(default(x, x[[3, 1, 2, 0, 4, 6, 5]])))
+    )
     # Of two points at distance l the mean of order 2 over all lines is l²/d, var 2(d - 1)/(d²(d + 2)) l⁴ a line.
     many = SlicedWassersteinLoss(20_000)
     ends = torch.tensor([[0.0, 0, 0]]).double(), torch.tensor([[1.0, 2, 2]]).double()
