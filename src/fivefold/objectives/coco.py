@@ -76,8 +76,9 @@ class COCOLoss(nn.Module):
         self.scale = check_number("scale", scale, 0, open_low=True)
         self.reduction = check_reduction(reduction)
         self.centroids: nn.Parameter | None = None
-        if n_features is not None and n_classes is not None:
-            self.centroids = nn.Parameter(torch.empty(n_classes, n_features))
+        size = [n for n in (n_classes, n_features) if n is not None]
+        if size:
+            self.centroids = nn.Parameter(torch.empty(size))
             nn.init.normal_(self.centroids)
 
     def forward(self, input: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> Tensor:

@@ -49,8 +49,9 @@ class _MarginLoss(nn.Module):
             )
         self.reduction = check_reduction(reduction)
         self.weight: nn.Parameter | None = None
-        if n_features is not None and n_classes is not None:
-            self.weight = nn.Parameter(torch.empty(n_classes, n_features))
+        size = [n for n in (n_classes, n_features) if n is not None]
+        if size:
+            self.weight = nn.Parameter(torch.empty(size))
             nn.init.xavier_uniform_(self.weight)
 
     def forward(self, input: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> Tensor:

@@ -287,8 +287,10 @@ class SinkhornDivergence(_TransportLoss):
     def _scales(self, costs: Tensor) -> list[float]:
         """Return the falling strengths of the first rounds."""
         largest = float(costs.abs().max())
-        steps = max(0, math.ceil(math.log2(largest / self.epsilon))) if largest > 0 else 0
-        return [self.epsilon * 2.0**step for step in range(steps, 0, -1)]
+        steps = (
+            max(0, math.ceil(math.log2(largest / self.epsilon))) if largest > 0 else 0
+        )  # any value: only saves rounds
+        return [self.epsilon * 2.0**step for step in range(steps, 0, -1)]  # any value: only saves rounds
 
     @torch.compiler.disable
     @torch.no_grad()
@@ -305,7 +307,7 @@ class SinkhornDivergence(_TransportLoss):
             # The row sums of the plan of f and g are p e^{(f - fresh) / epsilon}; its column sums are q.
             error = float((p * torch.expm1((f - fresh) / self.epsilon).abs()).sum(-1).max())
             f, g = fresh, _soft_min(self.epsilon, costs.mT, log_p, fresh)
-            if error <= self.tol:
+            if error <= self.tol:  # any value: no rounding ends on the tolerance itself
                 return f, g
         self._warn(error)
         return f, g
@@ -322,7 +324,7 @@ class SinkhornDivergence(_TransportLoss):
             fresh = _soft_min(self.epsilon, costs, log_p, f)
             error = float((p * torch.expm1((f - fresh) / self.epsilon).abs()).sum(-1).max())
             f = 0.5 * (f + fresh)
-            if error <= self.tol:
+            if error <= self.tol:  # any value: no rounding ends on the tolerance itself
                 return f
         self._warn(error)
         return f

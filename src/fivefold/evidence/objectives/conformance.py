@@ -339,3 +339,152 @@ def range_sentences() -> Check:
             said = str(error)
         wrong += said != words
     return Check(wrong, 0, "wrong sentences", "the words")
+
+
+def _takes_probabilities(*losses: Any) -> Check:
+    """Count losses of logits (n, k) that take four rows of probabilities, or refuse them when one row is no distribution."""
+    import torch
+
+    x = torch.softmax(torch.arange(12.0).reshape(4, 3).sin(), 1)
+    y = torch.tensor([0, 1, 2, 0])
+    near = x.clone()
+    near[3, 0] += 1e-3
+    cases = [(loss, x, False) for loss in losses]
+    cases += [
+        (loss, other, True) for loss in losses for other in (near, 2 * x, -x, x[:3], torch.eye(3)[[0, 1, 2, 0]] - 1)
+    ]
+    taken = _taken(lambda loss=loss, v=v: loss(v, y[: len(v)]) for loss, v, _ in cases)  # type: ignore[misc]
+    wrong = sum(case[-1] != found for case, found in zip(cases, taken))
+    return Check(wrong, 0, "misjudged inputs", "by hand")
+
+
+@evidence("cross-entropy", claim="Rows of probabilities are refused, other inputs taken", against="by hand")
+@evidence("label-smoothing", claim="Rows of probabilities are refused, other inputs taken", against="by hand")
+@evidence("confidence-penalty", claim="Rows of probabilities are refused, other inputs taken", against="by hand")
+def cross_entropy_probabilities() -> Check:
+    from fivefold import objectives
+
+    return _takes_probabilities(
+        objectives.CrossEntropyLoss(), objectives.LabelSmoothingLoss(), objectives.ConfidencePenaltyLoss()
+    )
+
+
+@evidence("kl-divergence", claim="Rows of probabilities are refused, other inputs taken", against="by hand")
+@evidence("jensen-shannon-divergence", claim="Rows of probabilities are refused, other inputs taken", against="by hand")
+@evidence("f-divergence", claim="Rows of probabilities are refused, other inputs taken", against="by hand")
+def divergence_probabilities() -> Check:
+    from fivefold import objectives
+
+    return _takes_probabilities(
+        objectives.KLDivergenceLoss(), objectives.JensenShannonLoss(), objectives.FDivergenceLoss()
+    )
+
+
+@evidence("focal-loss", claim="Rows of probabilities of classes are refused, other inputs taken", against="by hand")
+def focal_probabilities() -> Check:
+    from fivefold.objectives.focal import MulticlassFocalLoss
+
+    return _takes_probabilities(MulticlassFocalLoss())
+
+
+@evidence("ctc-loss", claim="Frames of probabilities are refused, other inputs taken", against="by hand")
+def ctc_probabilities() -> Check:
+    import torch
+
+    from fivefold.objectives.ctc import CTCLoss
+
+    lengths = torch.tensor([2])
+    return _takes_probabilities(lambda x, y: CTCLoss()(x[:, None], y[None, 1:3], torch.tensor([len(x)]), lengths))
+
+
+@evidence("maximum-likelihood", claim="Inputs above 0 are refused: they are no log-probabilities", against="by hand")
+def likelihood_probabilities() -> Check:
+    import torch
+
+    from fivefold.objectives.likelihood import NegativeLogLikelihoodLoss
+
+    y = torch.tensor([0, 1])
+    cases = (torch.full((2, 2), 0.5), torch.tensor([[0.0, -torch.inf], [-0.5, 1e-6]]), torch.zeros(2, 2))
+    taken = _taken(lambda x=x: NegativeLogLikelihoodLoss()(x, y) for x in cases)  # type: ignore[misc]
+    return Check(float(taken != [False, False, True]), 0, "misjudged inputs", "by hand")
+
+
+@evidence("arcface", claim="At θ = π - m itself the loss goes on with cos θ - m sin m", against="InsightFace's rule")
+def arcface_border() -> Check:
+    import math
+
+    import torch
+
+    from fivefold.objectives.margin_softmax import ArcFaceLoss
+
+    x = torch.tensor([[-math.cos(math.pi / 2), 1.0]], dtype=torch.float64)
+    own = math.exp(-math.pi / 2)
+    value = ArcFaceLoss(margin=math.pi / 2, scale=1.0)(x, torch.tensor([0]))
+    return Check(abs(float(value) - math.log((own + math.e) / own)), 1e-14, "difference", "by hand")
+
+
+@evidence("mutual-information", claim="Values that never occur add nothing; certainty is +0", against="by hand")
+def information_zeros() -> Check:
+    from fivefold import objectives
+
+    table = [[0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]
+    found = [
+        objectives.mutual_information(table),
+        objectives.conditional_entropy(table),
+        objectives.conditional_entropy([[1.0]]),
+        float(objectives.self_information(1.0)),
+    ]
+    signs = sum(bool(np.signbit(value)) for value in found)
+    return Check(float(np.sum(np.abs(found))) + signs, 0, "sum and signs", "by hand")
+
+
+@evidence("focal-loss", claim="Of two classes it is the binary loss for γ = 0, 1/2, 1 and 3", against="the binary form")
+def focal_two_classes() -> Check:
+    import torch
+
+    from fivefold.objectives.focal import FocalLoss, MulticlassFocalLoss
+
+    z = torch.linspace(-4, 4, 9, dtype=torch.float64)
+    y = torch.arange(9) % 2
+    pair = torch.stack([z, torch.zeros_like(z)], 1)
+    gaps = [
+        (MulticlassFocalLoss(g, reduction="none")(pair, y) - FocalLoss(g, None, "none")(-z, y)).abs().max()
+        for g in (0.0, 0.5, 1.0, 3.0)
+    ]
+    return Check(float(torch.stack(gaps).max()), 1e-13, "max difference", "the binary form")
+
+
+@evidence(
+    "wasserstein-distance",
+    claim="Sinkhorn's rounds end when the marginals differ by tol in sum, not before and not much later",
+    against="the marginals after each number of rounds",
+)
+def sinkhorn_tolerance() -> Check:
+    import warnings
+
+    import torch
+
+    from fivefold.objectives.transport import SinkhornDivergence, _costs
+
+    rng = np.random.default_rng(3)
+    x, y = torch.tensor(rng.normal(size=(40, 2))), torch.tensor(rng.normal(size=(30, 2)) + 1)
+    p, q = (torch.full((n,), 1 / n, dtype=torch.float64) for n in (40, 30))
+    wrong = 0.0
+    for tol in (1e-2, 1e-3):
+        costs = _costs(x, y, 2)
+
+        def off(rounds: int, tol: float, costs: Any = costs) -> tuple[float, Any]:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                f, g = SinkhornDivergence(0.1, max_iter=rounds, tol=tol).potentials(costs, p, q)
+            plan = p[:, None] * q * torch.exp((f[:, None] + g - costs) / 0.1)
+            return float((plan.sum(1) - p).abs().sum()), f
+
+        # A round measures the plan before it: the first plan within tol has one round more.
+        need = next(rounds for rounds in range(1, 1000) if off(rounds, 1e-300)[0] <= tol) + 1
+        wrong += float((off(1000, tol)[1] - off(need, 1e-300)[1]).abs().max())
+        own = _costs(x, x, 2)
+        f = SinkhornDivergence(0.1, tol=tol)._own_potential(own, p)
+        plan = p[:, None] * p * torch.exp((f[:, None] + f - own) / 0.1)
+        wrong += float((plan.sum(1) - p).abs().sum() > tol)
+    return Check(wrong, 0, "differences", "counted rounds")
