@@ -286,10 +286,8 @@ class SinkhornDivergence(_TransportLoss):
 
     def _scales(self, costs: Tensor) -> list[float]:
         """Return the falling strengths of the first rounds."""
-        largest = float(costs.abs().max())
-        steps = (
-            max(0, math.ceil(math.log2(largest / self.epsilon))) if largest > 0 else 0
-        )  # any value: only saves rounds
+        largest = max(float(costs.abs().max()), self.epsilon)  # any value: only saves rounds
+        steps = math.ceil(math.log2(largest / self.epsilon))  # any value: only saves rounds
         return [self.epsilon * 2.0**step for step in range(steps, 0, -1)]  # any value: only saves rounds
 
     @torch.compiler.disable

@@ -1,4 +1,4 @@
-"""torch.compile in one graph gives the same loss and slopes; losses that cannot be compiled whole are listed with the reason."""
+"""Every form of every loss: finite differences, bfloat16, and torch.compile in one graph; exceptions have their reason."""
 
 from __future__ import annotations
 
@@ -107,3 +107,59 @@ def test_several_graphs_give_the_same_and_one_is_refused(name: str) -> None:
     with pytest.raises(torch._dynamo.exc.TorchDynamoException):
         _both(case, fullgraph=True)
         pytest.fail(f"{name} is compiled whole now; it stood apart because {reason}.")
+
+
+# The weights of GHM carry no gradient; in the exact window they follow the input, which finite differences see.
+SMOOTH = {
+    name: case for name, case in [*WHOLE.items(), *((n, c) for n, (_, c) in BROKEN.items())] if name != "ghm, exact"
+}
+TWICE = (
+    "weights, smoothing",
+    "distributions",
+    "hellinger",
+    "itakura",
+    "gaussian-kl",
+    "focal",
+    "ctc",
+    "smoothing of all",
+)
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_slopes_are_finite_differences(name: str) -> None:
+    make, given = SMOOTH[name]
+    torch.manual_seed(0)
+    loss = make().double().eval()
+    listed = isinstance(given[0], list)
+
+    def call(v: Tensor) -> Tensor:
+        value: Tensor = loss([v] if listed else v, *given[1:])
+        return value
+
+    leaf = (given[0][0] if listed else given[0]).clone().requires_grad_()
+    # The plan of an optimal transport is right to the tolerance of its rounds, 1e-4 for Sinkhorn.
+    assert torch.autograd.gradcheck(call, (leaf,), atol=1e-3 if name == "sinkhorn" else 1e-5)
+    if any(part in name for part in TWICE):
+        assert torch.autograd.gradgradcheck(call, (leaf,))
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_bfloat16_is_near_float64(name: str) -> None:
+    if name in ("wasserstein", "sliced", "sinkhorn"):
+        pytest.skip(
+            "transport sorts and solves in the precision of the points; half precision is refused by torch.cdist"
+        )
+    make, given = SMOOTH[name]
+    torch.manual_seed(0)
+    loss = make().eval()
+    first, *rest = given
+    listed = isinstance(first, list)
+    half = (first[0] if listed else first).bfloat16()
+
+    def call(v: Tensor) -> Tensor:
+        value: Tensor = loss([v] if listed else v, *rest)
+        return value
+
+    # Compared at the rounded input, so that only the arithmetic differs.
+    exact = float(call(half.double()).detach())
+    assert abs(float(call(half).detach()) - exact) <= 0.02 * abs(exact)
