@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.random import Streams
 
-from ._common import check_float, check_number
+from ._common import check_float, check_number, wide
 from .wasserstein import TransportPlan, optimal_transport
 
 
@@ -81,7 +81,8 @@ class WassersteinLoss(_TransportLoss):
     Notes
     -----
     By the envelope theorem the plan is held fixed in the gradient; the slope along a mass is its potential. The plan is found
-    on the CPU by :func:`optimal_transport`. Where two points coincide, the slope of order 1 is taken as 0.
+    on the CPU by :func:`optimal_transport`, outside of the graph of ``torch.compile``. Where two points coincide, the slope of
+    order 1 is taken as 0.
 
     References
     ----------
@@ -96,6 +97,7 @@ class WassersteinLoss(_TransportLoss):
         _check_clouds("WassersteinLoss", x, y)
         if x.ndim != 2:
             raise DataError(f"WassersteinLoss takes one pair of clouds, (n, d) and (m, d), got {tuple(x.shape)}.")
+        dtype, x, y = x.dtype, wide(x), wide(y)
         p, q = _masses("WassersteinLoss", x_weights, x), _masses("WassersteinLoss", y_weights, y)
         found = self._plan(x, y, p, q)
         i, j = found.plan.nonzero()
@@ -106,7 +108,7 @@ class WassersteinLoss(_TransportLoss):
         potentials = torch.as_tensor(found.dual_x).to(x), torch.as_tensor(found.dual_y).to(x)
         # The second and third terms are 0; they carry the slopes along the masses.
         value = moved @ costs + potentials[0] @ (p - p.detach()) + potentials[1] @ (q - q.detach())
-        return value
+        return value.to(dtype)
 
     @torch.compiler.disable
     @torch.no_grad()
@@ -149,7 +151,8 @@ class SlicedWassersteinLoss(_TransportLoss):
     Notes
     -----
     Quantile functions of n and m weighted points are steps with n + m levels together, so unequal sizes cost no more. Of two
-    points at distance l in d dimensions the mean of order 2 is l²/d.
+    points at distance l in d dimensions the mean of order 2 is l²/d. ``torch.compile`` breaks its graph where directions are
+    drawn.
 
     References
     ----------
@@ -174,11 +177,13 @@ class SlicedWassersteinLoss(_TransportLoss):
     def forward(self, x: Tensor, y: Tensor, x_weights: Tensor | None = None, y_weights: Tensor | None = None) -> Tensor:
         """Return the sliced cost of clouds (..., n, d) and (..., m, d)."""
         _check_clouds("SlicedWassersteinLoss", x, y)
+        dtype, x, y = x.dtype, wide(x), wide(y)
         p, q = _masses("SlicedWassersteinLoss", x_weights, x), _masses("SlicedWassersteinLoss", y_weights, y)
         if self.resample and self.training:
             self.calls += 1
         lines = self.directions(x.shape[-1]).to(x)
-        return _line_cost(lines @ x.mT, lines @ y.mT, p[..., None, :], q[..., None, :], self.order).mean()
+        cost = _line_cost(lines @ x.mT, lines @ y.mT, p[..., None, :], q[..., None, :], self.order)
+        return cost.mean().to(dtype)
 
 
 def _line_cost(x: Tensor, y: Tensor, p: Tensor, q: Tensor, order: int) -> Tensor:
@@ -241,7 +246,8 @@ class SinkhornDivergence(_TransportLoss):
     Notes
     -----
     Potentials are updated in logarithms, so a small epsilon does not overflow. They carry no gradient: by the envelope
-    theorem the slope along the cost is the plan. The value is that of the dual problem.
+    theorem the slope along the cost is the plan. The value is that of the dual problem. Rounds end by what they find, so
+    ``torch.compile`` leaves them out of its graph.
 
     References
     ----------
@@ -261,11 +267,12 @@ class SinkhornDivergence(_TransportLoss):
     def forward(self, x: Tensor, y: Tensor, x_weights: Tensor | None = None, y_weights: Tensor | None = None) -> Tensor:
         """Return the divergence of clouds (..., n, d) and (..., m, d)."""
         _check_clouds("SinkhornDivergence", x, y)
+        dtype, x, y = x.dtype, wide(x), wide(y)
         p, q = _masses("SinkhornDivergence", x_weights, x), _masses("SinkhornDivergence", y_weights, y)
         value = self._cost(x, y, p, q)
         if self.debias:
             value = value - 0.5 * self._own(x, p) - 0.5 * self._own(y, q)
-        return value.mean()
+        return value.mean().to(dtype)
 
     def _cost(self, x: Tensor, y: Tensor, p: Tensor, q: Tensor) -> Tensor:
         costs = _costs(x, y, self.order)
