@@ -349,7 +349,7 @@ def _takes_probabilities(*losses: Any) -> Check:
     y = torch.tensor([0, 1, 2, 0])
     near = x.clone()
     near[3, 0] += 1e-3
-    cases = [(loss, x, False) for loss in losses]
+    cases = [(loss, v, False) for loss in losses for v in (x, torch.eye(3)[[0, 1, 2, 0]])]
     cases += [
         (loss, other, True) for loss in losses for other in (near, 2 * x, -x, x[:3], torch.eye(3)[[0, 1, 2, 0]] - 1)
     ]
@@ -488,3 +488,24 @@ def sinkhorn_tolerance() -> Check:
         plan = p[:, None] * p * torch.exp((f[:, None] + f - own) / 0.1)
         wrong += float((plan.sum(1) - p).abs().sum() > tol)
     return Check(wrong, 0, "differences", "counted rounds")
+
+
+@evidence(
+    "cross-entropy", claim="Class indices below 0 or from k on are refused, the ignored one is taken", against="by hand"
+)
+@evidence(
+    "focal-loss", claim="Class indices below 0 or from k on are refused, the ignored one is taken", against="by hand"
+)
+def class_borders() -> Check:
+    import torch
+
+    from fivefold.objectives.cross_entropy import CrossEntropyLoss
+    from fivefold.objectives.focal import MulticlassFocalLoss
+
+    x = torch.zeros(2, 3)
+    calls = [
+        lambda loss=loss, y=y: loss(x, torch.tensor([0, y]))  # type: ignore[misc]
+        for loss in (CrossEntropyLoss(), MulticlassFocalLoss())
+        for y in (-1, 0, 2, 3, -100)
+    ]
+    return Check(float(_taken(calls) != [False, True, True, False, True] * 2), 0, "misjudged indices", "by hand")
