@@ -16,8 +16,8 @@ T = torch.tensor([2, 0])
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: FocalLoss(gamma=-1), "gamma must be a number >= 0, got -1"),
-        (lambda: FocalLoss(gamma=float("nan")), "gamma must be a number >= 0"),
+        (lambda: FocalLoss(gamma=-1), "gamma must be a finite number >= 0, got -1"),
+        (lambda: FocalLoss(gamma=float("nan")), "gamma must be a finite number >= 0, got nan"),
         (lambda: FocalLoss(alpha=1.5), "alpha must lie in [0, 1] or be None"),
         (lambda: FocalLoss(reduction="avg"), "reduction must be one of none, mean, sum"),
         (lambda: MulticlassFocalLoss(alpha=0.25), "alpha must be a list of one weight"),

@@ -20,6 +20,7 @@ from fivefold.objectives.cross_entropy import (
     LabelSmoothingLoss,
     smooth_labels,
 )
+from fivefold.objectives.ctc import CTCLoss
 from fivefold.objectives.divergences import (
     BregmanLoss,
     FDivergenceLoss,
@@ -27,6 +28,7 @@ from fivefold.objectives.divergences import (
     JensenShannonLoss,
     KLDivergenceLoss,
 )
+from fivefold.objectives.focal import FocalLoss, MulticlassFocalLoss
 from fivefold.objectives.information import (
     conditional_entropy,
     mutual_information,
@@ -34,10 +36,13 @@ from fivefold.objectives.information import (
     self_information,
     shannon_entropy,
 )
+from fivefold.objectives.likelihood import NegativeLogLikelihoodLoss
+from fivefold.objectives.margin_softmax import ArcFaceLoss
 from fivefold.objectives.regression import HuberLoss, LpLoss, MAELoss, MSELoss
 
 X = torch.tensor([[0.2, -1.0, 3.0], [1.0, 0.0, -2.0]])
 T = torch.tensor([2, 0])
+P, T4 = X.repeat(2, 1).softmax(1), torch.tensor([2, 1, 2, 1])
 V = torch.tensor([0.5, -1.0])
 B = torch.tensor([1.0, 0.0])
 
@@ -64,6 +69,26 @@ B = torch.tensor([1.0, 0.0])
         (lambda: CrossEntropyLoss()(X.repeat(2, 1).softmax(1), T.repeat(2)), "leave out the softmax"),
         (lambda: CrossEntropyLoss()(X, T, torch.ones(3)), "sample_weight of the shape of its unreduced values, (2,)"),
         (lambda: CrossEntropyLoss()(X, T, -torch.ones(2)), "sample weights >= 0"),
+        (
+            lambda: LabelSmoothingLoss()(P, T4),
+            "LabelSmoothingLoss needs logits, but the rows of the input are probabilities",
+        ),
+        (lambda: ConfidencePenaltyLoss()(P, T4), "ConfidencePenaltyLoss needs logits"),
+        (lambda: MulticlassFocalLoss()(P, T4), "MulticlassFocalLoss needs logits"),
+        (
+            lambda: MulticlassFocalLoss()(X, torch.tensor([0, 3])),
+            "got the class index 3, but the input has the classes 0 to 2",
+        ),
+        (lambda: KLDivergenceLoss()(P, T4), "KLDivergenceLoss needs logits"),
+        (lambda: JensenShannonLoss()(P, P), "JensenShannonLoss needs logits"),
+        (lambda: FDivergenceLoss()(P, T4), "leave out the softmax"),
+        (
+            lambda: NegativeLogLikelihoodLoss()(P, T4),
+            "needs log-probabilities, which are <= 0; give it the log_softmax",
+        ),
+        (lambda: CTCLoss()(P[:, None], T4[None, :1], torch.tensor([4]), torch.tensor([1])), "CTCLoss needs logits"),
+        (lambda: FocalLoss()(V, B, -torch.ones(2)), "FocalLoss needs sample weights >= 0"),
+        (lambda: FocalLoss(gamma=float("inf")), "gamma must be a finite number >= 0, got inf"),
         (lambda: LabelSmoothingLoss(epsilon=-0.1), "epsilon must be a finite number >= 0 and <= 1"),
         (lambda: LabelSmoothingLoss(spread="some"), "spread must be 'others'"),
         (lambda: smooth_labels(T, 3, 2.0), "epsilon must be"),
@@ -118,6 +143,12 @@ def test_bad_input_is_refused_in_a_sentence(call, words: str) -> None:
     [
         (lambda: CrossEntropyLoss()(X.long(), T), "floating-point numbers, got torch.int64"),
         (lambda: CrossEntropyLoss()(X, T.float()), "class indices of an integer type, got torch.float32"),
+        (lambda: FocalLoss()(T, B), "FocalLoss needs an input tensor of floating-point numbers, got torch.int64"),
+        (lambda: MulticlassFocalLoss()(X, T.float()), "class indices of an integer type, got torch.float32"),
+        (
+            lambda: ArcFaceLoss()([[1.0, 0.0]], T),
+            "ArcFaceLoss needs an input tensor of floating-point numbers, got list",
+        ),
         (lambda: MSELoss()([1.0], V), "floating-point numbers, got list"),
         (lambda: HingeLoss()(T, B), "floating-point numbers"),
     ],

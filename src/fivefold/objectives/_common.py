@@ -24,13 +24,21 @@ def check_number(
     name: str, value: float, low: float = -math.inf, high: float = math.inf, *, open_low: bool = False
 ) -> float:
     """Return ``value`` as a float when it is finite and lies in [low, high] (in (low, high] with ``open_low``)."""
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or not low <= value <= high or (open_low and value == low):
-        lower = f"{'>' if open_low else '>='} {low:g}" if low > -math.inf else ""
-        upper = f"<= {high:g}" if high < math.inf else ""
-        bounds = " and ".join(part for part in (lower, upper) if part)
-        raise InputError(f"{name} must be a finite number{' ' + bounds if bounds else ''}, got {value!r}.")
+    if (
+        not isinstance(value, int | float)
+        or isinstance(value, bool)
+        or not math.isfinite(value)
+        or not low <= value <= high
+        or (open_low and value == low)
+    ):
+        raise InputError(f"{name} must be a finite number{_range(low, high, open_low)}, got {value!r}.")
     return float(value)
+
+
+def _range(low: float, high: float, open_low: bool) -> str:
+    lower = f"{'>' if open_low else '>='} {low:g}" if math.isfinite(low) else ""
+    upper = f"<= {high:g}" if math.isfinite(high) else ""
+    return "".join(f" {part}" for part in (lower, "and" if lower and upper else "", upper) if part)
 
 
 def check_class_weight(weight: Sequence[float] | Tensor | None) -> Tensor | None:
@@ -86,9 +94,37 @@ def check_classes(name: str, input: Tensor, target: Tensor, ignore_index: int | 
             )
 
 
+def check_logits(name: str, input: Tensor) -> None:
+    """Refuse (n, k, ...) of which the first four rows are plainly probabilities; fewer rows prove nothing."""
+    if not checking() or len(input) < 4:
+        return
+    rows = wide(input[:4].detach())
+    inside = (rows >= 0).all() & (rows <= 1).all() & ((rows.sum(1) - 1).abs() < 1e-5).all()
+    if bool(inside):
+        raise DataError(
+            f"{name} needs logits, but the rows of the input are probabilities that sum to 1; leave out the softmax."
+        )
+
+
 def wide(input: Tensor) -> Tensor:
     """Return half-precision tensors in float32, others as they are."""
     return input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
+
+
+def sum_slack(p: Tensor) -> float:
+    """Return how far the sum of a distribution over dimension 1 may be from 1."""
+    return 4 * p.shape[1] * torch.finfo(p.dtype).eps  # any value: the rounding of a sum
+
+
+def signed(x: Tensor, y: Tensor) -> Tensor:
+    """Return the scores of the true class: x where y is 1, -x where it is 0."""
+    return torch.where(y > 0, x, -x)
+
+
+def root(squares: Tensor) -> Tensor:
+    """Return the square root with slope 0 at 0, where it has none."""
+    safe = torch.where(squares > 0, squares, torch.ones_like(squares))
+    return torch.where(squares > 0, safe.sqrt(), torch.zeros_like(squares))
 
 
 def check_rows(name: str, sample_weight: Tensor, shape: torch.Size) -> None:

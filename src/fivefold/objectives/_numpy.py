@@ -53,4 +53,4 @@ class NumpyForm:
 def log_sigmoid(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return ln σ(x) and its slope σ(-x), without overflow."""
     small = np.exp(-np.abs(x))
-    return np.minimum(x, 0) - np.log1p(small), np.where(x >= 0, small, 1.0) / (1 + small)
+    return np.minimum(x, 0) - np.log1p(small), np.exp(-np.maximum(x, 0)) / (1 + small)

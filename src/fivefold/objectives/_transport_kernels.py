@@ -43,8 +43,8 @@ def _greedy(costs, p, q):
             best = 0
             least = np.inf
             for k in range(n_open):
-                value = costs[i, open_sinks[k]] - column[open_sinks[k]]
-                if value < least:
+                value = costs[i, open_sinks[k]] - column[open_sinks[k]]  # any value: where to start
+                if value < least:  # any value: where to start
                     least, best = value, k
             j = open_sinks[best]
             sources[found], sinks[found] = i, j

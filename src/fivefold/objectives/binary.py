@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from fivefold.base.errors import DataError, InputError
 
-from ._common import check_number, check_reduction, check_same, checking, reduce, wide
+from ._common import check_number, check_reduction, check_same, checking, reduce, signed, wide
 from ._numpy import NumpyForm, log_sigmoid
 
 
@@ -139,12 +139,12 @@ class BalancedCrossEntropyLoss(_BinaryLoss):
 
     def _values(self, x: Tensor, y: Tensor) -> Tensor:
         weight = self.alpha * y + (1 - self.alpha) * (1 - y)
-        return -weight * functional.logsigmoid(x * (2 * y - 1))
+        return -weight * functional.logsigmoid(signed(x, y))
 
     def _numpy_values(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        weight, sign = self.alpha * y + (1 - self.alpha) * (1 - y), 2 * y - 1
-        value, slope = log_sigmoid(sign * x)
-        return -weight * value, -weight * sign * slope
+        weight = self.alpha * y + (1 - self.alpha) * (1 - y)
+        value, slope = log_sigmoid(np.where(y > 0, x, -x))
+        return -weight * value, weight * np.where(y > 0, -slope, slope)
 
     def extra_repr(self) -> str:
         """Return the parameters, for printing."""
@@ -191,13 +191,13 @@ class HingeLoss(_BinaryLoss):
         self.power = int(power)
 
     def _values(self, x: Tensor, y: Tensor) -> Tensor:
-        short = functional.relu(1 - (2 * y - 1) * x)
+        short = functional.relu(1 - signed(x, y))
         return short if self.power == 1 else short * short
 
     def _numpy_values(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        sign = 2 * y - 1
-        short = np.maximum(1 - sign * x, 0)
-        return (short, -sign * (short > 0)) if self.power == 1 else (short * short, -2 * sign * short)
+        short = np.maximum(1 - np.where(y > 0, x, -x), 0)
+        value, slope = (short, np.sign(short)) if self.power == 1 else (short * short, 2 * short)
+        return value, np.where(y > 0, -slope, slope)
 
 
 class ZeroOneLoss(_BinaryLoss):
@@ -232,11 +232,11 @@ class ZeroOneLoss(_BinaryLoss):
         self.threshold = check_number("threshold", threshold)
 
     def _values(self, x: Tensor, y: Tensor) -> Tensor:
-        wrong = ((x > self.threshold) != (y > 0.5)).to(x.dtype)
-        return wrong + 0 * x.clamp(-1, 1)  # the zero slope, so that backward is defined
+        # The sign carries the zero slope, so that backward is defined.
+        return ((x - self.threshold).sign().clamp(min=0) - y).abs()
 
     def _numpy_values(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return ((x > self.threshold) != (y > 0.5)).astype(np.float64), np.zeros_like(x)
+        return np.abs((x > self.threshold) - y), np.zeros_like(x)
 
 
 class GHMCLoss(_BinaryLoss):
@@ -296,10 +296,10 @@ class GHMCLoss(_BinaryLoss):
         self.register_buffer("counts", torch.zeros(bins, dtype=torch.float64))
 
     def _values(self, x: Tensor, y: Tensor) -> Tensor:
-        norm = torch.sigmoid(x.detach() * (1 - 2 * y))  # |σ(z) - y|, exact in both tails
+        norm = torch.sigmoid(-signed(x.detach(), y))  # |σ(z) - y|, exact in both tails
         density = self._window(norm.flatten()) if self.exact else self._binned(norm.flatten())
         beta = (norm.numel() / density).reshape(x.shape).to(x.dtype)
-        return -beta * functional.logsigmoid(x * (2 * y - 1))
+        return -beta * functional.logsigmoid(signed(x, y))
 
     def _binned(self, norm: Tensor) -> Tensor:
         place = (norm * self.bins).long().clamp(max=self.bins - 1)

@@ -13,7 +13,8 @@ from ._common import check_classes, check_float, check_number, check_reduction, 
 def _unit(x: Tensor) -> Tensor:
     """Return rows of length 1; a vanishing row stays 0, with a finite slope."""
     length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
-    return x / torch.where(length > 1e-12, length, 1)
+    known = length > 1e-12  # any value: below the length of an embedding
+    return x / torch.where(known, length, torch.ones_like(length))
 
 
 class COCOLoss(nn.Module):
@@ -75,8 +76,9 @@ class COCOLoss(nn.Module):
         self.scale = check_number("scale", scale, 0, open_low=True)
         self.reduction = check_reduction(reduction)
         self.centroids: nn.Parameter | None = None
-        if n_features is not None and n_classes is not None:
-            self.centroids = nn.Parameter(torch.empty(n_classes, n_features))
+        size = [n for n in (n_classes, n_features) if n is not None]
+        if size:
+            self.centroids = nn.Parameter(torch.empty(size))
             nn.init.normal_(self.centroids)
 
     def forward(self, input: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> Tensor:

@@ -14,10 +14,12 @@ from ._common import (
     check_class_weight,
     check_classes,
     check_float,
+    check_logits,
     check_number,
     check_reduction,
     checking,
     reduce,
+    sum_slack,
     wide,
 )
 from ._numpy import NumpyForm
@@ -123,10 +125,7 @@ class CrossEntropyLoss(NumpyForm, nn.Module):
             self._check_distributions(name, input, target)
         else:
             check_classes(name, input, target, self.ignore_index)
-        if checking() and _probabilities(input):
-            raise DataError(
-                f"{name} needs logits, but the rows of the input are probabilities that sum to 1; leave out the softmax."
-            )
+        check_logits(name, input)
         logp = torch.log_softmax(wide(input), dim=1)  # (n, k, ...)
         weight = self._weights(logp)
         values, total = self._soft(logp, target, weight) if soft else self._hard(logp, target, weight)
@@ -145,7 +144,7 @@ class CrossEntropyLoss(NumpyForm, nn.Module):
 
     def _hard(self, logp: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
         keep = target != self.ignore_index
-        known = torch.where(keep, target, 0)
+        known = (target * keep).long()
         values = -logp.gather(1, known.unsqueeze(1)).squeeze(1)  # (n, ...)
         total = keep.to(logp.dtype)
         epsilon = self._smoothing(logp.shape[1])
@@ -185,7 +184,7 @@ class CrossEntropyLoss(NumpyForm, nn.Module):
             check_classes(name, torch.from_numpy(x), index, self.ignore_index)
             keep = target != self.ignore_index
             share = np.zeros_like(x)
-            share[np.arange(len(x)), np.where(keep, target, 0)] = 1.0
+            share[np.arange(len(x)), target * keep] = 1.0
         weight = self._weights(torch.from_numpy(x))
         share = (1 - epsilon) * share + epsilon / x.shape[1]
         return np.where(keep[:, None], share if weight is None else share * weight.numpy(), 0.0)
@@ -199,12 +198,7 @@ class CrossEntropyLoss(NumpyForm, nn.Module):
     def _check_distributions(name: str, input: Tensor, target: Tensor) -> None:
         if input.ndim < 2 or input.shape[1] < 2:
             raise DataError(f"{name} needs an input (n, k, ...) with k >= 2 classes; got shape {tuple(input.shape)}.")
-        if checking() and not bool(
-            (
-                (target >= 0).all(1)
-                & ((target.sum(1) - 1).abs() <= 4 * target.shape[1] * torch.finfo(target.dtype).eps)
-            ).all()
-        ):
+        if checking() and not bool(((target >= 0).all(1) & ((target.sum(1) - 1).abs() <= sum_slack(target))).all()):
             raise DataError(f"{name} needs target distributions >= 0 that sum to 1 over the classes.")
 
     def extra_repr(self) -> str:
@@ -214,15 +208,6 @@ class CrossEntropyLoss(NumpyForm, nn.Module):
 
 def _column(weight: Tensor, logp: Tensor) -> Tensor:
     return weight.reshape(1, -1, *[1] * (logp.ndim - 2))
-
-
-def _probabilities(input: Tensor) -> bool:
-    """Tell whether the first four rows are plainly probabilities; fewer rows prove nothing."""
-    rows = input[:4].detach()
-    if len(rows) < 4:
-        return False
-    sums = wide(rows).sum(1)
-    return bool(((rows >= 0).all() & (rows <= 1).all() & ((sums - 1).abs() < 1e-5).all()).item())
 
 
 class LabelSmoothingLoss(CrossEntropyLoss):
@@ -257,7 +242,7 @@ class LabelSmoothingLoss(CrossEntropyLoss):
         ignore_index: int = -100,
         reduction: str = "mean",
     ) -> None:
-        super().__init__(weight, ignore_index, 0.0, reduction)
+        super().__init__(weight, ignore_index, reduction=reduction)
         self.epsilon = check_number("epsilon", epsilon, 0, 1)
         self.spread = _check_spread(spread)
 
@@ -299,7 +284,7 @@ class ConfidencePenaltyLoss(CrossEntropyLoss):
         ignore_index: int = -100,
         reduction: str = "mean",
     ) -> None:
-        super().__init__(weight, ignore_index, 0.0, reduction)
+        super().__init__(weight, ignore_index, reduction=reduction)
         self.beta = check_number("beta", beta, 0)
 
     def _penalized(self, values: Tensor, logp: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.tensors import by_hand, slopes_of
 
-from ._common import check_float, check_reduction, checking, wide
+from ._common import check_float, check_logits, check_reduction, checking, wide
 from ._ctc_kernels import NEVER, passes
 
 
@@ -96,7 +96,7 @@ class CTCLoss(nn.Module):
         skip = torch.zeros_like(labels, dtype=torch.bool)
         skip[:, 3::2] = known[:, 1:] != known[:, :-1]
         values = _unlikelihood(logp, labels, skip, input_lengths, target_lengths)
-        impossible = values > -NEVER / 2
+        impossible = values > -NEVER / 2  # any value: far above any loss, and below that of an impossible path
         values = torch.where(impossible, 0.0 if self.zero_infinity else torch.inf, values)
         if self.reduction == "none":
             return values.to(input.dtype)
@@ -107,15 +107,15 @@ class CTCLoss(nn.Module):
     def _check(self, input: Tensor, target: Tensor, input_lengths: Tensor, target_lengths: Tensor) -> None:
         check_float("CTCLoss", input)
         shapes = tuple(tuple(v.shape) for v in (input, target, input_lengths, target_lengths))
-        n = input.shape[1] if input.ndim == 3 else -1
-        if input.ndim != 3 or target.ndim != 2 or any(s[:1] != (n,) for s in shapes[1:]) or not input.shape[0]:
+        n = shapes[0][1:2]
+        if input.ndim != 3 or target.ndim != 2 or any(s[:1] != n for s in shapes[1:]) or not input.shape[0]:
             raise DataError(
                 "CTCLoss needs an input (T, n, k) with T >= 1, labels (n, S) and two vectors of lengths (n,); got shapes "
                 f"{', '.join(map(str, shapes))}."
             )
         if self.blank >= input.shape[2]:
             raise DataError(f"blank is {self.blank}, but the input has the symbols 0 to {input.shape[2] - 1}.")
-        if not checking() or n == 0:
+        if not checking() or not input.shape[1]:
             return
         if bool(((input_lengths < 1) | (input_lengths > input.shape[0])).any()):
             raise DataError(f"CTCLoss needs input lengths from 1 to {input.shape[0]}, the number of frames.")
@@ -126,6 +126,7 @@ class CTCLoss(nn.Module):
             raise DataError(
                 f"CTCLoss needs labels of symbols from 0 to {input.shape[2] - 1} other than the blank {self.blank}."
             )
+        check_logits("CTCLoss", input.movedim(2, 1))
 
     def extra_repr(self) -> str:
         """Return the parameters, for printing."""

@@ -9,16 +9,28 @@ from torch import Tensor, nn
 
 from fivefold.base.errors import DataError, InputError
 
-from ._common import check_classes, check_float, check_number, check_reduction, check_same, checking, reduce, wide
+from ._common import (
+    check_classes,
+    check_float,
+    check_logits,
+    check_number,
+    check_reduction,
+    check_same,
+    checking,
+    reduce,
+    root,
+    sum_slack,
+    wide,
+)
 
 
 def _xlogy(x: Tensor, logy: Tensor) -> Tensor:
     """Return x · logy with 0 · (-inf) = 0, also in the gradient."""
-    return torch.where(x > 0, x * torch.where(x > 0, logy, 0), 0)
+    return x * torch.where(x > 0, logy, torch.zeros_like(logy))
 
 
 def _log(p: Tensor) -> Tensor:
-    return torch.where(p > 0, p, 1).log().where(p > 0, -torch.inf)
+    return torch.where(p > 0, p, torch.ones_like(p)).log().where(p > 0, -torch.inf)
 
 
 class _DivergenceLoss(nn.Module):
@@ -39,12 +51,12 @@ class _DivergenceLoss(nn.Module):
                 raise DataError(
                     f"{name} needs distributions over the classes in dimension 1, got shape {tuple(x.shape)}."
                 )
-            slack = 4 * p.shape[1] * torch.finfo(target.dtype).eps
-            if checking() and not bool(((p >= 0).all(1) & ((p.sum(1) - 1).abs() <= slack)).all()):
+            if checking() and not bool(((p >= 0).all(1) & ((p.sum(1) - 1).abs() <= sum_slack(target))).all()):
                 raise DataError(f"{name} needs target distributions >= 0 that sum to 1 over the classes.")
         else:
             check_classes(name, input, target)
-            p = torch.zeros_like(x).scatter(1, target.unsqueeze(1), 1.0)
+            p = torch.zeros_like(x).scatter(1, target.long().unsqueeze(1), 1.0)
+        check_logits(name, input)
         values = self._values(p, torch.log_softmax(x, dim=1))
         return reduce(name, values, self.reduction, input.dtype, sample_weight)
 
@@ -79,7 +91,7 @@ class KLDivergenceLoss(_DivergenceLoss):
     InputError
         When a parameter is unknown.
     DataError
-        When shapes do not fit or a target is no distribution.
+        When shapes do not fit, a target is no distribution, or probabilities come where logits are wanted.
 
     Notes
     -----
@@ -167,8 +179,7 @@ class FDivergenceLoss(_DivergenceLoss):
 
 
 def _hellinger(p: Tensor, logq: Tensor) -> Tensor:
-    root = torch.where(p > 0, torch.where(p > 0, p, 1).sqrt(), 0)
-    return (root - (0.5 * logq).exp()) ** 2
+    return (root(p) - (0.5 * logq).exp()) ** 2
 
 
 _CLOSED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from fivefold.base.errors import DataError, InputError, InputTypeError
 
-from ._common import check_float, check_number, check_reduction, checking, reduce, wide
+from ._common import check_float, check_number, check_reduction, checking, reduce, root, wide
 
 
 def _check(name: str, input: Tensor, target: Tensor) -> None:
@@ -24,12 +24,6 @@ def _check(name: str, input: Tensor, target: Tensor) -> None:
 def squared_distances(x: Tensor) -> Tensor:
     r"""Return :math:`\lVert x_i - x_j \rVert^2` of rows (n, d) as (n, n), from differences: exact also for near rows."""
     return (x[:, None] - x[None]).square().sum(2)
-
-
-def _root(squares: Tensor) -> Tensor:
-    """Return the square root with slope 0 at 0, where the distance has none."""
-    zero = squares == 0
-    return torch.where(zero, 0, torch.where(zero, 1, squares).sqrt())
 
 
 def mine_triplets(distances: Tensor, target: Tensor, margin: float, kind: str = "all") -> tuple[Tensor, Tensor, Tensor]:
@@ -77,7 +71,7 @@ def mine_triplets(distances: Tensor, target: Tensor, margin: float, kind: str = 
         anchors = torch.nonzero(same.any(1) & other.any(1)).squeeze(1)
         far = torch.where(same, distances, -torch.inf)[anchors]
         near = torch.where(other, distances, torch.inf)[anchors]
-        if not len(anchors):
+        if not n:
             return anchors, anchors, anchors
         return anchors, far.argmax(1), near.argmin(1)
     valid = same[:, :, None] & other[:, None, :]  # (anchor, positive, negative)
@@ -189,7 +183,7 @@ class TripletLoss(nn.Module):
         _check("TripletLoss", input, target)
         x = self._prepared(input)
         squares = squared_distances(x)
-        distances = squares if self.squared else _root(squares)
+        distances = squares if self.squared else root(squares)
         a, p, n = mine_triplets(distances, target, self.margin, self.mining)
         each = (distances[a, p] - distances[a, n] + self.margin).clamp(min=0)
         zero = x.sum(1) * 0  # keeps the graph where there is no triplet
@@ -207,7 +201,7 @@ class TripletLoss(nn.Module):
         a, p, n = self._prepared(anchor), self._prepared(positive), self._prepared(negative)
         near, far = (a - p).square().sum(1), (a - n).square().sum(1)
         if not self.squared:
-            near, far = _root(near), _root(far)
+            near, far = root(near), root(far)
         return reduce("TripletLoss", (near - far + self.margin).clamp(min=0), self.reduction, anchor.dtype)
 
     def _prepared(self, input: Tensor) -> Tensor:
@@ -278,7 +272,7 @@ class ContrastiveLoss(nn.Module):
         return reduce("ContrastiveLoss", self._values(squares, same.bool()), self.reduction, first.dtype)
 
     def _values(self, squares: Tensor, same: Tensor) -> Tensor:
-        short = (self.margin - _root(squares)).clamp(min=0)
+        short = (self.margin - root(squares)).clamp(min=0)
         return 0.5 * torch.where(same, squares, short * short)
 
     def extra_repr(self) -> str:
@@ -347,7 +341,8 @@ class CenterLoss(nn.Module):
         self.alpha = check_number("alpha", alpha, 0, 1)
         self.denominator = denominator
         self.reduction = check_reduction(reduction)
-        self.register_buffer("centers", None if n_classes is None else torch.zeros(n_classes, n_features or 1))
+        size = [n for n in (n_classes, n_features) if n is not None]
+        self.register_buffer("centers", torch.zeros(size) if size else None)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Return the loss of embeddings (n, d) with labels (n,); in training mode, move the centers."""
@@ -374,7 +369,8 @@ class CenterLoss(nn.Module):
         count = torch.zeros_like(self.centers[:, 0]).index_add(0, target, torch.ones_like(x[:, 0]))
         pull = torch.zeros_like(self.centers).index_add(0, target, self.centers[target] - x)
         divisor = count + 1 if self.denominator == "paper" else count.clamp(min=1)
-        self.centers.sub_(self.alpha * pull / divisor[:, None])
+        # Not in place: the backward pass of a compiled loss may look the centers up again.
+        self.centers = self.centers - self.alpha * pull / divisor[:, None]
 
     def extra_repr(self) -> str:
         """Return the parameters, for printing."""

@@ -11,21 +11,18 @@ from torch.nn import functional
 
 from fivefold.base.errors import DataError, InputError, InputTypeError
 
-from ._common import checking
+from ._common import (
+    check_classes,
+    check_float,
+    check_logits,
+    check_number,
+    check_reduction,
+    checking,
+    reduce,
+    signed,
+    wide,
+)
 from ._odds import own_and_others
-
-
-def _reduce(values: Tensor, reduction: str) -> Tensor:
-    if reduction == "mean":
-        return values.mean()
-    return values.sum() if reduction == "sum" else values
-
-
-def _check(gamma: float, reduction: str) -> None:
-    if not gamma >= 0:
-        raise InputError(f"gamma must be a number >= 0, got {gamma!r}.")
-    if reduction not in ("none", "mean", "sum"):
-        raise InputError(f"reduction must be one of none, mean, sum; got {reduction!r}.")
 
 
 class FocalLoss(nn.Module):
@@ -43,16 +40,19 @@ class FocalLoss(nn.Module):
     alpha : float in [0, 1] or None, default 0.25
         Weight of class 1 against class 0; None weighs both 1.
     reduction : "mean" (default), "sum" or "none"
-        The mean is over all entries.
+        The mean is over all entries, or weighted by the sample weights. Over no entries it is 0.
 
     Shapes
     ------
-    input : logits, any shape; target : 0 or 1, the same shape; output : scalar, or the shape with ``reduction="none"``
+    input : logits, any shape; target : 0 or 1, the same shape; sample_weight : the same shape, optional; output : scalar, or
+    the shape with ``reduction="none"``
 
     Raises
     ------
     InputError
         When a parameter is out of range.
+    InputTypeError
+        When the input holds no floating-point numbers.
     DataError
         When shapes differ or a target is neither 0 nor 1.
 
@@ -70,24 +70,25 @@ class FocalLoss(nn.Module):
 
     def __init__(self, gamma: float = 2.0, alpha: float | None = 0.25, reduction: str = "mean") -> None:
         super().__init__()
-        _check(gamma, reduction)
+        self.gamma = check_number("gamma", gamma, 0)
         if alpha is not None and not 0 <= alpha <= 1:
             raise InputError(f"alpha must lie in [0, 1] or be None, got {alpha!r}.")
-        self.gamma = float(gamma)
         self.alpha = None if alpha is None else float(alpha)
-        self.reduction = reduction
+        self.reduction = check_reduction(reduction)
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+    def forward(self, input: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """Return the loss of logits and 0/1 targets of one shape."""
+        check_float("FocalLoss", input)
         if input.shape != target.shape:
             raise DataError(
                 f"FocalLoss needs one target for each logit: input has shape {tuple(input.shape)}, target "
                 f"{tuple(target.shape)}; for logits of several classes use MulticlassFocalLoss."
             )
-        target = target.to(input.dtype)
+        x = wide(input)
+        target = target.to(x.dtype)
         if checking() and not bool(((target == 0) | (target == 1)).all()):
             raise DataError("FocalLoss takes targets 0 and 1; the target holds other values.")
-        margin = input * (2 * target - 1)  # logit of the true class
+        margin = signed(x, target)  # logit of the true class
         # ln p_t = logsigmoid(margin) and ln(1 - p_t) = logsigmoid(-margin), exact in both tails; torch's softplus cuts
         # its tail off at 20.
         values = -functional.logsigmoid(margin)
@@ -95,7 +96,7 @@ class FocalLoss(nn.Module):
             values = values * torch.exp(self.gamma * functional.logsigmoid(-margin))
         if self.alpha is not None:
             values = values * (self.alpha * target + (1 - self.alpha) * (1 - target))
-        return _reduce(values, self.reduction)
+        return reduce("FocalLoss", values, self.reduction, input.dtype, sample_weight)
 
     def extra_repr(self) -> str:
         """Return the parameters, for printing."""
@@ -112,47 +113,60 @@ class MulticlassFocalLoss(nn.Module):
     alpha : sequence of k floats >= 0, optional
         Weight of each class; default all 1.
     reduction : "mean" (default), "sum" or "none"
-        The mean divides by the number of rows, not by the sum of weights.
+        The mean divides by the number of rows that count (or the sum of their sample weights), not by the sum of the classes'
+        weights. Over no rows it is 0.
+    ignore_index : int, default -100
+        Rows with this class index cost nothing and count nothing.
 
     Shapes
     ------
-    input : logits (n, k, ...); target : class indices (n, ...), int64; output : scalar, or (n, ...)
+    input : logits (n, k, ...); target : class indices (n, ...) of an integer type; sample_weight : (n, ...), optional;
+    output : scalar, or (n, ...) with ``reduction="none"``
 
     Raises
     ------
     InputError
         When a parameter is out of range.
+    InputTypeError
+        When the input holds no floating-point numbers or the target no integers.
     DataError
-        When shapes do not fit.
+        When shapes do not fit, a class index is out of range, or probabilities come where logits are wanted.
     """
 
-    def __init__(self, gamma: float = 2.0, alpha: Sequence[float] | None = None, reduction: str = "mean") -> None:
+    def __init__(
+        self,
+        gamma: float = 2.0,
+        alpha: Sequence[float] | None = None,
+        reduction: str = "mean",
+        ignore_index: int = -100,
+    ) -> None:
         super().__init__()
-        _check(gamma, reduction)
+        self.gamma = check_number("gamma", gamma, 0)
         if alpha is not None and not (isinstance(alpha, Sequence) and all(weight >= 0 for weight in alpha)):
             raise InputError(f"alpha must be a list of one weight >= 0 for each class, got {alpha!r}.")
-        self.gamma = float(gamma)
         self.alpha = None if alpha is None else [float(weight) for weight in alpha]
-        self.reduction = reduction
+        self.ignore_index = int(ignore_index)
+        self.reduction = check_reduction(reduction)
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+    def forward(self, input: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """Return the loss of logits (n, k, ...) and class indices (n, ...)."""
-        if input.ndim < 2 or input.shape[1] < 2 or input.shape[:1] + input.shape[2:] != target.shape:
-            raise DataError(
-                "MulticlassFocalLoss needs logits (n, k, ...) with k >= 2 and class indices (n, ...); got shapes "
-                f"{tuple(input.shape)} and {tuple(target.shape)}."
-            )
+        check_classes("MulticlassFocalLoss", input, target, self.ignore_index)
+        check_logits("MulticlassFocalLoss", input)
         if self.alpha is not None and len(self.alpha) != input.shape[1]:
             raise DataError(f"alpha has {len(self.alpha)} weights, but the logits have {input.shape[1]} classes.")
+        x = wide(input)
+        keep = target != self.ignore_index
+        known = (target * keep).long()
         # Against the joint mass of all other classes the problem is binary; 1 - p_y is never formed by subtraction.
-        own, others = own_and_others(input, target)
+        own, others = own_and_others(x, known)
         margin = own - others  # (n, ...)
         values = -functional.logsigmoid(margin)
         if self.gamma != 0:
             values = values * torch.exp(self.gamma * functional.logsigmoid(-margin))
         if self.alpha is not None:
-            values = values * input.new_tensor(self.alpha)[target]
-        return _reduce(values, self.reduction)
+            values = values * x.new_tensor(self.alpha)[known]
+        total = keep.to(x.dtype)
+        return reduce("MulticlassFocalLoss", values * total, self.reduction, input.dtype, sample_weight, total)
 
     def extra_repr(self) -> str:
         """Return the parameters, for printing."""

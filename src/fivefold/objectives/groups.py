@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from fivefold.base.errors import DataError, InputError
 
-from ._common import check_number, wide
+from ._common import check_number, root, wide
 
 PENALTIES = ("l2", "l1", "group-lasso")
 
@@ -58,6 +59,7 @@ class GroupRegularizer(nn.Module):
 
     index: Tensor
     sizes: Tensor
+    given: Tensor
 
     def __init__(
         self,
@@ -73,14 +75,18 @@ class GroupRegularizer(nn.Module):
         self.labels = list(dict.fromkeys(groups))
         if not self.labels:
             raise InputError("groups must hold the label of at least one feature.")
-        given = dict(factors or {})
-        unknown = [label for label in given if label not in self.labels]
+        unknown = [label for label in factors or {} if label not in self.labels]
         if unknown:
             raise InputError(f"There is a factor for {unknown[0]!r}, but the groups are: {self.labels}.")
-        self.factors = {label: check_number(f"the factor of {label!r}", a, 0) for label, a in given.items()}
+        self.factors = {
+            label: check_number(f"the factor of {label!r}", a, 0) for label, a in dict(factors or {}).items()
+        }
         self.penalty, self.dim = penalty, int(dim)
         self.strength = check_number("strength", strength, 0)
         place = {label: number for number, label in enumerate(self.labels)}
+        # The factor of each group; NaN where it has the default.
+        given = [self.factors.get(label, math.nan) for label in self.labels]
+        self.register_buffer("given", torch.tensor(given, dtype=torch.float64), persistent=False)
         self.register_buffer("index", torch.tensor([place[label] for label in groups]))
         self.register_buffer("sizes", torch.bincount(self.index))
 
@@ -95,16 +101,14 @@ class GroupRegularizer(nn.Module):
 
     def _weights(self, rows: Tensor) -> Tensor:
         """Return λ a_g (G,)."""
-        plain = (self.sizes * rows.shape[1]).double().sqrt().tolist()
-        default = plain if self.penalty == "group-lasso" else [1.0] * len(self.labels)
-        factors = [self.factors.get(label, other) for label, other in zip(self.labels, default, strict=True)]
-        return self.strength * torch.tensor(factors, dtype=torch.float64, device=rows.device).to(rows.dtype)
+        sizes = (self.sizes * rows.shape[1]).double()
+        default = sizes.sqrt() if self.penalty == "group-lasso" else torch.ones_like(sizes)
+        return self.strength * torch.where(self.given.isnan(), default, self.given).to(rows.dtype)
 
     def _norms(self, rows: Tensor) -> Tensor:
         """Return the length of each group (G,); the slope at length 0 is 0."""
         squares = rows.new_zeros(len(self.labels)).index_add(0, self.index, rows.square().sum(1))
-        zero = squares == 0
-        return torch.where(zero, 0, torch.where(zero, 1, squares).sqrt())
+        return root(squares)
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the penalty of a weight."""
@@ -127,7 +131,7 @@ class GroupRegularizer(nn.Module):
             rows = rows.sign() * (rows.abs() - factors[self.index, None]).clamp(min=0)
         else:
             norms = self._norms(rows)
-            kept = 1 - factors / torch.where(norms > 0, norms, 1)
+            kept = 1 - factors / torch.where(norms > 0, norms, torch.ones_like(norms))
             rows = rows * kept.clamp(min=0)[self.index, None]
         moved = weight.movedim(self.dim, 0)
         moved.copy_(rows.reshape(moved.shape))

@@ -24,7 +24,7 @@ def _unit(base: float) -> float:
 
 
 def _sums_to_one(total: np.ndarray, what: str) -> None:
-    if not np.allclose(total, 1.0, rtol=0, atol=1e-8):
+    if not np.allclose(total, 1.0, rtol=0, atol=1e-8):  # any value: the rounding of a sum
         worst = float(np.ravel(total)[np.abs(np.ravel(total) - 1).argmax()])
         raise DataError(f"{what} must sum to 1, got a sum of {worst:.6g}; divide by it.")
 
@@ -45,7 +45,8 @@ def self_information(p: Any, base: float = np.e) -> np.ndarray:
     p = _distribution(p)
     if (p > 1).any():
         raise DataError("p must hold probabilities <= 1.")
-    return -np.log(p, out=np.full(p.shape, -np.inf), where=p > 0) / _unit(base) + 0.0
+    with np.errstate(divide="ignore"):
+        return np.abs(np.log(p)) / _unit(base)
 
 
 def shannon_entropy(p: Any, base: float = np.e, axis: int = -1) -> Any:
@@ -94,8 +95,8 @@ def _joint(table: Any) -> np.ndarray:
 def conditional_entropy(joint: Any, base: float = np.e) -> float:
     r"""Return :math:`H(X | Y) = -\sum p(x, y) \log \frac{p(x, y)}{p(y)}` of a joint table (x values, y values)."""
     table = _joint(joint)
-    both = xlogy(table, table).sum() - xlogy(table.sum(0), table.sum(0)).sum()
-    return float(-both / _unit(base) + 0.0)
+    both = xlogy(table.sum(0), table.sum(0)).sum() - xlogy(table, table).sum()
+    return float(both / _unit(base))
 
 
 def mutual_information(joint: Any, base: float = np.e) -> float:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from fivefold.base.errors import DataError, InputTypeError
 
-from ._common import check_number, wide
+from ._common import check_number, checking, wide
 from .cross_entropy import CrossEntropyLoss
 from .embedding import TripletLoss
 
@@ -124,11 +124,11 @@ class MinibatchAwareRegularizer(nn.Module):
         if len(weight) != len(self.counts) or weight.ndim not in (1, 2):
             raise DataError(f"There are {len(self.counts)} counts, but the weight has the shape {tuple(weight.shape)}.")
         active = torch.unique(features)
-        if len(active) and not 0 <= int(active[0]) <= int(active[-1]) < len(weight):
+        if checking() and len(active) and not 0 <= int(active[0]) <= int(active[-1]) < len(weight):
             raise DataError(f"Features must be indices from 0 to {len(weight) - 1}.")
         rows = wide(weight if weight.ndim == 2 else weight[:, None])[active]  # (features of the batch, d)
         counts = self.counts[active]
-        if bool((counts == 0).any()):
+        if checking() and bool((counts == 0).any()):
             raise DataError(f"Feature {int(active[counts == 0][0])} is in the batch, but its count is 0.")
         return self.strength / 2 * (rows.square().sum(1) / counts.to(rows.dtype)).sum()
 

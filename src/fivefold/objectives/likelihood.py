@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fivefold.base.errors import DataError
 
-from ._common import check_class_weight, check_classes, check_reduction, reduce, wide
+from ._common import check_class_weight, check_classes, check_reduction, checking, reduce, wide
 
 
 class NegativeLogLikelihoodLoss(nn.Module):
@@ -34,7 +34,8 @@ class NegativeLogLikelihoodLoss(nn.Module):
     Raises
     ------
     DataError
-        When shapes do not fit, a class is out of range, or there is not one weight for each class.
+        When shapes do not fit, a class is out of range, there is not one weight for each class, or an input is above 0 and so
+        no log-probability.
 
     Notes
     -----
@@ -64,8 +65,10 @@ class NegativeLogLikelihoodLoss(nn.Module):
         name = type(self).__name__
         check_classes(name, input, target, self.ignore_index)
         x = wide(input)
+        if checking() and bool((x > 0).any()):
+            raise DataError(f"{name} needs log-probabilities, which are <= 0; give it the log_softmax of logits.")
         kept = target != self.ignore_index
-        index = torch.where(kept, target, 0)
+        index = (target * kept).long()
         values = torch.where(kept, -x.gather(1, index.unsqueeze(1)).squeeze(1), 0)
         total = kept.to(x.dtype)
         weight: Tensor | None = self.weight
@@ -73,7 +76,7 @@ class NegativeLogLikelihoodLoss(nn.Module):
             if len(weight) != x.shape[1]:
                 raise DataError(f"weight has {len(weight)} entries, but the input has {x.shape[1]} classes.")
             total = total * weight.to(x.dtype)[index]
-            values = torch.where(total > 0, values, 0) * total
+            values = torch.where(total > 0, values, torch.zeros_like(values)) * total
         return reduce(name, values, self.reduction, input.dtype, sample_weight, total)
 
     def extra_repr(self) -> str:

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from fivefold.base.errors import DataError, InputError
 
-from ._common import check_classes, check_number, check_reduction, reduce, wide
+from ._common import check_classes, check_float, check_number, check_reduction, reduce, root, wide
 from ._odds import own_and_others
 
 
@@ -29,7 +29,7 @@ def psi(cosine: Tensor, m: int) -> Tensor:
     for _ in range(m - 1):
         before, multiple = multiple, 2 * cosine * multiple - before
     edges = torch.tensor([math.cos(k * math.pi / m) for k in range(1, m)], dtype=cosine.dtype, device=cosine.device)
-    k = (cosine.detach()[..., None] < edges).sum(-1)
+    k = (cosine.detach()[..., None] < edges).sum(-1)  # any value: at an edge both pieces meet
     sign = (1 - 2 * (k % 2)).to(cosine.dtype)
     return sign * multiple - 2 * k.to(cosine.dtype)
 
@@ -51,13 +51,15 @@ class _MarginLoss(nn.Module):
             )
         self.reduction = check_reduction(reduction)
         self.weight: nn.Parameter | None = None
-        if n_features is not None and n_classes is not None:
-            self.weight = nn.Parameter(torch.empty(n_classes, n_features))
+        size = [n for n in (n_classes, n_features) if n is not None]
+        if size:
+            self.weight = nn.Parameter(torch.empty(size))
             nn.init.xavier_uniform_(self.weight)
 
     def forward(self, input: Tensor, target: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """Return the loss of embeddings (n, d) with class indices (n,)."""
         name = type(self).__name__
+        check_float(name, input)
         x = wide(input)
         if self.weight is None:
             check_classes(name, input, target)
@@ -81,7 +83,7 @@ class _MarginLoss(nn.Module):
             logits = scaled @ (weight if right is lengths else weight * (right / _nonzero(lengths)).T).T  # (n, k)
         own, others = own_and_others(logits, target)
         scale = left.squeeze(1) * right.squeeze(0)[target]  # (n,)
-        own = scale * self._margin((own / _nonzero(scale)).clamp(-1, 1))
+        own = scale * self._margin(own / _nonzero(scale))
         values = -functional.logsigmoid(own - others)
         return reduce(name, self._added(values, x, target), self.reduction, input.dtype, sample_weight)
 
@@ -97,14 +99,14 @@ class _MarginLoss(nn.Module):
 
 
 def _nonzero(lengths: Tensor) -> Tensor:
-    return torch.where(lengths > 1e-12, lengths, 1)
+    return torch.where(lengths > 1e-12, lengths, torch.ones_like(lengths))  # any value: below the length of a direction
 
 
 def _shifted(cosine: Tensor, margin: float) -> Tensor:
     """Return cos(θ + margin) without arc cosine; the slope of sin θ is cut off where it is infinite."""
     square = 1 - cosine * cosine
-    flat = square <= torch.finfo(cosine.dtype).eps
-    sine = torch.where(flat, 0, torch.where(flat, 1, square).sqrt())
+    flat = square <= torch.finfo(cosine.dtype).eps  # any value: the rounding of the square
+    sine = root(square.masked_fill(flat, 0))
     return cosine * math.cos(margin) - sine * math.sin(margin)
 
 

@@ -81,8 +81,6 @@ class CombinedMarginLoss(_MarginLoss):
         return (1 - 2 * (k % 2)) * torch.cos(angle) - 2 * k - self.m3
 
     def _added(self, values: Tensor, x: Tensor, target: Tensor) -> Tensor:
-        if not self.intra and not self.inter:
-            return values
         if self.weight is None:
             directions = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
         else:

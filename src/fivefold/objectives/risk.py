@@ -141,15 +141,16 @@ def expected_risk(
     if n < 2 or batch_size < 1:
         raise InputError(f"expected_risk needs n >= 2 and batch_size >= 1, got {n!r} and {batch_size!r}.")
     streams = Streams.of(random_state)
-    count, mean, spread = 0, 0.0, 0.0
-    for number, start in enumerate(range(0, n, batch_size)):
-        m = min(batch_size, n - start)
+    sizes = [min(batch_size, n - start) for start in range(0, n, batch_size)]
+    means, within = [], []
+    for number, m in enumerate(sizes):
         x, y = sample(streams.numpy("examples", number), m)
         values = np.asarray(loss(hypothesis(x), y), dtype=np.float64)
         if values.shape != (m,) or not np.isfinite(values).all():
             raise DataError(f"The loss must give {m} finite numbers, one for each example; got shape {values.shape}.")
-        # Chan's update: sums of squares would cancel where the spread is small.
-        gap, total = float(values.mean()) - mean, count + m
-        spread += float(((values - values.mean()) ** 2).sum()) + gap * gap * count * m / total
-        mean, count = mean + gap * m / total, total
-    return RiskEstimate(mean, math.sqrt(spread / (count - 1) / count), count)
+        means.append(values.mean())
+        within.append(((values - means[-1]) ** 2).sum())
+    # Spread within and between batches: the difference of sums of squares would cancel where it is small.
+    mean = np.dot(sizes, means) / n
+    spread = sum(within) + np.dot(sizes, (np.array(means) - mean) ** 2)
+    return RiskEstimate(float(mean), math.sqrt(spread / (n - 1) / n), n)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.random import Streams
 
-from ._common import check_float, check_number
-from .wasserstein import optimal_transport
+from ._common import check_float, check_number, wide
+from .wasserstein import TransportPlan, optimal_transport
 
 
 def _check_clouds(name: str, x: Tensor, y: Tensor) -> None:
@@ -81,7 +81,8 @@ class WassersteinLoss(_TransportLoss):
     Notes
     -----
     By the envelope theorem the plan is held fixed in the gradient; the slope along a mass is its potential. The plan is found
-    on the CPU by :func:`optimal_transport`. Where two points coincide, the slope of order 1 is taken as 0.
+    on the CPU by :func:`optimal_transport`, outside of the graph of ``torch.compile``. Where two points coincide, the slope of
+    order 1 is taken as 0.
 
     References
     ----------
@@ -96,13 +97,9 @@ class WassersteinLoss(_TransportLoss):
         _check_clouds("WassersteinLoss", x, y)
         if x.ndim != 2:
             raise DataError(f"WassersteinLoss takes one pair of clouds, (n, d) and (m, d), got {tuple(x.shape)}.")
+        dtype, x, y = x.dtype, wide(x), wide(y)
         p, q = _masses("WassersteinLoss", x_weights, x), _masses("WassersteinLoss", y_weights, y)
-        with torch.no_grad():
-            found = optimal_transport(
-                _costs(x.double(), y.double(), self.order).cpu().numpy(),
-                p.double().cpu().numpy(),
-                q.double().cpu().numpy(),
-            )
+        found = self._plan(x, y, p, q)
         i, j = found.plan.nonzero()
         moved = torch.as_tensor(found.plan[i, j]).to(x)
         i, j = torch.as_tensor(i, device=x.device), torch.as_tensor(j, device=x.device)
@@ -111,7 +108,13 @@ class WassersteinLoss(_TransportLoss):
         potentials = torch.as_tensor(found.dual_x).to(x), torch.as_tensor(found.dual_y).to(x)
         # The second and third terms are 0; they carry the slopes along the masses.
         value = moved @ costs + potentials[0] @ (p - p.detach()) + potentials[1] @ (q - q.detach())
-        return value
+        return value.to(dtype)
+
+    @torch.compiler.disable
+    @torch.no_grad()
+    def _plan(self, x: Tensor, y: Tensor, p: Tensor, q: Tensor) -> TransportPlan:
+        costs = _costs(x.double(), y.double(), self.order)
+        return optimal_transport(costs.cpu().numpy(), p.double().cpu().numpy(), q.double().cpu().numpy())
 
 
 class SlicedWassersteinLoss(_TransportLoss):
@@ -148,7 +151,8 @@ class SlicedWassersteinLoss(_TransportLoss):
     Notes
     -----
     Quantile functions of n and m weighted points are steps with n + m levels together, so unequal sizes cost no more. Of two
-    points at distance l in d dimensions the mean of order 2 is l²/d.
+    points at distance l in d dimensions the mean of order 2 is l²/d. ``torch.compile`` breaks its graph where directions are
+    drawn.
 
     References
     ----------
@@ -173,11 +177,13 @@ class SlicedWassersteinLoss(_TransportLoss):
     def forward(self, x: Tensor, y: Tensor, x_weights: Tensor | None = None, y_weights: Tensor | None = None) -> Tensor:
         """Return the sliced cost of clouds (..., n, d) and (..., m, d)."""
         _check_clouds("SlicedWassersteinLoss", x, y)
+        dtype, x, y = x.dtype, wide(x), wide(y)
         p, q = _masses("SlicedWassersteinLoss", x_weights, x), _masses("SlicedWassersteinLoss", y_weights, y)
         if self.resample and self.training:
             self.calls += 1
         lines = self.directions(x.shape[-1]).to(x)
-        return _line_cost(lines @ x.mT, lines @ y.mT, p[..., None, :], q[..., None, :], self.order).mean()
+        cost = _line_cost(lines @ x.mT, lines @ y.mT, p[..., None, :], q[..., None, :], self.order)
+        return cost.mean().to(dtype)
 
 
 def _line_cost(x: Tensor, y: Tensor, p: Tensor, q: Tensor, order: int) -> Tensor:
@@ -240,7 +246,8 @@ class SinkhornDivergence(_TransportLoss):
     Notes
     -----
     Potentials are updated in logarithms, so a small epsilon does not overflow. They carry no gradient: by the envelope
-    theorem the slope along the cost is the plan. The value is that of the dual problem.
+    theorem the slope along the cost is the plan. The value is that of the dual problem. Rounds end by what they find, so
+    ``torch.compile`` leaves them out of its graph.
 
     References
     ----------
@@ -260,11 +267,12 @@ class SinkhornDivergence(_TransportLoss):
     def forward(self, x: Tensor, y: Tensor, x_weights: Tensor | None = None, y_weights: Tensor | None = None) -> Tensor:
         """Return the divergence of clouds (..., n, d) and (..., m, d)."""
         _check_clouds("SinkhornDivergence", x, y)
+        dtype, x, y = x.dtype, wide(x), wide(y)
         p, q = _masses("SinkhornDivergence", x_weights, x), _masses("SinkhornDivergence", y_weights, y)
         value = self._cost(x, y, p, q)
         if self.debias:
             value = value - 0.5 * self._own(x, p) - 0.5 * self._own(y, q)
-        return value.mean()
+        return value.mean().to(dtype)
 
     def _cost(self, x: Tensor, y: Tensor, p: Tensor, q: Tensor) -> Tensor:
         costs = _costs(x, y, self.order)
@@ -285,10 +293,11 @@ class SinkhornDivergence(_TransportLoss):
 
     def _scales(self, costs: Tensor) -> list[float]:
         """Return the falling strengths of the first rounds."""
-        largest = float(costs.abs().max())
-        steps = max(0, math.ceil(math.log2(largest / self.epsilon))) if largest > 0 else 0
-        return [self.epsilon * 2.0**step for step in range(steps, 0, -1)]
+        largest = max(float(costs.abs().max()), self.epsilon)  # any value: only saves rounds
+        steps = math.ceil(math.log2(largest / self.epsilon))  # any value: only saves rounds
+        return [self.epsilon * 2.0**step for step in range(steps, 0, -1)]  # any value: only saves rounds
 
+    @torch.compiler.disable
     @torch.no_grad()
     def potentials(self, costs: Tensor, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
         r"""Return f (..., n) and g (..., m) of costs (..., n, m), of which :math:`\Gamma = p q^T e^{(f + g - C)/\epsilon}`."""
@@ -303,11 +312,12 @@ class SinkhornDivergence(_TransportLoss):
             # The row sums of the plan of f and g are p e^{(f - fresh) / epsilon}; its column sums are q.
             error = float((p * torch.expm1((f - fresh) / self.epsilon).abs()).sum(-1).max())
             f, g = fresh, _soft_min(self.epsilon, costs.mT, log_p, fresh)
-            if error <= self.tol:
+            if error <= self.tol:  # any value: no rounding ends on the tolerance itself
                 return f, g
         self._warn(error)
         return f, g
 
+    @torch.compiler.disable
     @torch.no_grad()
     def _own_potential(self, costs: Tensor, p: Tensor) -> Tensor:
         """Return the potential (..., n) of symmetric costs; averaged rounds settle where alternating ones creep."""
@@ -319,7 +329,7 @@ class SinkhornDivergence(_TransportLoss):
             fresh = _soft_min(self.epsilon, costs, log_p, f)
             error = float((p * torch.expm1((f - fresh) / self.epsilon).abs()).sum(-1).max())
             f = 0.5 * (f + fresh)
-            if error <= self.tol:
+            if error <= self.tol:  # any value: no rounding ends on the tolerance itself
                 return f
         self._warn(error)
         return f

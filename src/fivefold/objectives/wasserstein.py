@@ -96,10 +96,10 @@ def optimal_transport(costs: Any, p: Any = None, q: Any = None) -> TransportPlan
     rows, columns = np.flatnonzero(p), np.flatnonzero(q)
     whole = len(rows) == n and len(columns) == m
     inner = d if whole else np.ascontiguousarray(d[np.ix_(rows, columns)])
-    block = max(int(np.sqrt(inner.size)), 16)
-    sources, sinks, moved, dual, pivots, done = network_simplex(
-        inner, p[rows], q[columns], block, 1e-13 * float(np.abs(inner).max()), 1000 * (n + m) + 10_000_000
-    )
+    block = max(int(np.sqrt(inner.size)), 16)  # any value: only decides the speed
+    tolerance = 1e-13 * float(np.abs(inner).max())  # any value: the rounding of a cost
+    limit = 1000 * (n + m) + 10_000_000  # any value: far above the pivots of any problem
+    sources, sinks, moved, dual, pivots, done = network_simplex(inner, p[rows], q[columns], block, tolerance, limit)
     if not done:
         raise TrainingError(
             f"The transport problem of {n} and {m} points was not solved within {pivots} pivots; scale the costs so that "

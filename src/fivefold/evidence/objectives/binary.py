@@ -8,6 +8,8 @@ import numpy as np
 
 from fivefold.evidence import Check, evidence
 
+from ._common import largest
+
 
 def _batch(seed: int = 0, n: int = 40) -> Any:
     import torch
@@ -42,10 +44,10 @@ def binary_cross_entropy_torch() -> Check:
                     b, y, pos_weight=torch.tensor(weight, dtype=torch.float64), reduction=reduction
                 )
                 mine.sum().backward(), other.sum().backward()
-                worst = max(worst, float((mine - other).detach().abs().max()), float((a.grad - b.grad).abs().max()))
+                worst = largest(worst, float((mine - other).detach().abs().max()), float((a.grad - b.grad).abs().max()))
         each = BinaryCrossEntropyLoss(2.0, "none")(x, y)
         mean = BinaryCrossEntropyLoss(2.0)(x, y, w) - (each * w).sum() / w.sum()
-        worst = max(worst, abs(float(mean)))
+        worst = largest(worst, abs(float(mean)))
     return Check(worst, 1e-12, "max difference", "torch")
 
 
@@ -108,11 +110,11 @@ def balanced_torch() -> Check:
             other = (1 - alpha) * functional.binary_cross_entropy_with_logits(
                 x, y, pos_weight=ratio, reduction=reduction
             )
-            worst = max(worst, float((BalancedCrossEntropyLoss(alpha, reduction)(x, y) - other).abs().max()))
+            worst = largest(worst, float((BalancedCrossEntropyLoss(alpha, reduction)(x, y) - other).abs().max()))
     half = 0.5 * functional.binary_cross_entropy_with_logits(x, y)
-    worst = max(worst, abs(float(BalancedCrossEntropyLoss()(x, y) - half)))
+    worst = largest(worst, abs(float(BalancedCrossEntropyLoss()(x, y) - half)))
     each = BalancedCrossEntropyLoss(0.2, "none")(x, y)
-    worst = max(worst, abs(float(BalancedCrossEntropyLoss(0.2)(x, y, w) - (each * w).sum() / w.sum())))
+    worst = largest(worst, abs(float(BalancedCrossEntropyLoss(0.2)(x, y, w) - (each * w).sum() / w.sum())))
     return Check(worst, 1e-12, "max difference", "torch")
 
 
@@ -247,16 +249,16 @@ def ghm_brute_force() -> Check:
             window[i] = near / (min(g[i] + half, 1) - max(g[i] - half, 0))
         for exact, density in ((False, binned), (True, window)):
             found = GHMCLoss(bins, exact=exact, reduction="none")(x, y).numpy()
-            worst = max(worst, np.abs(found - 60 / density * ce).max())
+            worst = largest(worst, np.abs(found - 60 / density * ce).max())
             total = GHMCLoss(bins, exact=exact)(x, y)
-            worst = max(worst, abs(float(total) - (ce / density).sum()))
+            worst = largest(worst, abs(float(total) - (ce / density).sum()))
     default = GHMCLoss()
     worst += float(default.bins != 30) + float(default.momentum != 0) + float(default.exact)
     # The slope is β (σ - y): β itself is held fixed.
     a = x.clone().requires_grad_()
     GHMCLoss(7, reduction="sum")(a, y).backward()
     n = torch.bincount((torch.tensor(g) * 7).long(), minlength=7)[(torch.tensor(g) * 7).long()].numpy() * 7
-    worst = max(worst, np.abs(a.grad.numpy() - 60 / n * (p - t)).max())
+    worst = largest(worst, np.abs(a.grad.numpy() - 60 / n * (p - t)).max())
     return Check(worst, 1e-11, "max difference", "brute force")
 
 
@@ -279,8 +281,8 @@ def ghm_momentum() -> Check:
         loss.train()
         ce = np.log1p(np.exp(-(2 * y.numpy() - 1) * x.numpy()))
         beta = 30 / (expected[np.minimum((g * 5).astype(int), 4)] * 5)
-        worst = max(worst, abs(float(loss(x, y)) - (beta * ce).mean()))
+        worst = largest(worst, abs(float(loss(x, y)) - (beta * ce).mean()))
     again = GHMCLoss(5, momentum=0.75)
     again.load_state_dict(loss.state_dict())
-    worst = max(worst, np.abs(again.counts.numpy() - expected).max())
+    worst = largest(worst, np.abs(again.counts.numpy() - expected).max())
     return Check(worst, 1e-11, "max difference", "the recurrence")

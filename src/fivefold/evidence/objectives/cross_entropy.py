@@ -9,6 +9,8 @@ import numpy as np
 
 from fivefold.evidence import Check, evidence
 
+from ._common import largest
+
 
 def _batch(seed: int = 0, n: int = 24, k: int = 5) -> Any:
     import torch
@@ -41,14 +43,16 @@ def cross_entropy_combinations() -> Check:
             theirs, y, tensor, ignore_index=ignore, label_smoothing=epsilon, reduction=reduction
         )
         found.sum().backward(), other.sum().backward()
-        worst = max(worst, float((found - other).detach().abs().max()), float((ours.grad - theirs.grad).abs().max()))
+        worst = largest(
+            worst, float((found - other).detach().abs().max()), float((ours.grad - theirs.grad).abs().max())
+        )
         q = torch.softmax(x.flip(1), 1)
         soft = CrossEntropyLoss(weight, ignore, epsilon, reduction)(x, q)
         other = functional.cross_entropy(x, q, tensor, label_smoothing=epsilon, reduction=reduction)
-        worst = max(worst, float((soft - other).abs().max()))
+        worst = largest(worst, float((soft - other).abs().max()))
         grid, labels = x.reshape(4, 6, 5).movedim(2, 1), y.reshape(4, 6)
         pixels = CrossEntropyLoss(weight, ignore, epsilon, reduction)(grid, labels)
-        worst = max(worst, float((pixels.flatten() - found.detach().flatten()).abs().max()))
+        worst = largest(worst, float((pixels.flatten() - found.detach().flatten()).abs().max()))
     # 24 rows of logits below 15 are summed: values below 500 with a few roundings of 1e-16 each.
     return Check(worst, 1e-12, "max difference", "torch")
 
@@ -150,7 +154,7 @@ def label_smoothing_torch() -> Check:
             other = functional.cross_entropy(
                 x, y, weight, ignore_index=3, label_smoothing=0.2 * factor, reduction=reduction
             )
-            worst = max(worst, float((found - other).abs().max()))
+            worst = largest(worst, float((found - other).abs().max()))
     return Check(worst, 1e-12, "max difference", "torch")
 
 
@@ -185,13 +189,13 @@ def confidence_penalty_definition() -> Check:
     h = entropy(torch.softmax(x, 1).numpy(), axis=1)
     ce = functional.cross_entropy(x, y, reduction="none").numpy()
     worst = np.abs(ConfidencePenaltyLoss(reduction="none")(x, y).numpy() - (ce - 0.1 * h)).max()
-    worst = max(worst, np.abs(ConfidencePenaltyLoss(0.7)(x, y).item() - (ce - 0.7 * h).mean()))
-    worst = max(worst, abs(float(ConfidencePenaltyLoss(0.0)(x, y)) - ce.mean()))
+    worst = largest(worst, np.abs(ConfidencePenaltyLoss(0.7)(x, y).item() - (ce - 0.7 * h).mean()))
+    worst = largest(worst, abs(float(ConfidencePenaltyLoss(0.0)(x, y)) - ce.mean()))
     weight = rng.uniform(0.5, 2, 5)
     own = weight[y.numpy()]
     keep = y.numpy() != 2
     found = ConfidencePenaltyLoss(0.3, weight.tolist(), ignore_index=2)(x, y)
-    worst = max(worst, abs(float(found) - ((own * ce - 0.3 * h) * keep).sum() / (own * keep).sum()))
+    worst = largest(worst, abs(float(found) - ((own * ce - 0.3 * h) * keep).sum() / (own * keep).sum()))
     return Check(worst, 1e-13, "max difference", "scipy entropy")
 
 

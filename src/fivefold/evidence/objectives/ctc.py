@@ -8,6 +8,8 @@ import numpy as np
 
 from fivefold.evidence import Check, evidence
 
+from ._common import largest
+
 
 @evidence(
     "ctc-loss",
@@ -38,10 +40,10 @@ def ctc_brute_force() -> Check:
         target = torch.tensor([label + [77] * (3 - len(label)) for label in labels])
         sizes = torch.tensor([len(label) for label in labels])
         args = (torch.tensor(z), target, torch.tensor(lengths), sizes)
-        worst = max(worst, np.abs(CTCLoss(blank, reduction="none")(*args).numpy() - exact).max())
+        worst = largest(worst, np.abs(CTCLoss(blank, reduction="none")(*args).numpy() - exact).max())
         mean = np.mean(np.array(exact) / np.maximum(sizes.numpy(), 1))
-        worst = max(worst, abs(float(CTCLoss(blank)(*args)) - mean))
-        worst = max(worst, abs(float(CTCLoss(blank, reduction="sum")(*args)) - np.sum(exact)))
+        worst = largest(worst, abs(float(CTCLoss(blank)(*args)) - mean))
+        worst = largest(worst, abs(float(CTCLoss(blank, reduction="sum")(*args)) - np.sum(exact)))
     return Check(worst, 1e-12, "max difference", "enumeration")
 
 
@@ -68,7 +70,7 @@ def ctc_torch() -> Check:
             torch.log_softmax(b, 2), target, frames, sizes, reduction=reduction, zero_infinity=True
         )
         mine.sum().backward(), other.sum().backward()
-        worst = max(worst, float((mine - other).detach().abs().max()), float((a.grad - b.grad).abs().max()))
+        worst = largest(worst, float((mine - other).detach().abs().max()), float((a.grad - b.grad).abs().max()))
     infinite = CTCLoss(reduction="none")(z, target, frames, sizes)
     worst += float(infinite[4] != float("inf")) + float(not infinite[:4].isfinite().all())
     worst += float(CTCLoss().blank != 0)

@@ -8,6 +8,8 @@ import numpy as np
 
 from fivefold.evidence import Check, evidence
 
+from ._common import largest
+
 
 def _batch(seed: int = 0, n: int = 12, k: int = 5) -> Any:
     """Return logits, their softmax q, target distributions p with a zero, and row weights."""
@@ -23,10 +25,10 @@ def _batch(seed: int = 0, n: int = 12, k: int = 5) -> Any:
 def _reduced(loss: Any, z: Any, p: Any, w: Any, values: np.ndarray) -> float:
     """Return the worst difference of the reductions of a loss class from NumPy's."""
     worst = np.abs(loss(reduction="none")(z, p).numpy() - values).max()
-    worst = max(worst, abs(float(loss()(z, p)) - values.mean()))
-    worst = max(worst, abs(float(loss(reduction="sum")(z, p)) - values.sum()))
-    worst = max(worst, abs(float(loss()(z, p, w)) - np.average(values, weights=w.numpy())))
-    return max(worst, abs(float(loss()(z[:0], p[:0]))))
+    worst = largest(worst, abs(float(loss()(z, p)) - values.mean()))
+    worst = largest(worst, abs(float(loss(reduction="sum")(z, p)) - values.sum()))
+    worst = largest(worst, abs(float(loss()(z, p, w)) - np.average(values, weights=w.numpy())))
+    return largest(worst, abs(float(loss()(z[:0], p[:0]))))
 
 
 @evidence(
@@ -67,9 +69,9 @@ def kl_torch() -> Check:
     mine.backward(), other.backward()
     worst = max(abs(float((mine - other).detach())), float((a.grad - b.grad).abs().max()))
     entropy = -(p * torch.where(p > 0, p, 1).log()).sum(1).mean()
-    worst = max(worst, abs(float(functional.cross_entropy(z, p) - entropy - mine.detach())))
+    worst = largest(worst, abs(float(functional.cross_entropy(z, p) - entropy - mine.detach())))
     y = torch.arange(12) % 5
-    worst = max(worst, abs(float(KLDivergenceLoss()(z, y) - functional.cross_entropy(z, y))))
+    worst = largest(worst, abs(float(KLDivergenceLoss()(z, y) - functional.cross_entropy(z, y))))
     wild = torch.tensor([[1e4, -1e4], [-1e4, 1e4]]).bfloat16()
     sure = KLDivergenceLoss(reduction="none")(wild, torch.tensor([0, 0])).double()
     wrong = float(sure[0] != 0) + float(abs(sure[1] - 2e4) > 400)
@@ -146,9 +148,9 @@ def f_divergence_definition() -> Check:
         "pearson": (ratio - 1) ** 2,
     }.items():
         exact = (q * values).sum(1)
-        worst = max(worst, _reduced(partial(FDivergenceLoss, name), z, p, w, exact) / max(1, exact.max()))
+        worst = largest(worst, _reduced(partial(FDivergenceLoss, name), z, p, w, exact) / max(1, exact.max()))
     other = FDivergenceLoss(lambda t: 2 * (1 - t.sqrt()), "none")(z, p) - FDivergenceLoss("hellinger", "none")(z, p)
-    return Check(max(worst, float(other.abs().max())), 1e-13, "max difference", "the definition")
+    return Check(largest(worst, float(other.abs().max())), 1e-13, "max difference", "the definition")
 
 
 @evidence(
@@ -195,9 +197,9 @@ def bregman_definition() -> Check:
         a, b, c = (torch.tensor(v) for v in (x, y, w))
         found = BregmanLoss(name, "none")(a, b).numpy()
         scale = 1 + np.abs(exact).max()
-        worst = max(worst, np.abs(found - exact).max() / scale, float((found < -1e-15).sum()))
-        worst = max(worst, abs(float(BregmanLoss(name)(a, b, c)) - np.average(exact, weights=w)) / scale)
-        worst = max(worst, float(BregmanLoss(name, "none")(a, a).abs().max()))
+        worst = largest(worst, np.abs(found - exact).max() / scale, float((found < -1e-15).sum()))
+        worst = largest(worst, abs(float(BregmanLoss(name)(a, b, c)) - np.average(exact, weights=w)) / scale)
+        worst = largest(worst, float(BregmanLoss(name, "none")(a, a).abs().max()))
     return Check(worst, 1e-14, "max relative difference", "the definition")
 
 
@@ -218,15 +220,15 @@ def bregman_mean() -> Check:
     for name in ("squared", "entropy", "itakura-saito", "logistic"):
         at = y.mean().clone().requires_grad_()
         BregmanLoss(name)(at.expand(50), y).backward()
-        worst = max(worst, abs(float(at.grad)))
+        worst = largest(worst, abs(float(at.grad)))
     p, q = rng.dirichlet(np.ones(4)), rng.dirichlet(np.ones(4))
     p[0], p[1] = 0.0, p[0] + p[1]
     found = BregmanLoss("entropy", "sum")(torch.tensor(q), torch.tensor(p))
-    worst = max(worst, abs(float(found) - entropy(p, q)))
+    worst = largest(worst, abs(float(found) - entropy(p, q)))
     euclid = BregmanLoss(reduction="sum")(torch.tensor(q), torch.tensor(p))
-    worst = max(worst, abs(float(euclid) - ((p - q) ** 2).sum()))
+    worst = largest(worst, abs(float(euclid) - ((p - q) ** 2).sum()))
     edge = BregmanLoss("logistic", "none")(torch.tensor([0.25, 0.25]), torch.tensor([0.0, 1.0])).numpy()
-    worst = max(worst, np.abs(edge + np.log([0.75, 0.25])).max() * 1e-6)
+    worst = largest(worst, np.abs(edge + np.log([0.75, 0.25])).max() * 1e-6)
     return Check(worst, 1e-12, "max slope at the mean", "zero")
 
 
@@ -242,12 +244,12 @@ def gaussian_kl_torch() -> Check:
     w = torch.tensor(rng.random(6))
     exact = kl_divergence(Normal(mean, (0.5 * log_variance).exp()), Normal(0.0, 1.0)).sum(1).numpy()
     worst = np.abs(GaussianKLLoss(reduction="none")(mean, log_variance).numpy() - exact).max()
-    worst = max(worst, abs(float(GaussianKLLoss()(mean, log_variance)) - exact.mean()))
-    worst = max(worst, abs(float(GaussianKLLoss(reduction="sum")(mean, log_variance)) - exact.sum()))
-    worst = max(worst, abs(float(GaussianKLLoss()(mean, log_variance, w)) - np.average(exact, weights=w.numpy())))
+    worst = largest(worst, abs(float(GaussianKLLoss()(mean, log_variance)) - exact.mean()))
+    worst = largest(worst, abs(float(GaussianKLLoss(reduction="sum")(mean, log_variance)) - exact.sum()))
+    worst = largest(worst, abs(float(GaussianKLLoss()(mean, log_variance, w)) - np.average(exact, weights=w.numpy())))
     each = kl_divergence(Normal(mean, (0.5 * log_variance).exp()), Normal(0.0, 1.0)).numpy()
     free = GaussianKLLoss(0.4, "none")(mean, log_variance).numpy()
-    worst = max(worst, np.abs(free - np.maximum(each, 0.4).sum(1)).max())
+    worst = largest(worst, np.abs(free - np.maximum(each, 0.4).sum(1)).max())
     return Check(worst, 1e-13, "max difference", "torch")
 
 
@@ -300,8 +302,8 @@ def shannon_scipy() -> Check:
     p = np.random.default_rng(0).dirichlet(np.ones(6), 9)
     p[0] = [0, 0, 1, 0, 0, 0]
     worst = np.abs(shannon_entropy(p) - entropy(p, axis=1)).max()
-    worst = max(worst, np.abs(shannon_entropy(p, 2) - entropy(p, axis=1, base=2)).max())
-    worst = max(worst, np.abs(shannon_entropy(p.T, 10, axis=0) - entropy(p, axis=1, base=10)).max())
+    worst = largest(worst, np.abs(shannon_entropy(p, 2) - entropy(p, axis=1, base=2)).max())
+    worst = largest(worst, np.abs(shannon_entropy(p.T, 10, axis=0) - entropy(p, axis=1, base=10)).max())
     return Check(worst, 1e-14, "max difference", "scipy")
 
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from fivefold.evidence import Check, evidence
 
+from ._common import largest
+
 
 def _batch(seed: int = 0, n: int = 9, d: int = 3) -> Any:
     import torch
@@ -56,8 +58,8 @@ def triplet_torch() -> Check:
         found = TripletLoss(0.7, False, normalize=False, reduction=reduction).triplets(*ours)
         other = functional.triplet_margin_loss(*theirs, margin=0.7, eps=0.0, reduction=reduction)
         found.sum().backward(), other.sum().backward()
-        worst = max(worst, float((found - other).detach().abs().max()))
-        worst = max(worst, *(float((a.grad - b.grad).abs().max()) for a, b in zip(ours, theirs)))
+        worst = largest(worst, float((found - other).detach().abs().max()))
+        worst = largest(worst, *(float((a.grad - b.grad).abs().max()) for a, b in zip(ours, theirs)))
     return Check(worst, 1e-13, "max difference", "torch")
 
 
@@ -91,7 +93,7 @@ def triplet_batch() -> Check:
                         terms.append(max(0.0, d[a, p] - d[a, n] + 0.5))
                 each[a] = np.mean(terms) if terms else 0.0
             found = TripletLoss(0.5, True, mining, normalize, "none")(x, y).numpy()
-            worst = max(worst, np.abs(found - each).max())
+            worst = largest(worst, np.abs(found - each).max())
     default = TripletLoss()
     worst += float((default.margin, default.squared, default.mining, default.normalize) != (0.2, True, "all", True))
     lonely = x.clone().requires_grad_()
@@ -185,17 +187,17 @@ def contrastive_loops() -> Check:
                 if i != j:
                     table[i, j] = 0.5 * d[i, j] ** 2 if y[i] == y[j] else 0.5 * max(0, margin - d[i, j]) ** 2
         each = ContrastiveLoss(margin, "none")(x, y).numpy()
-        worst = max(worst, np.abs(each - table.sum(1) / 8).max())
-        worst = max(worst, abs(float(ContrastiveLoss(margin)(x, y)) - table.sum() / 72))
+        worst = largest(worst, np.abs(each - table.sum(1) / 8).max())
+        worst = largest(worst, abs(float(ContrastiveLoss(margin)(x, y)) - table.sum() / 72))
         i, j = np.triu_indices(9, 1)
         pairs = ContrastiveLoss(margin, "none").pairs(x[i], x[j], y[i] == y[j]).numpy()
-        worst = max(worst, np.abs(pairs - table[i, j]).max())
+        worst = largest(worst, np.abs(pairs - table[i, j]).max())
     worst += float(ContrastiveLoss().margin != 1.0)
     far = torch.tensor([[0.0, 0], [3.0, 4.0], [0.0, 0]], dtype=torch.float64, requires_grad=True)
     value = ContrastiveLoss(5.0, "sum")(far, torch.tensor([0, 1, 2]))
     value.backward()
     # Rows 0 and 2 coincide: ½ m² from either side, with no direction to part in; the others are 5 apart, at the margin.
-    worst = max(worst, abs(float(value.detach()) - 2 * 12.5 / 2), float(far.grad.abs().max()))
+    worst = largest(worst, abs(float(value.detach()) - 2 * 12.5 / 2), float(far.grad.abs().max()))
     return Check(worst, 1e-13, "max difference", "loops")
 
 
@@ -239,19 +241,19 @@ def center_updates() -> Check:
             found = loss(x.requires_grad_(), y)
             found.sum().backward()
             difference = x.detach().numpy() - centers[y.numpy()]
-            worst = max(worst, np.abs(found.detach().numpy() - 0.5 * (difference**2).sum(1)).max())
-            worst = max(worst, np.abs(x.grad.numpy() - difference).max())
+            worst = largest(worst, np.abs(found.detach().numpy() - 0.5 * (difference**2).sum(1)).max())
+            worst = largest(worst, np.abs(x.grad.numpy() - difference).max())
             for c in range(5):
                 rows = x.detach().numpy()[y.numpy() == c]
                 if len(rows):
                     n = len(rows) + (denominator == "paper")
                     centers[c] = centers[c] - alpha * (centers[c] - rows).sum(0) / n
                     if alpha == 1.0:
-                        worst = max(worst, np.abs(centers[c] - rows.mean(0)).max())
-            worst = max(worst, np.abs(loss.centers.numpy() - centers).max())
+                        worst = largest(worst, np.abs(centers[c] - rows.mean(0)).max())
+            worst = largest(worst, np.abs(loss.centers.numpy() - centers).max())
     again = CenterLoss(5, 3).double()
     again.load_state_dict(loss.state_dict())
-    worst = max(worst, np.abs(again.centers.numpy() - centers).max())
+    worst = largest(worst, np.abs(again.centers.numpy() - centers).max())
     default = CenterLoss()
     worst += float((default.alpha, default.denominator, default.centers) != (0.5, "count", None))
     return Check(worst, 1e-13, "max difference", "the update written as loops")
@@ -271,7 +273,7 @@ def center_batch() -> Check:
     v = x.numpy()
     each = np.array([0.5 * ((v[i] - v[y.numpy() == int(y[i])].mean(0)) ** 2).sum() for i in range(9)])
     worst = np.abs(CenterLoss(reduction="none")(x, y).numpy() - each).max()
-    worst = max(worst, abs(float(CenterLoss()(x, y)) - each.mean()))
+    worst = largest(worst, abs(float(CenterLoss()(x, y)) - each.mean()))
     # Ten steps of gradient descent at rate 0.5 on the sum halve the distance to the mean each.
     for _ in range(10):
         x = x.detach().requires_grad_()
@@ -279,4 +281,4 @@ def center_batch() -> Check:
         with torch.no_grad():
             x = x - 0.5 * x.grad
     after = CenterLoss(reduction="none")(x.detach(), y).numpy()
-    return Check(max(worst, np.abs(after - each * 0.25**10).max()), 1e-13, "max difference", "NumPy")
+    return Check(largest(worst, np.abs(after - each * 0.25**10).max()), 1e-13, "max difference", "NumPy")

@@ -8,6 +8,8 @@ import numpy as np
 
 from fivefold.evidence import Check, evidence
 
+from ._common import largest
+
 
 def _formula(logit: float, positive: bool, gamma: float, alpha: float | None) -> float:
     """Return -α_t (1 - p_t)^γ ln p_t as it is written, from probabilities with 60 digits."""
@@ -36,7 +38,7 @@ def focal_formula() -> Check:
             found = FocalLoss(gamma, alpha, reduction="none")(logits, target)
             for logit, value in zip(logits.tolist(), found.tolist()):
                 exact = _formula(logit, positive, gamma, alpha)
-                worst = max(worst, abs(value - exact) / exact)
+                worst = largest(worst, abs(value - exact) / exact)
     # exp(-γ·50) carries γ·50 roundings of its argument.
     return Check(worst, 250 * 2.3e-16, "max relative difference", "the paper's formula")
 
@@ -108,15 +110,15 @@ def focal_multiclass() -> Check:
             powers = [Decimal(v).exp() for v in row]
             p = powers[y] / sum(powers)
             exact = float(-Decimal(weights[y]) * (1 - p) ** Decimal(1.5) * p.ln())
-            worst = max(worst, abs(value - exact) / exact)
+            worst = largest(worst, abs(value - exact) / exact)
     z = torch.tensor(rng.normal(size=30))
     t = torch.arange(30) % 2
     pair = torch.stack([torch.zeros(30, dtype=torch.float64), z], dim=1)
     both = MulticlassFocalLoss(2.0, [0.75, 0.25])(pair, t) - FocalLoss()(z, t.double())
     grid = MulticlassFocalLoss(2.0, None, "none")(pair.T.reshape(1, 2, 30), t.reshape(1, 30))
     plain = MulticlassFocalLoss(2.0, None, "none")(pair, t)
-    worst = max(worst, abs(float(both)), float((grid.flatten() - plain).abs().max()))
-    worst = max(worst, abs(float(MulticlassFocalLoss()(pair, t) - plain.mean())))  # γ = 2, no weights, the mean
+    worst = largest(worst, abs(float(both)), float((grid.flatten() - plain).abs().max()))
+    worst = largest(worst, abs(float(MulticlassFocalLoss()(pair, t) - plain.mean())))  # γ = 2, no weights, the mean
     return Check(worst, 1e-12, "max relative difference", "the formula")
 
 

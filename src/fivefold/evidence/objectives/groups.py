@@ -6,6 +6,8 @@ import numpy as np
 
 from fivefold.evidence import Check, evidence
 
+from ._common import largest
+
 
 @evidence(
     "group-regularizer",
@@ -20,16 +22,18 @@ def group_plain() -> Check:
 
     w = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     worst = abs(float(GroupRegularizer(["all"] * 6)(w) - L2Regularizer()(w)))
-    worst = max(worst, abs(float(GroupRegularizer(["all"] * 6, penalty="l1", strength=0.3)(w) - L1Regularizer(0.3)(w))))
+    worst = largest(
+        worst, abs(float(GroupRegularizer(["all"] * 6, penalty="l1", strength=0.3)(w) - L1Regularizer(0.3)(w)))
+    )
     labels, a = ["x", "y", "x", "z", "z", "z"], {"x": 2.0, "z": 0.5}
     wn, g = w.numpy(), np.array([2.0, 1.0, 2.0, 0.5, 0.5, 0.5])[:, None]
-    worst = max(worst, abs(float(GroupRegularizer(labels, a, "l2", 0.3)(w)) - 0.15 * (g * wn**2).sum()))
-    worst = max(worst, abs(float(GroupRegularizer(labels, a, "l1", 0.3)(w)) - 0.3 * np.abs(g * wn).sum()))
+    worst = largest(worst, abs(float(GroupRegularizer(labels, a, "l2", 0.3)(w)) - 0.15 * (g * wn**2).sum()))
+    worst = largest(worst, abs(float(GroupRegularizer(labels, a, "l1", 0.3)(w)) - 0.3 * np.abs(g * wn).sum()))
     norms = [np.linalg.norm(wn[[0, 2]]), np.linalg.norm(wn[1]), np.linalg.norm(wn[3:])]
     lasso = 0.3 * (2 * norms[0] + 3**0.5 * norms[1] + 0.5 * norms[2])
-    worst = max(worst, abs(float(GroupRegularizer(labels, a, "group-lasso", 0.3)(w)) - lasso))
+    worst = largest(worst, abs(float(GroupRegularizer(labels, a, "group-lasso", 0.3)(w)) - lasso))
     bare = 0.3 * (6**0.5 * norms[0] + 3**0.5 * norms[1] + 3 * norms[2])
-    worst = max(worst, abs(float(GroupRegularizer(labels, None, "group-lasso", 0.3)(w)) - bare))
+    worst = largest(worst, abs(float(GroupRegularizer(labels, None, "group-lasso", 0.3)(w)) - bare))
     side = GroupRegularizer(labels, a, "group-lasso", 0.3, dim=1)(w.T)
     worst = max(
         worst,
@@ -69,10 +73,10 @@ def group_decay() -> Check:
     for kind in ("l2", "l1", "group-lasso"):
         given = start.clone().requires_grad_()
         form = GroupRegularizer(labels, factors, kind, 0.7)
-        worst = max(worst, float(not torch.autograd.gradcheck(form, (given,), raise_exception=False)))
+        worst = largest(worst, float(not torch.autograd.gradcheck(form, (given,), raise_exception=False)))
         flat = torch.zeros(5, 2).requires_grad_()
         form(flat).backward()
-        worst = max(worst, float(flat.grad.abs().max()))
+        worst = largest(worst, float(flat.grad.abs().max()))
     return Check(worst, 1e-13, "max difference", "torch")
 
 
@@ -100,18 +104,20 @@ def group_prox() -> Check:
         best = cost(found)
         for _ in range(60):
             moved = found + 1e-3 * torch.randn(6, 2, generator=generator, dtype=torch.float64)
-            worst = max(worst, best - cost(moved))
+            worst = largest(worst, best - cost(moved))
     v = torch.tensor([[3.0, 4.0], [0.3, 0.4]], dtype=torch.float64)
     form = GroupRegularizer(["a", "b"], {"a": 1.0, "b": 1.0}, "group-lasso", 2.0)
     form.proximal_step_(v, 0.5)  # lengths 5 and 0.5 fall by 1
-    worst = max(worst, float((v - torch.tensor([[2.4, 3.2], [0, 0]], dtype=torch.float64)).abs().max()))
-    worst = max(worst, float(form.zero_groups(v) != ["b"]))
+    worst = largest(worst, float((v - torch.tensor([[2.4, 3.2], [0, 0]], dtype=torch.float64)).abs().max()))
+    worst = largest(worst, float(form.zero_groups(v) != ["b"]))
     row = torch.tensor([[1.0, -2.0, 0.5]], dtype=torch.float64)
     GroupRegularizer(["a", "b", "b"], {"b": 2.0}, "l1", 0.5, dim=1).proximal_step_(row, 0.8)
-    worst = max(worst, float((row - torch.tensor([[0.6, -1.2, 0]], dtype=torch.float64)).abs().max()))
+    worst = largest(worst, float((row - torch.tensor([[0.6, -1.2, 0]], dtype=torch.float64)).abs().max()))
     row = torch.tensor([[1.0, -2.0, 0.5]], dtype=torch.float64)
     GroupRegularizer(["a", "b", "b"], {"b": 2.0}, "l2", 0.5, dim=1).proximal_step_(row, 0.8)
-    worst = max(worst, float((row - torch.tensor([[1 / 1.4, -2 / 1.8, 0.5 / 1.8]], dtype=torch.float64)).abs().max()))
+    worst = largest(
+        worst, float((row - torch.tensor([[1 / 1.4, -2 / 1.8, 0.5 / 1.8]], dtype=torch.float64)).abs().max())
+    )
     return Check(worst, 1e-12, "max difference", "the minimum")
 
 
@@ -146,11 +152,13 @@ def group_lasso_fields() -> Check:
             inside = np.array([g == label for g in labels])
             part, most = w.numpy()[inside], strength * inside.sum() ** 0.5
             if part.any():
-                worst = max(worst, float(np.abs(slope[inside] - most * part / np.linalg.norm(part)).max()))
+                worst = largest(worst, float(np.abs(slope[inside] - most * part / np.linalg.norm(part)).max()))
             else:
-                worst = max(worst, float(np.linalg.norm(slope[inside])) - most)
+                worst = largest(worst, float(np.linalg.norm(slope[inside])) - most)
         empty = {0.1: ["color", "noise"], limit * 1.01: form.labels}.get(strength)
-        worst = max(worst, float(form.zero_groups(w) == form.labels if empty is None else form.zero_groups(w) != empty))
+        worst = largest(
+            worst, float(form.zero_groups(w) == form.labels if empty is None else form.zero_groups(w) != empty)
+        )
     return Check(worst, 1e-9, "max violation", "optimality")
 
 
@@ -173,21 +181,21 @@ def coco_softmax() -> Check:
     cosines = functional.cosine_similarity(x[:, None], centers, dim=-1)
     worst = abs(float(COCOLoss()(x, y) - functional.cross_entropy(16 * cosines, place)))
     each = functional.cross_entropy(5 * cosines, place, reduction="none")
-    worst = max(worst, float((COCOLoss(scale=5.0, reduction="none")(x, y) - each).abs().max()))
+    worst = largest(worst, float((COCOLoss(scale=5.0, reduction="none")(x, y) - each).abs().max()))
     weights = torch.rand(9, generator=generator, dtype=torch.float64)
     weighed = (weights * each).sum() / weights.sum()
-    worst = max(worst, abs(float(COCOLoss(scale=5.0)(x, y, weights) - weighed)))
+    worst = largest(worst, abs(float(COCOLoss(scale=5.0)(x, y, weights) - weighed)))
     learned = COCOLoss(3, 4, scale=7.0).double()
     with torch.no_grad():
         learned.centroids.copy_(torch.randn(4, 3, generator=generator) * 3)
     cosines = functional.cosine_similarity(x[:, None], learned.centroids, dim=-1)
     exact = functional.cross_entropy(7 * cosines, y % 4, reduction="none")
-    worst = max(worst, abs(float(learned(x, y % 4).detach() - exact.mean().detach())))
-    worst = max(worst, abs(float((learned(0.2 * x, y % 4) - learned(x, y % 4)).detach())))
+    worst = largest(worst, abs(float(learned(x, y % 4).detach() - exact.mean().detach())))
+    worst = largest(worst, abs(float((learned(0.2 * x, y % 4) - learned(x, y % 4)).detach())))
     default = COCOLoss(3, 4).double()
     default.load_state_dict(learned.state_dict())
     sixteen = functional.cross_entropy(16 * cosines, y % 4)
-    worst = max(worst, abs(float((default(x, y % 4) - sixteen).detach())))
+    worst = largest(worst, abs(float((default(x, y % 4) - sixteen).detach())))
     return Check(worst, 1e-12, "max difference", "torch")
 
 

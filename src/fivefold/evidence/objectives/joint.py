@@ -6,6 +6,8 @@ import numpy as np
 
 from fivefold.evidence import Check, evidence
 
+from ._common import largest
+
 
 @evidence(
     "joint-embedding-classification-loss",
@@ -33,7 +35,7 @@ def joint_parts() -> Check:
         )
         other = b * functional.cross_entropy(theirs @ w, y) + a * pairs
         found.backward(), other.backward()
-        worst = max(worst, abs(float((found - other).detach())), float((ours.grad - theirs.grad).abs().max()))
+        worst = largest(worst, abs(float((found - other).detach())), float((ours.grad - theirs.grad).abs().max()))
     return Check(worst, 1e-13, "max difference", "torch")
 
 

@@ -10,6 +10,8 @@ import numpy as np
 
 from fivefold.evidence import Check, evidence
 
+from ._common import largest
+
 
 def _batch(seed: int = 0, n: int = 30, d: int = 4, k: int = 5) -> Any:
     import torch
@@ -58,12 +60,12 @@ def _compare(make: Callable[..., Any], own: Any, scale: Any) -> float:
     exact = _formula(x, y, w, own, scale)
     each = _with(make(reduction="none"), w)(x, y).detach().numpy()
     worst = np.abs(each - exact).max()
-    worst = max(worst, abs(float(_with(make(), w)(x, y).detach()) - exact.mean()))
-    worst = max(worst, abs(float(_with(make(reduction="sum"), w)(x, y).detach()) - exact.sum()))
+    worst = largest(worst, abs(float(_with(make(), w)(x, y).detach()) - exact.mean()))
+    worst = largest(worst, abs(float(_with(make(reduction="sum"), w)(x, y).detach()) - exact.sum()))
     v = np.random.default_rng(9).random(30)
     weighted = _with(make(), w)(x, y, torch.tensor(v)).detach()
-    worst = max(worst, abs(float(weighted) - np.average(exact, weights=v)))
-    return max(worst, abs(float(_with(make(), w)(x[:0], y[:0]).detach())))
+    worst = largest(worst, abs(float(weighted) - np.average(exact, weights=v)))
+    return largest(worst, abs(float(_with(make(), w)(x[:0], y[:0]).detach())))
 
 
 def _slopes(make: Callable[..., Any]) -> float:
@@ -103,9 +105,9 @@ def arcface_formula() -> Check:
 
     worst = _compare(partial(ArcFaceLoss, 4, 5), own, lambda f, w: 64.0)
     plain = partial(ArcFaceLoss, 4, 5, margin=0.8, scale=10.0, monotone=False)
-    worst = max(worst, _compare(plain, lambda t: np.cos(t + 0.8), lambda f, w: 10.0))
+    worst = largest(worst, _compare(plain, lambda t: np.cos(t + 0.8), lambda f, w: 10.0))
     bent = partial(ArcFaceLoss, 4, 5, margin=1.2, scale=10.0)
-    worst = max(worst, _compare(bent, lambda t: own(t, 1.2), lambda f, w: 10.0))
+    worst = largest(worst, _compare(bent, lambda t: own(t, 1.2), lambda f, w: 10.0))
     # Thirty losses below 200 are summed.
     return Check(worst, 1e-10, "max difference", "the formula")
 
@@ -138,7 +140,7 @@ def am_softmax_formula() -> Check:
 
     worst = _compare(partial(AMSoftmaxLoss, 4, 5), lambda t: np.cos(t) - 0.35, lambda f, w: 30.0)
     other = partial(AMSoftmaxLoss, 4, 5, 0.1, 5.0)
-    worst = max(worst, _compare(other, lambda t: np.cos(t) - 0.1, lambda f, w: 5.0))
+    worst = largest(worst, _compare(other, lambda t: np.cos(t) - 0.1, lambda f, w: 5.0))
     return Check(worst, 1e-11, "max difference", "the formula")
 
 
@@ -169,7 +171,7 @@ def a_softmax_formula() -> Check:
 
     worst = _compare(partial(ASoftmaxLoss, 4, 5), lambda t: _psi(t, 4), lambda f, w: f)
     for m in (1, 2, 3):
-        worst = max(worst, _compare(partial(ASoftmaxLoss, 4, 5, m), lambda t, m=m: _psi(t, m), lambda f, w: f))
+        worst = largest(worst, _compare(partial(ASoftmaxLoss, 4, 5, m), lambda t, m=m: _psi(t, m), lambda f, w: f))
     return Check(worst, 1e-11, "max difference", "the formula")
 
 
@@ -206,11 +208,11 @@ def l_softmax_formula() -> Check:
 
     worst = _compare(partial(LSoftmaxLoss, 4, 5), lambda t: _psi(t, 2), lambda f, w: f * w)
     for m in (1, 3, 4):
-        worst = max(worst, _compare(partial(LSoftmaxLoss, 4, 5, m), lambda t, m=m: _psi(t, m), lambda f, w: f * w))
+        worst = largest(worst, _compare(partial(LSoftmaxLoss, 4, 5, m), lambda t, m=m: _psi(t, m), lambda f, w: f * w))
     x, y, w = _batch(5)
     one = _with(LSoftmaxLoss(4, 5, 1), w)(x, y).detach()
     return Check(
-        max(worst, abs(float(one - functional.cross_entropy(x @ w.T, y)))), 1e-11, "max difference", "the formula"
+        largest(worst, abs(float(one - functional.cross_entropy(x @ w.T, y)))), 1e-11, "max difference", "the formula"
     )
 
 
@@ -265,13 +267,13 @@ def combined_cases() -> Check:
     worst = float((combined(m2=0.0) - plain).abs().max())
     for m in (2, 3):
         other = _with(LSoftmaxLoss(4, 5, m, reduction="none"), w)(x, y).detach()
-        worst = max(worst, float((combined(m1=float(m), m2=0.0) - other).abs().max()))
+        worst = largest(worst, float((combined(m1=float(m), m2=0.0) - other).abs().max()))
     cosine = (functional.normalize(x) @ functional.normalize(w).T).gather(1, y[:, None])[:, 0]
     inner = cosine > -math.cos(0.5)
     other = _with(ArcFaceLoss(4, 5, reduction="none"), w)(x, y).detach()
-    worst = max(worst, float((combined(m2=0.5, scale=64.0) - other)[inner].abs().max()))
+    worst = largest(worst, float((combined(m2=0.5, scale=64.0) - other)[inner].abs().max()))
     other = _with(AMSoftmaxLoss(4, 5, reduction="none"), w)(x, y).detach()
-    worst = max(worst, float((combined(m2=0.0, m3=0.35, scale=30.0) - other).abs().max()))
+    worst = largest(worst, float((combined(m2=0.0, m3=0.35, scale=30.0) - other).abs().max()))
     # The arc cosine loses half of the digits near ±1; these angles are not near.
     return Check(worst, 1e-11, "max difference", "special cases")
 
@@ -292,14 +294,14 @@ def combined_formula() -> Check:
 
     worst = _compare(partial(CombinedMarginLoss, 4, 5), lambda t: own(t, 1, 0.3, 0), lambda f, w: f * w)
     full = partial(CombinedMarginLoss, 4, 5, m1=1.3, m2=0.2, m3=0.1, scale=9.0)
-    worst = max(worst, _compare(full, lambda t: own(t, 1.3, 0.2, 0.1), lambda f, w: 9.0))
+    worst = largest(worst, _compare(full, lambda t: own(t, 1.3, 0.2, 0.1), lambda f, w: 9.0))
     x, y, w = _batch(7)
     plain = _with(full(reduction="none"), w)(x, y).detach().numpy()
     found = _with(full(intra=0.7, inter=0.4, reduction="none"), w)(x, y).detach().numpy()
     W, rows = w.numpy(), y.numpy()
     near = np.linalg.norm(x.numpy() - W[rows], axis=1)
     apart = np.array([sum(np.linalg.norm(W[c] - W[j]) for j in range(5) if j != c) / 4 for c in rows])
-    worst = max(worst, np.abs(found - (plain + 0.7 * near - 0.4 * apart)).max())
+    worst = largest(worst, np.abs(found - (plain + 0.7 * near - 0.4 * apart)).max())
     worst += _slopes(lambda d=4, k=5: CombinedMarginLoss(d, k, m1=1.3, m2=0.2, m3=0.1, scale=5.0, intra=0.3))
     return Check(worst, 1e-11, "max difference", "the formula")
 
@@ -320,16 +322,16 @@ def annealing_values() -> Check:
         lam = max(0.5, 20.0 * (1 + 0.5 * step) ** -2.0)
         exact = _formula(x, y, w, lambda t, lam=lam: (lam * np.cos(t) + _psi(t, 3)) / (1 + lam), lambda f, w: f).mean()
         loss.eval()
-        worst = max(worst, abs(float(loss(x, y).detach()) - exact))
+        worst = largest(worst, abs(float(loss(x, y).detach()) - exact))
         loss.train()
-        worst = max(worst, abs(float(loss(x, y).detach()) - exact))
+        worst = largest(worst, abs(float(loss(x, y).detach()) - exact))
     worst += float(loss.value != 0.5) + float(int(loss.count) != 12)
     again = MarginAnnealing(ASoftmaxLoss(4, 5, 3), start=20.0, end=0.0, gamma=0.5, power=2.0)
     again.load_state_dict(loss.state_dict())
-    worst = max(worst, abs(again.value - 20.0 * 7**-2.0))
+    worst = largest(worst, abs(again.value - 20.0 * 7**-2.0))
     plain = _formula(x, y, w, np.cos, lambda f, w: f).mean()
     soft = _with(ASoftmaxLoss(4, 5, 3, annealing=1e12), w)(x, y)
-    worst = max(worst, abs(float(soft.detach()) - plain))
+    worst = largest(worst, abs(float(soft.detach()) - plain))
     default = MarginAnnealing(ASoftmaxLoss())
     worst += float((default.start, default.end, default.gamma, default.power) != (1000.0, 5.0, 0.12, 1.0))
     return Check(worst, 1e-10, "max difference", "the recurrence")

@@ -8,6 +8,8 @@ import numpy as np
 
 from fivefold.evidence import Check, evidence
 
+from ._common import largest
+
 
 def _gap(loss: Any, x: np.ndarray, y: np.ndarray) -> float:
     """Return the worst difference of values and slopes, relative to their size where that is above 1."""
@@ -21,8 +23,8 @@ def _gap(loss: Any, x: np.ndarray, y: np.ndarray) -> float:
     for ours, theirs in ((values, exact.detach().numpy()), (slopes, slope.numpy())):
         if ours.shape != theirs.shape or ours.dtype != np.float64:
             return float("inf")
-        worst = max(worst, float((np.abs(ours - theirs) / np.maximum(np.abs(theirs), 1)).max()))
-    return worst
+        worst = largest(worst, float((np.abs(ours - theirs) / np.maximum(np.abs(theirs), 1)).max()))
+    return float("inf") if np.isnan(worst) else worst
 
 
 def _scores() -> np.ndarray:
@@ -34,12 +36,12 @@ def _scores() -> np.ndarray:
 def _real(loss: Any) -> float:
     x = _scores()
     y = np.random.default_rng(1).normal(size=len(x))
-    return max(_gap(loss, x, y), _gap(loss, x, np.zeros_like(x)), _gap(loss, x.reshape(7, 7), y.reshape(7, 7)))
+    return largest(_gap(loss, x, y), _gap(loss, x, np.zeros_like(x)), _gap(loss, x.reshape(7, 7), y.reshape(7, 7)))
 
 
 def _binary(loss: Any) -> float:
     x = _scores()
-    return max(_gap(loss, x, np.full(len(x), label)) for label in (0.0, 1.0))
+    return largest(*(_gap(loss, x, np.full(len(x), label)) for label in (0.0, 1.0)))
 
 
 @evidence("mse-loss", claim="The NumPy form has the values and slopes of the module", against="autograd")
@@ -60,7 +62,7 @@ def mae_numpy() -> Check:
 def huber_numpy() -> Check:
     from fivefold.objectives.regression import HuberLoss
 
-    worst = max(_real(HuberLoss(delta, "none")) for delta in (0.5, 1.0, 3.0))
+    worst = largest(*(_real(HuberLoss(delta, "none")) for delta in (0.5, 1.0, 3.0)))
     return Check(worst, 1e-12, "max relative difference", "torch")
 
 
@@ -84,7 +86,7 @@ def binary_numpy() -> Check:
     x = _scores()
     soft = np.random.default_rng(2).random(len(x))
     return Check(
-        max(worst, _gap(BinaryCrossEntropyLoss(2.0, "none"), x, soft)), 1e-12, "max relative difference", "torch"
+        largest(worst, _gap(BinaryCrossEntropyLoss(2.0, "none"), x, soft)), 1e-12, "max relative difference", "torch"
     )
 
 
@@ -131,8 +133,8 @@ def softmax_numpy() -> Check:
         for epsilon in (0.0, 0.2):
             for ignored in (-100, 2):
                 loss = CrossEntropyLoss(weight, ignored, epsilon, "none")
-                worst = max(worst, _gap(loss, x, index))
-            worst = max(worst, _gap(loss, x, shares))
+                worst = largest(worst, _gap(loss, x, index))
+            worst = largest(worst, _gap(loss, x, shares))
     return Check(worst, 1e-12, "max relative difference", "torch")
 
 

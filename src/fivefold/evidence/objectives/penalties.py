@@ -8,6 +8,8 @@ import numpy as np
 
 from fivefold.evidence import Check, evidence
 
+from ._common import largest
+
 
 def _network() -> Any:
     import torch
@@ -36,12 +38,12 @@ def _exempt(cls: Any, value: Any) -> float:
     weights = [net[1].weight, net[3][0].weight, net[3][1].weight]
     first, second, third = (value(w.detach().numpy()) for w in weights)
     worst = abs(float(cls(0.5)(net).detach()) - 0.5 * (first + second + third))
-    worst = max(worst, abs(float(cls()(net).detach()) - 1e-4 * (first + second + third)))
-    worst = max(worst, abs(float(cls(0.5, {"1": 2.0})(net).detach()) - first))
+    worst = largest(worst, abs(float(cls()(net).detach()) - 1e-4 * (first + second + third)))
+    worst = largest(worst, abs(float(cls(0.5, {"1": 2.0})(net).detach()) - first))
     nested = float(cls(0.5, {"3": 2.0, "3.1": 0.2})(net).detach())
-    worst = max(worst, abs(nested - (second + 0.1 * third)))
+    worst = largest(worst, abs(nested - (second + 0.1 * third)))
     bare = float(cls(0.5)([net[1].bias, net[1].weight]).detach())
-    return max(worst, abs(bare - 0.5 * (first + value(net[1].bias.detach().numpy()))))
+    return largest(worst, abs(bare - 0.5 * (first + value(net[1].bias.detach().numpy()))))
 
 
 @evidence(
@@ -57,7 +59,7 @@ def l1_value() -> Check:
     worst = _exempt(L1Regularizer, lambda w: np.abs(w).sum())
     w = torch.tensor([[2.0, -3.0, 0.0]], requires_grad=True)
     L1Regularizer(0.5)(w).backward()
-    worst = max(worst, float((w.grad - torch.tensor([[0.5, -0.5, 0.0]])).abs().max()))  # the full λ, sign(0) = 0
+    worst = largest(worst, float((w.grad - torch.tensor([[0.5, -0.5, 0.0]])).abs().max()))  # the full λ, sign(0) = 0
     return Check(worst, 1e-13, "max difference", "NumPy")
 
 
@@ -123,7 +125,7 @@ def l2_value() -> Check:
     worst = _exempt(L2Regularizer, lambda w: 0.5 * (w**2).sum())
     w = torch.tensor([[2.0, -3.0, 0.0]], dtype=torch.float64, requires_grad=True)
     L2Regularizer(0.5)(w).backward()
-    worst = max(worst, float((w.grad - 0.5 * w.detach()).abs().max()))
+    worst = largest(worst, float((w.grad - 0.5 * w.detach()).abs().max()))
     return Check(worst, 1e-13, "max difference", "NumPy")
 
 

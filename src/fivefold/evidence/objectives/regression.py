@@ -9,6 +9,8 @@ import numpy as np
 
 from fivefold.evidence import Check, evidence
 
+from ._common import largest
+
 
 def _pair(seed: int = 0) -> Any:
     import torch
@@ -29,13 +31,13 @@ def _peer(cls: Any, other: Any, exact: Any) -> float:
         a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
         mine, theirs = cls(reduction=reduction)(a, y), other(b, y, reduction=reduction)
         mine.sum().backward(), theirs.sum().backward()
-        worst = max(worst, float((mine - theirs).detach().abs().max()), float((a.grad - b.grad).abs().max()))
+        worst = largest(worst, float((mine - theirs).detach().abs().max()), float((a.grad - b.grad).abs().max()))
     values = exact((x - y).numpy())
-    worst = max(worst, float(np.abs(cls(reduction="none")(x, y).numpy() - values).max()))
-    worst = max(worst, abs(float(cls()(x, y)) - values.mean()))
-    worst = max(worst, abs(float(cls()(x, y, w)) - np.average(values, weights=w.numpy())))
-    worst = max(worst, abs(float(cls(reduction="sum")(x, y, w)) - (values * w.numpy()).sum()))
-    return max(worst, abs(float(cls()(x[:0], y[:0]))))
+    worst = largest(worst, float(np.abs(cls(reduction="none")(x, y).numpy() - values).max()))
+    worst = largest(worst, abs(float(cls()(x, y)) - values.mean()))
+    worst = largest(worst, abs(float(cls()(x, y, w)) - np.average(values, weights=w.numpy())))
+    worst = largest(worst, abs(float(cls(reduction="sum")(x, y, w)) - (values * w.numpy()).sum()))
+    return largest(worst, abs(float(cls()(x[:0], y[:0]))))
 
 
 def _half_precision(cls: Any, exact: Any) -> float:
@@ -127,7 +129,7 @@ def huber_values() -> Check:
     worst = _peer(HuberLoss, functional.huber_loss, _huber) + _half_precision(HuberLoss, _huber)
     for delta in (0.3, 2.5):
         mine = partial(HuberLoss, delta)
-        worst = max(worst, _peer(mine, partial(functional.huber_loss, delta=delta), partial(_huber, delta=delta)))
+        worst = largest(worst, _peer(mine, partial(functional.huber_loss, delta=delta), partial(_huber, delta=delta)))
     return Check(worst, 1e-13, "max difference", "torch")
 
 
@@ -194,15 +196,15 @@ def lp_values() -> Check:
         value = LpLoss(p, "sum")(a, y)
         value.backward()
         scale = (np.abs(r) ** p).sum()
-        worst = max(worst, abs(float(value.detach()) - scale) / scale)
+        worst = largest(worst, abs(float(value.detach()) - scale) / scale)
         slope = p * np.abs(r) ** (p - 1) * np.sign(r)
-        worst = max(worst, float(np.abs(a.grad.numpy() - slope).max() / np.abs(slope).max()))
+        worst = largest(worst, float(np.abs(a.grad.numpy() - slope).max() / np.abs(slope).max()))
         mean = np.average(np.abs(r) ** p, weights=w.numpy())
-        worst = max(worst, abs(float(LpLoss(p)(x, y, w)) - mean) / mean)
-    worst = max(worst, abs(float(LpLoss()(x, y)) - (np.abs(r) ** 1.5).mean()))  # the default
+        worst = largest(worst, abs(float(LpLoss(p)(x, y, w)) - mean) / mean)
+    worst = largest(worst, abs(float(LpLoss()(x, y)) - (np.abs(r) ** 1.5).mean()))  # the default
     zero = torch.zeros(3, dtype=torch.float64, requires_grad=True)
     LpLoss(1.5)(zero, torch.zeros(3, dtype=torch.float64)).backward()
-    worst = max(worst, float(zero.grad.abs().max()), _half_precision(LpLoss, lambda v: np.abs(v) ** 1.5))
+    worst = largest(worst, float(zero.grad.abs().max()), _half_precision(LpLoss, lambda v: np.abs(v) ** 1.5))
     return Check(worst, 1e-14, "max relative difference", "NumPy")
 
 

@@ -6,6 +6,8 @@ import numpy as np
 
 from fivefold.evidence import Check, evidence
 
+from ._common import largest
+
 WEIGHTS = np.array([1.0, -2.0])
 NOISE = 0.5
 
@@ -33,13 +35,13 @@ def risk_rate() -> Check:
             for seed in range(300)
         ]
         scaled = (np.array([r.value for r in found]) - exact) * np.sqrt(n) / (exact * np.sqrt(2))  # about N(0, 1)
-        worst = max(worst, abs(scaled.mean()) * np.sqrt(300) / 4)
+        worst = largest(worst, abs(scaled.mean()) * np.sqrt(300) / 4)
         # 300 squares of standard normals (kurtosis 3 + 12/n): mean 1, deviation √(2.2/300) at most.
-        worst = max(worst, abs((scaled**2).mean() - 1) / (4 * np.sqrt(2.2 / 300)))
+        worst = largest(worst, abs((scaled**2).mean() - 1) / (4 * np.sqrt(2.2 / 300)))
     # The error it states itself, of 4096 examples, has a relative deviation of √((15 - 1)/4/4096).
     stated = np.array([r.standard_error for r in found]) * np.sqrt(4096) / (exact * np.sqrt(2))
-    worst = max(worst, float(np.abs(stated - 1).max()) / (5 * np.sqrt(3.5 / 4096)))
-    worst = max(worst, float(found[0].n != 4096))
+    worst = largest(worst, float(np.abs(stated - 1).max()) / (5 * np.sqrt(3.5 / 4096)))
+    worst = largest(worst, float(found[0].n != 4096))
     return Check(worst, 1, "share of four to five standard deviations", "closed form")
 
 
@@ -85,11 +87,11 @@ def risk_ridge() -> Check:
         value = objective(model, tx, ty, weight)
         (slope,) = torch.autograd.grad(value, model.weight)
         exact = (share * (x @ solution - y) ** 2).sum() + 0.1 * (solution**2).sum()
-        worst = max(worst, float(slope.abs().max()), abs(float(value.detach()) - exact))
+        worst = largest(worst, float(slope.abs().max()), abs(float(value.detach()) - exact))
     plain = EmpiricalRisk(MSELoss())(model, tx, ty)
-    worst = max(worst, abs(float(plain.detach()) - ((x @ solution - y) ** 2).mean()))
+    worst = largest(worst, abs(float(plain.detach()) - ((x @ solution - y) ** 2).mean()))
     once = EmpiricalRisk(MSELoss(), L2Regularizer(0.4))(model, tx, ty) - plain
-    worst = max(worst, abs(float(once.detach()) - 0.2 * (solution**2).sum()))
+    worst = largest(worst, abs(float(once.detach()) - 0.2 * (solution**2).sum()))
 
     def call(weight: torch.Tensor) -> torch.Tensor:
         given = torch.nn.Linear(2, 1, bias=False).double()
@@ -98,7 +100,7 @@ def risk_ridge() -> Check:
         return EmpiricalRisk(MSELoss(), lambda net: net.weight.square().sum(), 0.3)(given, tx, ty)
 
     start = torch.tensor([[0.3, 0.7]]).double().requires_grad_()
-    worst = max(worst, float(not torch.autograd.gradcheck(call, (start,), raise_exception=False)))
+    worst = largest(worst, float(not torch.autograd.gradcheck(call, (start,), raise_exception=False)))
     return Check(worst, 1e-12, "max difference", "normal equations")
 
 
@@ -158,14 +160,14 @@ def likelihood_torch() -> Check:
                 for how in ("mean", "sum", "none"):
                     ours = NegativeLogLikelihoodLoss(weight, ignored, how)(x, y)
                     peer = nn.NLLLoss(weight, ignore_index=ignored, reduction=how)(x, y)
-                    worst = max(worst, float((ours - peer).detach().abs().max()))
+                    worst = largest(worst, float((ours - peer).detach().abs().max()))
                     (a,), (b,) = (torch.autograd.grad(v.sum(), x) for v in (ours, peer))
-                    worst = max(worst, float((a - b).abs().max()))
-    worst = max(worst, float((NegativeLogLikelihoodLoss()(x, y) - nn.NLLLoss()(x, y)).detach().abs()))
+                    worst = largest(worst, float((a - b).abs().max()))
+    worst = largest(worst, float((NegativeLogLikelihoodLoss()(x, y) - nn.NLLLoss()(x, y)).detach().abs()))
     # A row of weight 2 is two rows.
     x, y = x[:, :, 0].detach(), y[:, 0]
     doubled = NegativeLogLikelihoodLoss()(x, y, torch.tensor([2.0, 1.0, 0.0]))
-    worst = max(worst, float((doubled - NegativeLogLikelihoodLoss()(x[[0, 0, 1]], y[[0, 0, 1]])).abs()))
+    worst = largest(worst, float((doubled - NegativeLogLikelihoodLoss()(x[[0, 0, 1]], y[[0, 0, 1]])).abs()))
     return Check(worst, 1e-12, "max difference", "torch")
 
 

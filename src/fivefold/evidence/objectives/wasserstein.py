@@ -8,6 +8,8 @@ import numpy as np
 
 from fivefold.evidence import Check, evidence
 
+from ._common import largest
+
 
 def _clouds(n: int, m: int, d: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
@@ -45,13 +47,13 @@ def wasserstein_scipy() -> Check:
     for n, m in ((1, 1), (5, 8), (30, 17)):
         x, y = rng.normal(size=n).round(1), rng.normal(1, 2, size=m).round(1)
         v, w = rng.random(n), rng.random(m)
-        worst = max(worst, abs(wasserstein_distance(x, y) - stats.wasserstein_distance(x, y)))
+        worst = largest(worst, abs(wasserstein_distance(x, y) - stats.wasserstein_distance(x, y)))
         exact = stats.wasserstein_distance(x, y, v, w)
-        worst = max(worst, abs(wasserstein_distance(x, y, v, w) - exact))
+        worst = largest(worst, abs(wasserstein_distance(x, y, v, w) - exact))
         apart = np.abs(x[:, None] - y)
-        worst = max(worst, abs(optimal_transport(apart, v, w).cost - exact))
+        worst = largest(worst, abs(optimal_transport(apart, v, w).cost - exact))
         squared = optimal_transport(apart**2, v, w).cost ** 0.5
-        worst = max(worst, abs(wasserstein_distance(x, y, v, w, order=2) - squared))
+        worst = largest(worst, abs(wasserstein_distance(x, y, v, w, order=2) - squared))
     return Check(worst, 1e-12, "max difference", "scipy")
 
 
@@ -122,11 +124,11 @@ def wasserstein_degenerate() -> Check:
             p, q = np.ones(n), np.ones(m)
         found = optimal_transport(costs, p, q)
         p, q = p / p.sum(), q / q.sum()
-        worst = max(worst, _violation(found, costs, p, q))
+        worst = largest(worst, _violation(found, costs, p, q))
         if case < 12:
             rows = sp.vstack([sp.kron(sp.eye(n), np.ones((1, m))), sp.kron(np.ones((1, n)), sp.eye(m))])
             exact = linprog(costs.ravel(), A_eq=rows, b_eq=np.concatenate([p, q]), method="highs").fun
-            worst = max(worst, abs(found.cost - exact) * 1e-5)  # HiGHS is feasible within 1e-7
+            worst = largest(worst, abs(found.cost - exact) * 1e-5)  # HiGHS is feasible within 1e-7
     return Check(worst, 1e-12, "max violation", "optimality, HiGHS")
 
 
@@ -145,10 +147,10 @@ def wasserstein_ties() -> Check:
     for n, m in ((250, 250), (7, 900), (900, 7)):
         costs = rng.integers(0, 4, (n, m)).astype(float) + 10 * (rng.random((n, m)) < 0.9)
         found = optimal_transport(costs)
-        worst = max(worst, _violation(found, costs, np.full(n, 1 / n), np.full(m, 1 / m)))
+        worst = largest(worst, _violation(found, costs, np.full(n, 1 / n), np.full(m, 1 / m)))
         if n == m:
-            worst = max(worst, abs(found.cost - costs[linear_sum_assignment(costs)].mean()))
-        worst = max(worst, float(found.n_pivots > 20 * (n + m)))
+            worst = largest(worst, abs(found.cost - costs[linear_sum_assignment(costs)].mean()))
+        worst = largest(worst, float(found.n_pivots > 20 * (n + m)))
     return Check(worst, 1e-11, "max violation", "scipy")
 
 
@@ -192,10 +194,10 @@ def wasserstein_pot() -> Check:
     for v, w in ((p, q), (np.full(300, 1 / 300), np.full(220, 1 / 220))):
         found = optimal_transport(costs, v, w)
         exact = ot.emd2(v, w, costs, numItermax=10**7)
-        worst = max(worst, _violation(found, costs, v, w), abs(found.cost - exact))
-        worst = max(worst, abs(wasserstein_distance(x, y, v, w) - exact))
+        worst = largest(worst, _violation(found, costs, v, w), abs(found.cost - exact))
+        worst = largest(worst, abs(wasserstein_distance(x, y, v, w) - exact))
         # A simplex with first improvement, or with a bad start, takes several times as many.
-        worst = max(worst, float(found.n_pivots > 20 * (300 + 220)))
+        worst = largest(worst, float(found.n_pivots > 20 * (300 + 220)))
     return Check(worst, 1e-12, "max difference", "POT")
 
 
@@ -265,27 +267,29 @@ def wasserstein_sliced() -> Check:
         loss = SlicedWassersteinLoss(15, order)
         lines = loss.directions(3)
         exact = [wasserstein_distance(x @ line, y @ line, p, q, order=order) ** order for line in lines]
-        worst = max(worst, abs(float(loss(x, y, p, q)) - float(np.mean(exact))))
+        worst = largest(worst, abs(float(loss(x, y, p, q)) - float(np.mean(exact))))
         given = tuple(v.clone().requires_grad_() for v in (x, y, p, q))
-        worst = max(worst, float(not torch.autograd.gradcheck(loss, given, raise_exception=False)))
+        worst = largest(worst, float(not torch.autograd.gradcheck(loss, given, raise_exception=False)))
         pairs = [float(loss(x[k : k + 5], y, p[:5], q)) for k in range(2)]
         stacked = loss(torch.stack([x[:5], x[1:6]]), torch.stack([y, y]), p[:5], q)
-        worst = max(worst, abs(float(stacked) - float(np.mean(pairs))))
+        worst = largest(worst, abs(float(stacked) - float(np.mean(pairs))))
     default = SlicedWassersteinLoss()
-    worst = max(worst, float(default.directions(3).shape != (100, 3)), abs(float(default(x, x[[3, 1, 2, 0, 4, 6, 5]]))))
+    worst = largest(
+        worst, float(default.directions(3).shape != (100, 3)), abs(float(default(x, x[[3, 1, 2, 0, 4, 6, 5]])))
+    )
     # Of two points at distance l the mean of order 2 over all lines is l²/d, var 2(d - 1)/(d²(d + 2)) l⁴ a line.
     many = SlicedWassersteinLoss(20_000)
     ends = torch.tensor([[0.0, 0, 0]]).double(), torch.tensor([[1.0, 2, 2]]).double()
     deviation = abs(float(many(*ends)) - 9 / 3) / (9 * (2 * 2 / (9 * 5) / 20_000) ** 0.5)
-    worst = max(worst, float(deviation > 4))
-    worst = max(worst, float((many.directions(3).norm(dim=1) - 1).abs().max()))
+    worst = largest(worst, float(deviation > 4))
+    worst = largest(worst, float((many.directions(3).norm(dim=1) - 1).abs().max()))
     fresh = SlicedWassersteinLoss(4, resample=True)
     values = [float(fresh(x, y)) for _ in range(3)]
     again = SlicedWassersteinLoss(4, resample=True)
     again.calls.fill_(2)
-    worst = max(worst, float(any(a == b for a, b in pairwise(values))), abs(float(again(x, y)) - values[2]))
+    worst = largest(worst, float(any(a == b for a, b in pairwise(values))), abs(float(again(x, y)) - values[2]))
     fixed = fresh.eval()
-    worst = max(worst, abs(float(fixed(x, y)) - values[2]))
+    worst = largest(worst, abs(float(fixed(x, y)) - values[2]))
     return Check(worst, 1e-12, "max difference", "one line at a time")
 
 
@@ -306,7 +310,7 @@ def wasserstein_sliced_pot() -> Check:
     for order in (1, 2):
         loss = SlicedWassersteinLoss(25, order)
         exact = ot.sliced_wasserstein_distance(x, y, p, q, projections=loss.directions(4).numpy().T, p=order) ** order
-        worst = max(worst, abs(float(loss(*(torch.tensor(v) for v in (x, y, p, q)))) - exact))
+        worst = largest(worst, abs(float(loss(*(torch.tensor(v) for v in (x, y, p, q)))) - exact))
     return Check(worst, 1e-12, "max difference", "POT")
 
 
@@ -328,27 +332,27 @@ def wasserstein_sinkhorn() -> Check:
         f, g = loss.potentials(costs, p, q)
         outer = p[:, None] * q
         plan = outer * torch.exp((f[:, None] + g - costs) / 2.0)
-        worst = max(worst, float((plan.sum(1) - p).abs().max()), float((plan.sum(0) - q).abs().max()))
+        worst = largest(worst, float((plan.sum(1) - p).abs().max()), float((plan.sum(0) - q).abs().max()))
         primal = float((plan * costs).sum() + 2.0 * (plan * (plan / outer).log()).sum())
-        worst = max(worst, abs(float(loss(x, y, p, q)) - primal))
+        worst = largest(worst, abs(float(loss(x, y, p, q)) - primal))
         own = SinkhornDivergence(2.0, order, tol=1e-12, max_iter=5000)
         parts = float(loss(x, y, p, q) - 0.5 * loss(x, x, p, p) - 0.5 * loss(y, y, q, q))
-        worst = max(worst, abs(float(own(x, y, 2 * p, 4 * q)) - parts))
+        worst = largest(worst, abs(float(own(x, y, 2 * p, 4 * q)) - parts))
         given = tuple(v.clone().requires_grad_() for v in (x, y, p, q))
-        worst = max(worst, float(not torch.autograd.gradcheck(own, given, raise_exception=False)))
-        worst = max(worst, abs(float(own(x, x[[1, 0, 2, 5, 3, 4]]))))
+        worst = largest(worst, float(not torch.autograd.gradcheck(own, given, raise_exception=False)))
+        worst = largest(worst, abs(float(own(x, x[[1, 0, 2, 5, 3, 4]]))))
         stacked = own(torch.stack([x, x + 1]), torch.stack([y, y]), p, q)
-        worst = max(worst, abs(float(stacked) - 0.5 * float(own(x, y, p, q) + own(x + 1, y, p, q))))
+        worst = largest(worst, abs(float(stacked) - 0.5 * float(own(x, y, p, q) + own(x + 1, y, p, q))))
         # A point without mass is not there.
         without = own(x, y, torch.cat([p[:5], p.new_zeros(1)]), q)
-        worst = max(worst, abs(float(without) - float(own(x[:5], y, p[:5], q))))
+        worst = largest(worst, abs(float(without) - float(own(x[:5], y, p[:5], q))))
     # Towards 0 the cost falls to the exact one, by at most ε times the entropy ln min(n, m) of a plan; ∞ is an energy distance.
     sharp = float(SinkhornDivergence(0.01, 1, debias=False, tol=1e-9, max_iter=50_000)(x, y, p, q))
     excess = sharp - float(WassersteinLoss()(x, y, p, q))
-    worst = max(worst, float(not 0 <= excess <= 0.01 * np.log(30)))
+    worst = largest(worst, float(not 0 <= excess <= 0.01 * np.log(30)))
     apart = [float(a @ torch.cdist(u, v) @ b) for u, v, a, b in ((x, y, p, q), (x, x, p, p), (y, y, q, q))]
     energy = apart[0] - 0.5 * apart[1] - 0.5 * apart[2]
-    worst = max(worst, abs(float(SinkhornDivergence(1e6, 1)(x, y, p, q)) - energy) * 1e-6)
+    worst = largest(worst, abs(float(SinkhornDivergence(1e6, 1)(x, y, p, q)) - energy) * 1e-6)
     return Check(worst, 1e-10, "max difference", "primal cost")
 
 
