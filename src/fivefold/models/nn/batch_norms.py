@@ -66,7 +66,7 @@ class BatchRenorm(nn.Module):
     ) -> None:
         super().__init__()
         self.num_features = whole("num_features", num_features)
-        if r_max < 1 or d_max < 0:
+        if not (r_max >= 1 and d_max >= 0):
             raise InputError(f"r_max must be at least 1 and d_max at least 0, got {r_max} and {d_max}.")
         if not 0 <= momentum <= 1:
             raise InputError(f"momentum must lie in [0, 1], got {momentum}.")

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fivefold.base.errors import InputError
+from fivefold.models.nn._checks import floating, positive, whole
 
 
 class BatchNorm(nn.Module):
@@ -40,6 +41,8 @@ class BatchNorm(nn.Module):
     ------
     InputError
         For an input of another width, or a training batch with one value per channel, whose variance is zero.
+    InputTypeError
+        For a tensor of integers.
 
     Notes
     -----
@@ -66,14 +69,10 @@ class BatchNorm(nn.Module):
         unbiased: bool = True,
     ) -> None:
         super().__init__()
-        if num_features < 1:
-            raise InputError(f"num_features must be at least 1, got {num_features}.")
-        if not eps > 0:
-            raise InputError(f"eps must be above 0, got {eps}.")
         if momentum is not None and not 0 <= momentum <= 1:
             raise InputError(f"momentum must lie in [0, 1] or be None, got {momentum}.")
-        self.num_features = num_features
-        self.eps = eps
+        self.num_features = whole("num_features", num_features)
+        self.eps = positive("eps", eps)
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
@@ -95,6 +94,7 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the normalized batch, of the shape of ``x``."""
+        floating("BatchNorm", x)
         if x.ndim < 2 or x.shape[1] != self.num_features:
             raise InputError(
                 f"BatchNorm({self.num_features}) takes (N, {self.num_features}) or (N, {self.num_features}, *), "

@@ -9,7 +9,7 @@ import torch
 
 from fivefold.evidence import Check, evidence
 
-from ._common import noise
+from ._common import largest, noise
 
 
 @evidence(
@@ -34,7 +34,7 @@ def cell_jacobians() -> Check:
         gate = torch.sigmoid((w @ x + matrix @ h + bias)[4:8]).numpy()
         arrays = (v.numpy() for v in (x, h, c, opened, w, matrix, bias))
         total, kept = cell_jacobian(*arrays)
-        worst = max(worst, float(np.abs(total - wanted).max()), float(np.abs(kept - np.diag(gate)).max()))
+        worst = largest(worst, float(np.abs(total - wanted).max()), float(np.abs(kept - np.diag(gate)).max()))
     return Check(worst + float(np.abs(total - kept).max()), 1e-14, "max difference", "autograd")
 
 
@@ -56,7 +56,7 @@ def closed_gates() -> Check:
                 if number == 2:
                     parameter[3:6] = bias
         wanted = (1 / (1 + np.exp(-bias))) ** np.arange(1, 8)
-        worst = max(worst, float(np.abs(retention(layer, noise(5, 7, 2)) / wanted - 1).max()))
+        worst = largest(worst, float(np.abs(retention(layer, noise(5, 7, 2)) / wanted - 1).max()))
     return Check(worst, 1e-13, "relative error", "powers of the gate")
 
 

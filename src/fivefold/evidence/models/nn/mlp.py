@@ -9,6 +9,8 @@ from fivefold.evidence import Check, evidence
 from fivefold.models.nn import MLPClassifier, MLPRegressor
 from fivefold.models.nn.perceptron import Perceptron, collapse
 
+from ._common import largest
+
 
 @evidence(
     "mlp",
@@ -55,7 +57,7 @@ def forward_by_hand() -> Check:
         for index, layer in enumerate(linears):
             a = a @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
             a = function(a) if index < len(linears) - 1 else a
-        worst = max(worst, float(np.abs(network(torch.as_tensor(x)).detach().numpy() - a).max()))
+        worst = largest(worst, float(np.abs(network(torch.as_tensor(x)).detach().numpy() - a).max()))
     return Check(worst, 1e-12, "max difference", "NumPy")
 
 
@@ -67,8 +69,8 @@ def start() -> Check:
         first, last = (
             m for m in Perceptron((400, 500, 300), name).requires_grad_(False).layers if isinstance(m, torch.nn.Linear)
         )
-        worst = max(worst, abs(float(first.weight.var()) * 400 / gain - 1), abs(float(last.weight.var()) * 500 - 1))
-        worst = max(worst, abs(float(first.weight.mean())) * 20, float(first.bias.abs().max()) * 100)
+        worst = largest(worst, abs(float(first.weight.var()) * 400 / gain - 1), abs(float(last.weight.var()) * 500 - 1))
+        worst = largest(worst, abs(float(first.weight.mean())) * 20, float(first.bias.abs().max()) * 100)
     # The variance of 150,000 normal numbers has a relative deviation of sqrt(2/150000) = 0.0037.
     return Check(worst, 0.0185, "relative error of the variance", "five standard deviations")
 
