@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -173,7 +174,49 @@ def refusals(card: Card, variant: str) -> Check:
     return Check(len(found), 0, f"unclear of {len(trials)}: {'; '.join(found)[:600]}", "house rule")
 
 
-LAYER = {"gradients": gradients, "state": state, "compiled": compiled, "refusals": refusals}
+def _stated(cls: Any) -> dict[str, Any]:
+    """Return the defaults by the words of a docstring: as text where they are stated, as values where another class has them."""
+    doc = inspect.getdoc(cls) or ""
+    found: dict[str, Any] = {}
+    for names, words, other in re.findall(
+        r"^(\w+(?:, \w+)*)(?: : (.*))?(?:\n +As for :class:`[~.]?(\w+)`)?", doc, re.M
+    ):
+        each = names.split(", ")
+        if other:
+            usual = inspect.signature(getattr(inspect.getmodule(cls), other)).parameters
+            found.update({name: usual[name].default for name in each if name in usual})
+        elif words.endswith("optional"):
+            found.update(dict.fromkeys(each, "None"))
+        elif "default " in words:
+            # "a, b, c : int, default 1, 0 after the first" states those of b and c.
+            values = words.partition("default ")[2].partition(" after")[0].split(", ")
+            found.update(zip(each[len(each) - len(values) :], values))
+    return found
+
+
+def defaults(card: Card, variant: str) -> Check:
+    """Every default of the signature is the one that the docstring states."""
+    stated, wrong = _stated(card.load(variant)), []
+    for name, parameter in inspect.signature(card.load(variant)).parameters.items():
+        value = parameter.default
+        if value is inspect.Parameter.empty:
+            continue
+        said = stated.get(name)
+        if isinstance(said, str) and isinstance(value, (int, float)) and not isinstance(value, bool):
+            same = float(said) == value
+        else:
+            same = said is not None and str(said).strip('"') == str(value)
+        wrong += [] if same or (value is None and name in stated and said is None) else [f"{name}={value!r}"]
+    return Check(len(wrong), 0, f"defaults that are not as stated: {', '.join(wrong)}", "the docstring")
+
+
+LAYER = {
+    "gradients": gradients,
+    "state": state,
+    "compiled": compiled,
+    "refusals": refusals,
+    "defaults": defaults,
+}
 SLOW_LAYER = {"compiled-inductor": compiled_inductor}
 """Needs a compiler of C++; :func:`has_compiler`."""
 
