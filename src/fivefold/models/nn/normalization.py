@@ -55,9 +55,9 @@ class BatchNorm(nn.Module):
     Spec: 02#batch-norm, 02#batch-norm-2d, 05#batch-normalization, 08#batch-norm.
     """
 
-    running_mean: Tensor | None
-    running_var: Tensor | None
-    num_batches_tracked: Tensor | None
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
 
     def __init__(
         self,
@@ -84,8 +84,6 @@ class BatchNorm(nn.Module):
         self.register_buffer("num_batches_tracked", torch.tensor(0) if track_running_stats else None)
 
     def _update(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
-            return
         self.num_batches_tracked.add_(1)
         weight = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
         kept = variance * (count / (count - 1)) if self.unbiased else variance
@@ -102,7 +100,7 @@ class BatchNorm(nn.Module):
             )
         axes = [0, *range(2, x.ndim)]
         column = (1, -1, *[1] * (x.ndim - 2))  # lays (C,) along the second axis
-        if self.training or self.running_mean is None or self.running_var is None:
+        if self.training or not self.track_running_stats:
             count = x.numel() // self.num_features
             if self.training and count < 2:
                 raise InputError(
@@ -110,7 +108,7 @@ class BatchNorm(nn.Module):
                     "use a larger batch."
                 )
             variance, mean = torch.var_mean(x, dim=axes, correction=0)  # (C,), (C,)
-            if self.training:
+            if self.training and self.track_running_stats:
                 with torch.no_grad():
                     self._update(mean, variance, count)
         else:

@@ -88,6 +88,7 @@ def conv2d_sizes() -> Check:
 @evidence(
     "conv2d", claim="As a matrix product by hand: output, dX, dW and db agree", against="the layer under autograd"
 )
+@evidence("backpropagation", claim="Both passes of a convolution by hand", against="autograd in float64")
 def conv2d_by_hand() -> Check:
     worst = 0.0
     for stride, padding in ((1, 0), (2, 1), (3, 2), (2, 0)):
@@ -239,6 +240,7 @@ def transposed_as_torch() -> Check:
 
 
 @evidence("transposed-conv2d", claim="By hand: output, dX, dW and db agree", against="the layer under autograd")
+@evidence("backpropagation", claim="Both passes of a transposed convolution by hand", against="autograd in float64")
 def transposed_by_hand() -> Check:
     worst = 0.0
     for stride, padding in ((1, 0), (2, 1), (3, 0)):
@@ -282,6 +284,7 @@ def pooling_rules() -> Check:
 @evidence(
     "max-pooling", claim="By hand: outputs and gradients of both kinds agree", against="the layers under autograd"
 )
+@evidence("backpropagation", claim="Both passes of pooling by hand", against="autograd in float64")
 def pooling_by_hand() -> Check:
     worst = 0.0
     for size, stride in ((2, None), (3, 2), (2, 1), (2, 3)):

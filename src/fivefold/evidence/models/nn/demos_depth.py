@@ -219,12 +219,13 @@ def folding_collapse() -> Check:
     points = np.random.default_rng(0).uniform(-1, 1, (25_000, 2)).astype(np.float32)
     truth = folded(points, 0)
     flat = (points[:20_000], truth[:20_000], points[20_000:], truth[20_000:])
-    plain = [_error(flat, hidden, 3, 250, 0)[1] for hidden in ([30] * 3, [matched_width(2, 2, 30, 3)])]
+    plain = [_error(flat, hidden, 2, 250, 0)[1] for hidden in ([30] * 3, [matched_width(2, 2, 30, 3)])]
+    # Good is a tenth of what guessing gives, one half.
     few, many = "20000 points: error", "100000 points: error"
     good = numbers["3 layers: parameters"] == numbers["1 layer: parameters"] == 30 * 3 + 2 * 30 * 31 + 31 * 2
-    good &= max(numbers[f"3 layers, {many}"], numbers[f"1 layer, {many}"], numbers[f"3 layers, {few}"]) < 0.025
+    good &= max(numbers[f"3 layers, {many}"], numbers[f"1 layer, {many}"], numbers[f"3 layers, {few}"]) < 0.05
     good &= numbers["built by hand: error"] == 0 and numbers["built by hand: hidden units"] == 8
-    good &= max(plain) < 0.025
+    good &= max(plain) < 0.05
     ratio = numbers[f"1 layer, {few}"] / numbers[f"3 layers, {few}"]
     return Check(ratio if good else 0.0, 3.0, "times", "three layers", at_least=True)
 

@@ -15,6 +15,7 @@ from fivefold.evidence import Check, evidence
 from fivefold.models.nn import (
     AdaptiveInstanceNorm,
     AvgPool2d,
+    BasicInit,
     BatchInstanceNorm,
     BatchNorm,
     BatchRenorm,
@@ -26,10 +27,11 @@ from fivefold.models.nn import (
     LocalResponseNorm,
     MaxPool2d,
     MaxUnpool2d,
+    Swish,
     by_hand,
 )
 
-from ._common import noise
+from ._common import largest, noise
 
 
 def refused(make: Callable[..., Any], *given: Any) -> bool:
@@ -118,7 +120,10 @@ def groups_border() -> Check:
 @evidence("transposed-conv2d", claim="Output padding is below the stride or the dilation", against="the borders")
 def output_padding_border() -> Check:
     make = partial(ConvTranspose2d, 1, 1, 3)
-    wrong = int(tuple(make(stride=2)(torch.zeros(1, 1, 2, 3)).shape[2:]) != (5, 7))
+    least = ConvTranspose2d(1, 2, 1)(torch.zeros(1, 1, 2, 3))
+    wrong = int(tuple(make(stride=2)(torch.zeros(1, 1, 2, 3)).shape[2:]) != (5, 7)) + int(
+        tuple(least.shape) != (1, 2, 2, 3)
+    )
     found = border(
         [
             lambda: make(stride=2, output_padding=1),
@@ -170,6 +175,13 @@ def unpooling_border() -> Check:
     wrong += int(not torch.equal(MaxUnpool2d(3, 2)(values), wanted))
     empty = MaxUnpool2d(2)(torch.zeros(0, 1, 2, 2), torch.zeros(0, 1, 2, 2, dtype=torch.int64))
     wrong += int(tuple(empty.shape) != (0, 1, 4, 4))
+    for low, high, named in ((0, 9, 9), (-1, 4, -1), (-2, 12, -2)):
+        try:
+            pool(torch.ones(1, 1, 1, 2), torch.tensor([[[[low, high]]]]), (3, 3))
+        except InputError as error:
+            wrong += not str(error).endswith(f"3 x 3 pixels, got {named}.")
+        else:
+            wrong += 1
     found = border(
         [lambda: pool(x, torch.tensor([[[[8]]]])), lambda: pool(x, torch.tensor([[[[0]]]]))],
         [lambda: pool(x, torch.tensor([[[[9]]]])), lambda: pool(x, torch.tensor([[[[-1]]]]))],
@@ -373,3 +385,21 @@ def registry_defaults() -> Check:
 @evidence("spectral-norm-regularization", claim="Defaults are those that are documented", against="the docstring")
 def penalty_defaults() -> Check:
     return _as_documented("spectral-norm-regularization")
+
+
+@evidence("swish", claim="At each steepness it is x sigmoid(beta x), learned or not", against="the formula in NumPy")
+def swish_steepness() -> Check:
+    x, worst = noise(40), 0.0
+    for beta in (0.5, 1.0, 2.0, 3.0):
+        for learnable in (False, True):
+            found = Swish(beta, learnable).double()(x).detach().numpy()
+            worst = largest(worst, np.abs(found - x.numpy() / (1 + np.exp(-beta * x.numpy()))).max())
+    return Check(worst, 1e-14, "max difference", "NumPy")
+
+
+@evidence("basic-init", claim="A truncated normal stays within two deviations in half precision too", against="the cut")
+def truncated_half() -> Check:
+    w = BasicInit("truncated-normal", scale=1.0)(
+        torch.empty(200_000, dtype=torch.float16), torch.Generator().manual_seed(0)
+    )
+    return Check(float(w.abs().max()), 2.0, "largest value", "two deviations")

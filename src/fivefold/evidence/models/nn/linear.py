@@ -23,6 +23,7 @@ def dense_as_torch() -> Check:
 
 
 @evidence("dense-layer", claim="By hand Z = XW' + b, dX = dZ W, dW = dZ'X, db = sum dZ", against="autograd in float64")
+@evidence("backpropagation", claim="Both passes of a dense layer by hand", against="autograd in float64")
 def dense_by_hand() -> Check:
     x, w, b, g = noise(6, 4), noise(3, 4, seed=1), noise(3, seed=2), noise(6, 3, seed=3)
     layer = Dense(4, 3).double()
@@ -162,6 +163,7 @@ def backpropagation_cost() -> Check:
 
 
 @evidence("softmax", claim="Cross-entropy by hand and its gradient (p - onehot)/n agree", against="torch.cross_entropy")
+@evidence("backpropagation", claim="Cross-entropy by hand and its gradient", against="torch.cross_entropy")
 def cross_entropy_by_hand() -> Check:
     logits, target = (40 * noise(6, 4)).requires_grad_(), torch.tensor([0, 3, 2, 1, 1, 0])
     loss = nn.functional.cross_entropy(logits, target)
@@ -173,6 +175,7 @@ def cross_entropy_by_hand() -> Check:
 
 
 @evidence("batch-norm", claim="Forward and backward passes by hand agree", against="the layer under autograd, float64")
+@evidence("backpropagation", claim="Both passes of batch norm by hand", against="autograd in float64")
 def batch_norm_by_hand() -> Check:
     from fivefold.models.nn import BatchNorm
 

@@ -44,6 +44,7 @@ def rnn_as_torch() -> Check:
 
 
 @evidence("rnn", claim="Both passes by hand agree with the layer", against="autograd in float64")
+@evidence("bptt", claim="Both passes of a simple layer by hand", against="autograd in float64")
 def rnn_by_hand() -> Check:
     return Check(
         _hand(RNN(3, 4).double(), by_hand.rnn, by_hand.rnn_backward, 1, 1), 1e-13, "max difference", "autograd"
@@ -65,6 +66,7 @@ def lstm_as_torch() -> Check:
 
 
 @evidence("lstm", claim="Both passes by hand agree with the layer", against="autograd in float64")
+@evidence("bptt", claim="Both passes of an LSTM by hand", against="autograd in float64")
 def lstm_by_hand() -> Check:
     value = _hand(LSTM(3, 4).double(), by_hand.lstm, by_hand.lstm_backward, 2, 1)
     return Check(value, 1e-13, "max difference", "autograd")
@@ -113,6 +115,7 @@ def gru_as_torch() -> Check:
 
 
 @evidence("gru", claim="Both passes by hand agree with the layer", against="autograd in float64")
+@evidence("bptt", claim="Both passes of a GRU by hand", against="autograd in float64")
 def gru_by_hand() -> Check:
     return Check(
         _hand(GRU(3, 4).double(), by_hand.gru, by_hand.gru_backward, 1, 2), 1e-13, "max difference", "autograd"
