@@ -403,3 +403,58 @@ def truncated_half() -> Check:
         torch.empty(200_000, dtype=torch.float16), torch.Generator().manual_seed(0)
     )
     return Check(float(w.abs().max()), 2.0, "largest value", "two deviations")
+
+
+@evidence(
+    "backpropagation", claim="Cross-entropy by hand neither overflows nor depends on a common shift", against="1e4"
+)
+def cross_entropy_extremes() -> Check:
+    logits, target = np.array([[1e4, 0.0, -1e4], [-1e4, -1e4, -2e4]]), np.array([1, 0])
+    value, grad = by_hand.softmax_cross_entropy(logits, target)
+    # The first row costs 1e4, the second the logarithm of two equal shares.
+    wanted = np.array([[0.5, -0.5, 0.0], [-0.25, 0.25, 0.0]])
+    return Check(
+        abs(value - (1e4 + np.log(2)) / 2) + float(np.abs(grad - wanted).max()), 1e-11, "difference", "closed form"
+    )
+
+
+@evidence("bptt", claim="Arrays by hand fit or are refused, a single step and a single unit too", against="the borders")
+def by_hand_recurrent_border() -> Check:
+    taken: list[Callable[[], Any]] = []
+    not_taken: list[Callable[[], Any]] = []
+    for gates, biases, states, function in (
+        (1, 1, 1, by_hand.rnn),
+        (4, 1, 2, by_hand.lstm),
+        (3, 2, 1, by_hand.gru),
+    ):
+
+        def given(
+            x: tuple[int, ...] = (1, 2, 3),
+            start: tuple[int, ...] = (2, 2),
+            w: tuple[int, int] = (0, 0),
+            u: tuple[int, int] = (0, 0),
+            b: int = 0,
+            sizes: tuple[int, int, int] = (gates, biases, states),
+            function: Callable[..., Any] = function,
+        ) -> Callable[[], Any]:
+            g, n, s = sizes
+            arrays = [np.zeros(x), *[np.zeros(start)] * s, np.zeros((2 * g + w[0], 3 + w[1]))]
+            arrays += [np.zeros((2 * g + u[0], 2 + u[1])), *[np.zeros(2 * g)] * (n - 1), np.zeros(2 * g + b)]
+            return lambda: function(*arrays)
+
+        taken += [given(), given(x=(4, 2, 3))]
+        not_taken += [
+            given(x=(2, 3)),
+            given(x=()),
+            given(x=(0, 2, 3)),
+            given(x=(1, 3, 3)),
+            given(start=(2,)),
+            given(start=()),
+            given(start=(2, 3)),
+            given(w=(1, 0)),
+            given(w=(0, 1)),
+            given(u=(1, 0)),
+            given(u=(0, 1)),
+            given(b=1),
+        ]
+    return border(taken, not_taken)
