@@ -58,7 +58,7 @@ class Careless(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if float(x.sum()) > 1e9:
             raise ValueError("large")
-        return self.linear(x) * self.slope**0.5
+        return self.linear(x) * torch.tensor(self.slope).sqrt()
 
 
 CARELESS = SimpleNamespace(load=lambda variant: Careless, experiment={"layer": {}}, capabilities=())

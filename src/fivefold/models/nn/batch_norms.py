@@ -198,6 +198,5 @@ class BatchInstanceNorm(nn.Module):
 
 
 def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None, column: tuple[int, ...]) -> Tensor:
-    if weight is None or bias is None:
-        return y
-    return y * weight.view(column) + bias.view(column)
+    # Both are there or neither.
+    return y if weight is None else y * weight.view(column) + bias.view(column)  # type: ignore[union-attr]
