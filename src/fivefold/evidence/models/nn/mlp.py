@@ -42,6 +42,8 @@ def identity_collapses() -> Check:
 
 @evidence("mlp", claim="Every activation follows its formula layer by layer", against="NumPy")
 def forward_by_hand() -> Check:
+    from scipy.special import ndtr
+
     functions = {
         "relu": lambda v: np.maximum(v, 0),
         "tanh": np.tanh,
@@ -49,6 +51,7 @@ def forward_by_hand() -> Check:
         "identity": lambda v: v,
         "leaky-relu": lambda v: np.where(v > 0, v, 0.2 * v),
         "silu": lambda v: v / (1 + np.exp(-v)),
+        "gelu": lambda v: v * ndtr(v),
     }
     worst, x = 0.0, np.random.default_rng(0).normal(size=(6, 3))
     for name, function in functions.items():
@@ -65,7 +68,7 @@ def forward_by_hand() -> Check:
 def start() -> Check:
     torch.manual_seed(0)
     worst = 0.0
-    for name, gain in (("relu", 2.0), ("tanh", 1.0), ("leaky-relu", 2 / 1.04), ("silu", 2.0)):
+    for name, gain in (("relu", 2.0), ("tanh", 1.0), ("leaky-relu", 2 / 1.04), ("silu", 2.0), ("gelu", 2.0)):
         first, last = (
             m for m in Perceptron((400, 500, 300), name).requires_grad_(False).layers if isinstance(m, torch.nn.Linear)
         )
