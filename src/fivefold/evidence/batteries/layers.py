@@ -90,9 +90,14 @@ def _compiled(card: Card, variant: str, backend: str, bound: float) -> Check:
         torch.compiler.reset()
         try:
             found = _answers(torch.compile(other, fullgraph=True, backend=backend), inputs)
-        except torch._dynamo.exc.TorchDynamoException:
+        except torch._dynamo.exc.TorchDynamoException as error:
             # The card says why; a layer whose card does not is to be compiled.
-            return Check(0 if "uncompiled" in facts else 1, 0, "graphs that break without a stated reason", "the card")
+            return Check(
+                0 if "uncompiled" in facts else 1,
+                0,
+                f"graphs that break without a stated reason: {str(error)[:300]}",
+                "the card",
+            )
         pairs = [*zip(found, _answers(alone, inputs), strict=True), *zip(other.buffers(), alone.buffers(), strict=True)]
         for a, b in pairs:
             difference = float((a.double() - b.double()).abs().max())
