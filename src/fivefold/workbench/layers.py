@@ -4,7 +4,9 @@
 below it), ``context_shape`` (a second input), ``wraps`` (the layer goes around another: its ``name`` and ``params``), and
 ``stand`` (how it stands in the small network of the experiment: the ``shape`` its input is given, the ``params`` that fit it,
 ``activation = true`` where it replaces the nonlinearity; the ``context_shape`` of a second input, ``integers`` where values
-become codes below it, and ``wraps`` for the layer it goes around there).
+become codes below it, and ``wraps`` for the layer it goes around there), ``compile`` (parameters to compile it with, where
+the usual ones unroll into a long graph), ``uncompiled`` (why torch.compile cannot take it), and ``unchecked`` (parameters and
+shapes of inputs which it passes on to PyTorch without a check of its own).
 """
 
 from __future__ import annotations

@@ -288,7 +288,7 @@ class FoldingDemo:
     -----
     With as many passes, fewer points are also fewer steps of descent. So the full form trains the small set once more with as
     many steps as the large one gets: where the shallow network recovers, it lacked steps and not points. The quick form
-    leaves this control out and passes at most three times.
+    leaves this control out and passes at most twice.
 
     References
     ----------
@@ -308,7 +308,7 @@ class FoldingDemo:
         seed : int >= 0, default 0
         out : path of a directory, made if it is not there
         quick : bool, default False
-            At most three passes, and no control.
+            At most two passes, and no control.
 
         Returns
         -------
@@ -330,7 +330,7 @@ class FoldingDemo:
         new = streams.numpy("new points").uniform(-1.0, 1.0, (10_000, 2)).astype(np.float32)
         truth = folded(new, self.folds)
         numbers = {f"{name}: parameters": float(count([2, *hidden, 2])) for name, hidden in nets.items()}
-        passes = min(self.epochs, 3) if quick else self.epochs
+        passes = min(self.epochs, 2) if quick else self.epochs
         cases = [(f"{few} points", few, passes), (f"{many} points", many, passes)]
         if not quick:
             cases.append((f"{few} points, steps of {many}", few, round(passes * many / few)))

@@ -101,7 +101,7 @@ class SequenceEncoderDemo:
     kernel_size : odd int >= 1, default 5
         Steps of each of the two convolutions.
     steps : int >= 1, default 400
-        Training steps of Adam, 32 sequences each; 150 at most in the quick form.
+        Training steps of Adam, 32 sequences each; 75 at most in the quick form.
 
     Notes
     -----
@@ -169,7 +169,7 @@ class SequenceEncoderDemo:
         network = self._build(streams, family)
         optimizer: Any = Adam(network.parameters(), lr=_RATES[family])
         stream = streams.torch("sequences", lag)
-        for _ in range(min(self.steps, 150) if quick else self.steps):
+        for _ in range(min(self.steps, 75) if quick else self.steps):
             x, y = recall(lag, 32, 4, stream)
             optimizer.zero_grad()
             functional.cross_entropy(network(x), y).backward()

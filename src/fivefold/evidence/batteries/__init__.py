@@ -15,7 +15,7 @@ BatteryFunction = Callable[["Card", str], Check]
 
 
 def _tables() -> dict[str, dict[str, BatteryFunction]]:
-    from . import agents, estimators, generators, losses, optimizers, parts
+    from . import agents, estimators, generators, layers, losses, optimizers, parts
 
     return {
         "classifier": estimators.CLASSIFIER,
@@ -25,7 +25,7 @@ def _tables() -> dict[str, dict[str, BatteryFunction]]:
         "generator": generators.GENERATOR,
         "agent": agents.AGENT,
         "loss": losses.LOSS,
-        "layer": losses.LAYER,
+        "layer": layers.LAYER,
         "gradient-optimizer": optimizers.GRADIENT,
         "schedule": optimizers.SCHEDULE,
         "numerical-optimizer": optimizers.NUMERICAL,
@@ -38,9 +38,14 @@ def _tables() -> dict[str, dict[str, BatteryFunction]]:
 
 def enrol(card: Card) -> list[Battery]:
     """Return the checks of the card's kind, one set per variant; kinds that are only systems have none."""
+    from .layers import SLOW_LAYER, has_compiler
     from .learners import LEARNER, trained_by_engine
 
     functions = dict(_tables().get(card.kind, {}))
+    slow: set[str] = set()
+    if card.kind == "layer" and has_compiler():
+        functions.update(SLOW_LAYER)
+        slow.update(SLOW_LAYER)
     if card.kind in ("classifier", "regressor", "generator") and trained_by_engine(card):
         functions.update(LEARNER)
     found: list[Battery] = []
@@ -48,5 +53,5 @@ def enrol(card: Card) -> list[Battery]:
         for variant in card.factory:
             label = name + ("" if variant == "default" else f"[{variant}]")
             claim = (function.__doc__ or "").strip().split("\n")[0]
-            found.append(Battery(label, claim, partial(function, card, variant)))
+            found.append(Battery(label, claim, partial(function, card, variant), name in slow))
     return found

@@ -1,4 +1,4 @@
-"""Losses and layers: gradients by finite differences, reductions, extremes, state."""
+"""Losses: gradients by finite differences, reductions, extremes, compilation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from torch import Tensor
 
 from fivefold.base.cards import Card
 from fivefold.base.errors import FivefoldError, InputError
-from fivefold.workbench.layers import build_layer, first_output, layer_facts, layer_inputs
 from fivefold.workbench.proof import Check
 
 
@@ -235,54 +234,3 @@ LOSS = {
     "defaults": defaults,
     "compiled": compiled,
 }
-
-
-def _layer(card: Card, variant: str) -> tuple[torch.nn.Module, tuple[Tensor, ...]]:
-    torch.manual_seed(0)
-    facts = layer_facts(card, variant)
-    layer = build_layer(card, variant, facts.get("params", {})).double()
-    return layer, layer_inputs(facts, torch.Generator().manual_seed(0))
-
-
-def layer_gradients(card: Card, variant: str) -> Check:
-    """Gradients to input and parameters equal finite differences in float64; second ones too where the card says so."""
-    layer, inputs = _layer(card, variant)
-    names = [n for n, _ in layer.named_parameters()]
-    values = [p.detach().clone().requires_grad_() for _, p in layer.named_parameters()]
-    buffers = {n: b.detach().clone() for n, b in layer.named_buffers()}
-
-    def call(*given: Tensor) -> Tensor:
-        # Buffers are put back and the seed is fixed, so that running statistics and masks are the same in every evaluation.
-        torch.manual_seed(0)
-        state = {**{n: b.clone() for n, b in buffers.items()}, **dict(zip(names, given[len(inputs) :]))}
-        return first_output(torch.func.functional_call(layer, state, given[: len(inputs)]))
-
-    given = (*(x.requires_grad_() if x.is_floating_point() else x for x in inputs), *values)
-    if not any(v.requires_grad for v in given):
-        return Check(1, 0, "nothing to differentiate", "finite differences")
-    # Fused attention has no second derivative; its plain form has both.
-    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-        ok = torch.autograd.gradcheck(call, given, raise_exception=False)
-        if "twice-differentiable" in card.capabilities:
-            ok = ok and torch.autograd.gradgradcheck(call, given, raise_exception=False)
-    return Check(0 if ok else 1, 0, "failed gradient checks", "finite differences")
-
-
-def layer_state(card: Card, variant: str) -> Check:
-    """The state of one layer put into another gives the same output."""
-    layer, inputs = _layer(card, variant)
-    layer(*inputs)
-    other, _ = _layer(card, variant)
-    with torch.no_grad():
-        for parameter in other.parameters():
-            parameter.add_(1)
-    other.load_state_dict(layer.state_dict())
-    layer.eval(), other.eval()
-    outputs = []
-    for each in (layer, other):
-        torch.manual_seed(0)
-        outputs.append(first_output(each(*inputs)).detach())
-    return Check(float((outputs[0] - outputs[1]).abs().max()), 0, "max difference", "the layer itself")
-
-
-LAYER = {"gradients": layer_gradients, "state": layer_state}

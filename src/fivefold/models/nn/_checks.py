@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 
 from fivefold.base.errors import InputError, InputTypeError
@@ -18,6 +20,13 @@ def positive(name: str, value: float) -> float:
     """Return a number above 0, or refuse it by name."""
     if not value > 0:
         raise InputError(f"{name} must be above 0, got {value}.")
+    return value
+
+
+def finite(name: str, value: float) -> float:
+    """Return a number that is neither infinite nor NaN, or refuse it by name."""
+    if not math.isfinite(value):
+        raise InputError(f"{name} must be a finite number, got {value}.")
     return value
 
 
@@ -51,6 +60,6 @@ def last_width(layer: str, x: Tensor, width: int, what: str = "features") -> Non
 def channels(layer: str, x: Tensor, count: int, spatial: int | None = None) -> None:
     """Refuse a tensor that is not (N, ``count``, *), with exactly ``spatial`` further axes where that is given."""
     floating(layer, x)
-    axes = "*" if spatial is None else ", ".join("LHW"[-spatial:] if spatial > 1 else "L")
+    axes = "*" if spatial is None else "L" if spatial == 1 else "H, W"
     if x.ndim < 2 or x.shape[1] != count or (spatial is not None and x.ndim != 2 + spatial):
         raise InputError(f"{layer} takes (N, {count}, {axes}) with {count} channels, got {tuple(x.shape)}.")

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fivefold.base.errors import InputError
-from fivefold.models.nn._checks import floating, last_width, positive, whole
+from fivefold.models.nn._checks import finite, floating, last_width, positive, whole
 
 
 class ReLU(nn.Module):
@@ -104,7 +104,7 @@ class PReLU(nn.Module):
     Raises
     ------
     InputError
-        For an input with another number of channels.
+        For an input with another number of channels, or a first value that is not finite.
     InputTypeError
         For a tensor of integers.
 
@@ -120,7 +120,7 @@ class PReLU(nn.Module):
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
         super().__init__()
         self.num_parameters = whole("num_parameters", num_parameters)
-        self.init = init
+        self.init = finite("init", init)
         self.weight = nn.Parameter(torch.full((num_parameters,), float(init)))
 
     def forward(self, x: Tensor) -> Tensor:

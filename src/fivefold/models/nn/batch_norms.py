@@ -66,7 +66,7 @@ class BatchRenorm(nn.Module):
     ) -> None:
         super().__init__()
         self.num_features = whole("num_features", num_features)
-        if r_max < 1 or d_max < 0:
+        if not (r_max >= 1 and d_max >= 0):
             raise InputError(f"r_max must be at least 1 and d_max at least 0, got {r_max} and {d_max}.")
         if not 0 <= momentum <= 1:
             raise InputError(f"momentum must lie in [0, 1], got {momentum}.")
@@ -198,6 +198,5 @@ class BatchInstanceNorm(nn.Module):
 
 
 def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None, column: tuple[int, ...]) -> Tensor:
-    if weight is None or bias is None:
-        return y
-    return y * weight.view(column) + bias.view(column)
+    # Both are there or neither.
+    return y if weight is None else y * weight.view(column) + bias.view(column)  # type: ignore[union-attr]

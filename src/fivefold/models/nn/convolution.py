@@ -16,7 +16,7 @@ _PADDING = ("zeros", "reflect", "replicate", "circular")
 
 
 def _pair(name: str, value: Size, least: int) -> tuple[int, int]:
-    pair = (value, value) if isinstance(value, int) else tuple(value)
+    pair = tuple(value) if isinstance(value, Sequence) else (value, value)
     if len(pair) != 2:
         raise InputError(f"{name} must be one or two whole numbers, got {value!r}.")
     return whole(name, pair[0], least), whole(name, pair[1], least)

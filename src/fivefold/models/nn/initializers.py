@@ -164,7 +164,7 @@ class OrthogonalInit:
             flat = tensor.new_empty(rows, columns).normal_(generator=generator)
             wide = rows < columns
             q, r = torch.linalg.qr(flat.T if wide else flat)
-            q = q * torch.diagonal(r).sign()
+            q.mul_(torch.diagonal(r).sign())
             return tensor.copy_((self.gain * (q.T if wide else q)).reshape(tensor.shape))
 
 
@@ -219,10 +219,11 @@ class BasicInit:
                 bound = 1 / math.sqrt(fans(tensor)[0])
                 return tensor.uniform_(-bound, bound, generator=generator)
             # Φ(x) = (1 + erf(x/√2))/2, so uniform numbers between ±erf(√2) map to a normal cut at two deviations.
-            limit = math.erf(math.sqrt(2))
-            tensor.uniform_(-limit, limit, generator=generator).erfinv_()
-            tensor.mul_(math.sqrt(2) * self.scale).add_(self.mean)
-            return tensor.clamp_(self.mean - 2 * self.scale, self.mean + 2 * self.scale)
+            root = math.sqrt(2)
+            share = math.erf(root)
+            tensor.uniform_(-share, share, generator=generator).erfinv_()
+            # Rounded to few digits the share may grow a little.
+            return tensor.clamp_(-root, root).mul_(root * self.scale).add_(self.mean)
 
 
 _NAMED: dict[str, Callable[[], Callable[..., Tensor]]] = {

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fivefold.base.errors import InputError
-from fivefold.models.nn._checks import channels, floating, positive, whole
+from fivefold.models.nn._checks import channels, finite, floating, positive, whole
 
 
 class LayerNorm(nn.Module):
@@ -53,7 +53,7 @@ class LayerNorm(nn.Module):
         self, normalized_shape: int | Sequence[int], eps: float = 1e-5, elementwise_affine: bool = True
     ) -> None:
         super().__init__()
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        shape = tuple(normalized_shape) if isinstance(normalized_shape, Sequence) else (normalized_shape,)
         if not shape:
             raise InputError("normalized_shape must have at least one axis, got none.")
         self.normalized_shape = tuple(whole("normalized_shape", side) for side in shape)
@@ -240,7 +240,7 @@ class LocalResponseNorm(nn.Module):
     ----------
     depth_radius : int >= 0, default 2
         Neighbors r on either side.
-    alpha : float, default 1e-4
+    alpha : float >= 0, default 1e-4
         Weight of the sum, not divided by the number of neighbors.
     beta : float, default 0.75
     k : float > 0, default 2
@@ -252,7 +252,7 @@ class LocalResponseNorm(nn.Module):
     Raises
     ------
     InputError
-        For an input without channels, or a k that is not above 0.
+        For an input without channels, a negative alpha, or a k that is not above 0.
     InputTypeError
         For a tensor of integers.
 
@@ -270,8 +270,11 @@ class LocalResponseNorm(nn.Module):
     def __init__(self, depth_radius: int = 2, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0) -> None:
         super().__init__()
         self.depth_radius = whole("depth_radius", depth_radius, 0)
+        # Below 0 the sum could outweigh k, and a power of a negative number is none.
+        if not 0 <= alpha < math.inf:
+            raise InputError(f"alpha must be a finite number of at least 0, got {alpha}.")
         self.alpha = alpha
-        self.beta = beta
+        self.beta = finite("beta", beta)
         self.k = positive("k", k)
 
     def forward(self, x: Tensor) -> Tensor:

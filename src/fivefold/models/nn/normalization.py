@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fivefold.base.errors import InputError
+from fivefold.models.nn._checks import floating, positive, whole
 
 
 class BatchNorm(nn.Module):
@@ -40,6 +41,8 @@ class BatchNorm(nn.Module):
     ------
     InputError
         For an input of another width, or a training batch with one value per channel, whose variance is zero.
+    InputTypeError
+        For a tensor of integers.
 
     Notes
     -----
@@ -52,9 +55,9 @@ class BatchNorm(nn.Module):
     Spec: 02#batch-norm, 02#batch-norm-2d, 05#batch-normalization, 08#batch-norm.
     """
 
-    running_mean: Tensor | None
-    running_var: Tensor | None
-    num_batches_tracked: Tensor | None
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
 
     def __init__(
         self,
@@ -66,14 +69,10 @@ class BatchNorm(nn.Module):
         unbiased: bool = True,
     ) -> None:
         super().__init__()
-        if num_features < 1:
-            raise InputError(f"num_features must be at least 1, got {num_features}.")
-        if not eps > 0:
-            raise InputError(f"eps must be above 0, got {eps}.")
         if momentum is not None and not 0 <= momentum <= 1:
             raise InputError(f"momentum must lie in [0, 1] or be None, got {momentum}.")
-        self.num_features = num_features
-        self.eps = eps
+        self.num_features = whole("num_features", num_features)
+        self.eps = positive("eps", eps)
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
@@ -85,8 +84,6 @@ class BatchNorm(nn.Module):
         self.register_buffer("num_batches_tracked", torch.tensor(0) if track_running_stats else None)
 
     def _update(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
-            return
         self.num_batches_tracked.add_(1)
         weight = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
         kept = variance * (count / (count - 1)) if self.unbiased else variance
@@ -95,6 +92,7 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the normalized batch, of the shape of ``x``."""
+        floating("BatchNorm", x)
         if x.ndim < 2 or x.shape[1] != self.num_features:
             raise InputError(
                 f"BatchNorm({self.num_features}) takes (N, {self.num_features}) or (N, {self.num_features}, *), "
@@ -102,7 +100,7 @@ class BatchNorm(nn.Module):
             )
         axes = [0, *range(2, x.ndim)]
         column = (1, -1, *[1] * (x.ndim - 2))  # lays (C,) along the second axis
-        if self.training or self.running_mean is None or self.running_var is None:
+        if self.training or not self.track_running_stats:
             count = x.numel() // self.num_features
             if self.training and count < 2:
                 raise InputError(
@@ -110,7 +108,7 @@ class BatchNorm(nn.Module):
                     "use a larger batch."
                 )
             variance, mean = torch.var_mean(x, dim=axes, correction=0)  # (C,), (C,)
-            if self.training:
+            if self.training and self.track_running_stats:
                 with torch.no_grad():
                     self._update(mean, variance, count)
         else:

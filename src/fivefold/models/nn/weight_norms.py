@@ -207,7 +207,8 @@ class SpectralNormPenalty(nn.Module):
     def _largest(self, matrix: Tensor) -> Tensor:
         with torch.no_grad():
             # A row would be a cheaper start, but may be orthogonal to the leading direction; a random one is not.
-            start = torch.randn(matrix.shape[1], generator=Streams(0).torch("spectral norm"), dtype=torch.float64)
+            source = Streams(0).torch("spectral norm")  # any value: a start, whose direction the iteration forgets
+            start = torch.randn(matrix.shape[1], generator=source, dtype=torch.float64)
             v = start.to(matrix)
             for _ in range(self.n_power_iterations):
                 u = nn.functional.normalize(matrix @ v, dim=0)

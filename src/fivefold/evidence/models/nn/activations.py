@@ -8,7 +8,7 @@ import torch
 from fivefold.evidence import Check, evidence
 from fivefold.models.nn import GumbelSoftmax, LeakyReLU, Maxout, PReLU, ReLU, Sigmoid, Softmax, Swish, Tanh
 
-from ._common import gap, noise
+from ._common import gap, largest, noise
 
 
 def _grid() -> torch.Tensor:
@@ -98,7 +98,7 @@ def leaky_definition() -> Check:
     worst = 0.0
     for slope in (0.0, 0.01, 0.3, 1.0):
         layer = LeakyReLU() if slope == 0.01 else LeakyReLU(slope)
-        worst = max(worst, float(np.abs(layer(_grid()).numpy() - np.where(x > 0, x, slope * x)).max()))
+        worst = largest(worst, float(np.abs(layer(_grid()).numpy() - np.where(x > 0, x, slope * x)).max()))
     return Check(worst, 0, "max difference", "NumPy")
 
 
@@ -106,7 +106,7 @@ def leaky_definition() -> Check:
 def prelu_as_torch() -> Check:
     worst = gap(PReLU().double(), torch.nn.PReLU().double(), _grid())
     ours, peer = PReLU(11, 0.1).double(), torch.nn.PReLU(11, 0.1).double()
-    return Check(max(worst, gap(ours, peer, _grid())), 0, "max difference", "torch.nn.PReLU")
+    return Check(largest(worst, gap(ours, peer, _grid())), 0, "max difference", "torch.nn.PReLU")
 
 
 @evidence("prelu", claim="The slope's gradient is the sum of negative inputs of its channel", against="the formula")
@@ -153,7 +153,7 @@ def softmax_as_scipy() -> Check:
 
     x = 5 * noise(3, 4, 5)
     worst = max(np.abs(Softmax(d)(x).numpy() - softmax(x.numpy(), axis=d)).max() for d in (0, 1, 2))
-    worst = max(worst, np.abs(Softmax()(x).numpy() - softmax(x.numpy(), axis=-1)).max())
+    worst = largest(worst, np.abs(Softmax()(x).numpy() - softmax(x.numpy(), axis=-1)).max())
     return Check(float(worst), 1e-15, "max difference", "scipy.special.softmax")
 
 
@@ -207,7 +207,7 @@ def maxout_shapes() -> Check:
         with torch.no_grad():
             layer.linear.weight.copy_(torch.tensor(slopes)[:, None])
             layer.linear.bias.copy_(torch.tensor(shifts))
-        worst = max(worst, float((layer(x) - wanted).detach().abs().max()))
+        worst = largest(worst, float((layer(x) - wanted).detach().abs().max()))
     return Check(worst, 1e-15, "max difference", "|x|, max(0, x), max(0, |x| - 1)")
 
 
@@ -232,7 +232,7 @@ def gumbel_as_torch() -> Check:
             v = x.clone().requires_grad_()
             y = layer(v)
             pair.append((y.detach(), torch.autograd.grad((y * x.cos()).sum(), v)[0]))
-        worst = max(worst, *(float((a - b).abs().max()) for a, b in zip(*pair)))
+        worst = largest(worst, *(float((a - b).abs().max()) for a, b in zip(*pair)))
     return Check(worst, 1e-15, "max difference", "torch.nn.functional.gumbel_softmax")
 
 

@@ -18,7 +18,7 @@ from fivefold.models.nn import (
 )
 from fivefold.models.nn._dropped import add_dropped, dropped_attention, dropped_relu
 
-from ._common import gap, noise
+from ._common import gap, largest, noise
 
 
 def _load(ours: nn.Module, peer: nn.Module) -> None:
@@ -43,7 +43,7 @@ def attention_steps() -> Check:
             weights = np.exp(scores) / np.exp(scores).sum()
             wanted[j] = sum(w * (x[i] @ wv) for w, i in zip(weights, seen))
         q, k, v = (torch.as_tensor(x @ w) for w in (wq, wk, wv))
-        worst = max(worst, float(np.abs(ScaledDotProductAttention(causal)(q, k, v).numpy() - wanted).max()))
+        worst = largest(worst, float(np.abs(ScaledDotProductAttention(causal)(q, k, v).numpy() - wanted).max()))
     return Check(worst, 1e-14, "max difference", "NumPy")
 
 
@@ -95,7 +95,7 @@ def heads_as_torch() -> Check:
                     (out * noise(2, 4, 6, seed=9)).sum(), [*inputs, *(named[n] for n in sorted(named))]
                 )
                 pair.append((out.detach(), *grads))
-            worst = max(worst, *(float((a - b).abs().max()) for a, b in zip(*pair)))
+            worst = largest(worst, *(float((a - b).abs().max()) for a, b in zip(*pair)))
     return Check(worst, 1e-12, "max difference", "torch.nn.MultiheadAttention")
 
 
@@ -128,7 +128,7 @@ def positions_formula() -> Check:
         for p in range(50):
             for i in range(d):
                 angle = p / 10000 ** (2 * (i // 2) / d)
-                worst = max(worst, abs(float(table[p, i]) - (math.cos(angle) if i % 2 else math.sin(angle))))
+                worst = largest(worst, abs(float(table[p, i]) - (math.cos(angle) if i % 2 else math.sin(angle))))
     return Check(worst + int(PositionalEncoding(2).max_len != 5000), 1e-13, "max difference", "the formula")
 
 
@@ -163,7 +163,7 @@ def encoder_as_torch() -> Check:
             grads = torch.autograd.grad((out * noise(3, 4, 6, seed=9)).sum(), [v, *(named[n] for n in sorted(named))])
             layer.eval()
             pair.append((out.detach(), layer(x).detach(), *grads))
-        worst = max(worst, *(float((a - b).abs().max()) for a, b in zip(*pair)))
+        worst = largest(worst, *(float((a - b).abs().max()) for a, b in zip(*pair)))
     ours, peer = TransformerEncoderLayer(4, 2), nn.TransformerEncoderLayer(4, 2)
     wrong = int(ours.p != 0.1) + int(ours.linear1.out_features != 2048) + int(ours.norm1.eps != peer.norm1.eps)
     return Check(worst + wrong, 1e-12, "max difference", "torch.nn.TransformerEncoderLayer")
@@ -215,7 +215,7 @@ def decoder_as_torch() -> Check:
                 (out * noise(3, 4, 6, seed=9)).sum(), [*given, *(named[n] for n in sorted(named))]
             )
             pair.append((out.detach(), *grads))
-        worst = max(worst, *(float((a - b).abs().max()) for a, b in zip(*pair)))
+        worst = largest(worst, *(float((a - b).abs().max()) for a, b in zip(*pair)))
     return Check(worst, 1e-12, "max difference", "torch.nn.TransformerDecoderLayer")
 
 

@@ -23,7 +23,7 @@ from fivefold.models.nn import (
     by_hand,
 )
 
-from ._common import gap, noise, same_weights
+from ._common import gap, largest, noise, same_weights
 
 
 def _as_torch(ours: nn.Module, peer: nn.Module, x: torch.Tensor) -> float:
@@ -88,6 +88,7 @@ def conv2d_sizes() -> Check:
 @evidence(
     "conv2d", claim="As a matrix product by hand: output, dX, dW and db agree", against="the layer under autograd"
 )
+@evidence("backpropagation", claim="Both passes of a convolution by hand", against="autograd in float64")
 def conv2d_by_hand() -> Check:
     worst = 0.0
     for stride, padding in ((1, 0), (2, 1), (3, 2), (2, 0)):
@@ -98,7 +99,7 @@ def conv2d_by_hand() -> Check:
         wanted = torch.autograd.grad(y, (x, layer.weight, layer.bias), g)
         weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
         out, cache = by_hand.conv2d(x.detach().numpy(), weight, bias, stride, padding)
-        worst = max(worst, _hand((out, *by_hand.conv2d_backward(g.numpy(), cache)), (y, *wanted)))
+        worst = largest(worst, _hand((out, *by_hand.conv2d_backward(g.numpy(), cache)), (y, *wanted)))
     return Check(worst, 1e-13, "max difference", "autograd")
 
 
@@ -158,7 +159,7 @@ def conv1x1_dense() -> Check:
 @evidence("conv1x1", claim="Values and gradients agree", against="torch.nn.Conv2d(kernel_size=1)")
 def conv1x1_as_torch() -> Check:
     worst = _as_torch(Conv1x1(4, 3), nn.Conv2d(4, 3, 1), noise(2, 4, 5, 6))
-    worst = max(worst, _as_torch(Conv1x1(4, 3, bias=False), nn.Conv2d(4, 3, 1, bias=False), noise(2, 4, 5, 6)))
+    worst = largest(worst, _as_torch(Conv1x1(4, 3, bias=False), nn.Conv2d(4, 3, 1, bias=False), noise(2, 4, 5, 6)))
     return Check(worst, 1e-14, "max difference", "torch.nn.Conv2d")
 
 
@@ -233,12 +234,13 @@ def transposed_as_torch() -> Check:
     for f, s, p, extra, d, groups in ((3, 2, 1, 1, 1, 1), (2, 2, 0, 0, 1, 2), (3, 1, 1, 0, 2, 1), (4, 3, 2, 2, 1, 2)):
         args = (4, 2, f, s, p, extra, groups, groups == 1, d)
         ours = ConvTranspose2d(*args)
-        worst = max(worst, _as_torch(ours, nn.ConvTranspose2d(*args), noise(2, 4, 3, 5)))
+        worst = largest(worst, _as_torch(ours, nn.ConvTranspose2d(*args), noise(2, 4, 3, 5)))
         wrong += int(ours(noise(2, 4, 3, 5)).shape[2] != (3 - 1) * s - 2 * p + d * (f - 1) + extra + 1)
     return Check(worst + wrong, 1e-13, "max difference", "torch.nn.ConvTranspose2d")
 
 
 @evidence("transposed-conv2d", claim="By hand: output, dX, dW and db agree", against="the layer under autograd")
+@evidence("backpropagation", claim="Both passes of a transposed convolution by hand", against="autograd in float64")
 def transposed_by_hand() -> Check:
     worst = 0.0
     for stride, padding in ((1, 0), (2, 1), (3, 0)):
@@ -249,7 +251,7 @@ def transposed_by_hand() -> Check:
         wanted = torch.autograd.grad(y, (x, layer.weight, layer.bias), g)
         weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
         out, cache = by_hand.conv_transpose2d(x.detach().numpy(), weight, bias, stride, padding)
-        worst = max(worst, _hand((out, *by_hand.conv_transpose2d_backward(g.numpy(), cache)), (y, *wanted)))
+        worst = largest(worst, _hand((out, *by_hand.conv_transpose2d_backward(g.numpy(), cache)), (y, *wanted)))
     return Check(worst, 1e-13, "max difference", "autograd")
 
 
@@ -257,7 +259,9 @@ def transposed_by_hand() -> Check:
 def pooling_as_torch() -> Check:
     x, worst = noise(2, 3, 7, 6), 0.0
     for args in ((2,), (3, 2), (3, 1, 1), (2, 3, 1)):
-        worst = max(worst, gap(MaxPool2d(*args), nn.MaxPool2d(*args), x), gap(AvgPool2d(*args), nn.AvgPool2d(*args), x))
+        worst = largest(
+            worst, gap(MaxPool2d(*args), nn.MaxPool2d(*args), x), gap(AvgPool2d(*args), nn.AvgPool2d(*args), x)
+        )
     places = [layer(x)[1] for layer in (MaxPool2d(2, return_indices=True), nn.MaxPool2d(2, return_indices=True))]
     return Check(worst + int((places[0] != places[1]).sum()), 1e-15, "max difference", "torch.nn")
 
@@ -280,6 +284,7 @@ def pooling_rules() -> Check:
 @evidence(
     "max-pooling", claim="By hand: outputs and gradients of both kinds agree", against="the layers under autograd"
 )
+@evidence("backpropagation", claim="Both passes of pooling by hand", against="autograd in float64")
 def pooling_by_hand() -> Check:
     worst = 0.0
     for size, stride in ((2, None), (3, 2), (2, 1), (2, 3)):
@@ -291,7 +296,7 @@ def pooling_by_hand() -> Check:
             y = layer(x)
             g = noise(*y.shape, seed=4)
             out, cache = forward(x.detach().numpy(), size, stride)
-            worst = max(worst, _hand((out, backward(g.numpy(), cache)), (y, torch.autograd.grad(y, x, g)[0])))
+            worst = largest(worst, _hand((out, backward(g.numpy(), cache)), (y, torch.autograd.grad(y, x, g)[0])))
     return Check(worst, 1e-15, "max difference", "autograd")
 
 
@@ -310,7 +315,7 @@ def unpooling_as_torch() -> Check:
         peer = nn.MaxUnpool2d(size, stride)
         given = {"indices": places, "output_size": output}
         found = gap(partial(ours, **given), partial(peer, **given), y)
-        worst = max(worst, found)
+        worst = largest(worst, found)
     return Check(worst, 0, "max difference", "torch.nn.MaxUnpool2d")
 
 

@@ -10,7 +10,7 @@ import torch
 
 from fivefold.evidence import Check, evidence
 
-from ._common import noise
+from ._common import largest, noise
 
 
 @evidence(
@@ -69,7 +69,7 @@ def dead_units() -> Check:
             network.layers[2].bias[1] = -100.0
         network(x).square().sum().backward()
         silent = sum(int((network.layers[i].weight.grad == 0).all(dim=1).sum()) for i in (0, 2))
-        worst = max(worst, abs(dead(network, x) - silent / 10), abs(silent - killed))
+        worst = largest(worst, abs(dead(network, x) - silent / 10), abs(silent - killed))
     return Check(worst, 1e-12, "difference", "autograd")
 
 

@@ -8,7 +8,7 @@ import torch
 
 from fivefold.evidence import Check, evidence
 
-from ._common import noise
+from ._common import largest, noise
 
 
 @evidence(
@@ -24,8 +24,8 @@ def sampling() -> Check:
     for size in (2, 5, 32):
         mean, variance = statistics_error(x, size, repeats, torch.Generator().manual_seed(size))
         # Both are means of repeats x 59 squares, whose relative deviation is about sqrt(2), of variances sqrt(2 / (m - 1)).
-        worst = max(worst, abs(mean * size - 1) / (2 / repeats / 59) ** 0.5)
-        worst = max(worst, abs(variance * size / (size - 1) - 1) / (2 / (size - 1) / repeats / 59) ** 0.5)
+        worst = largest(worst, abs(mean * size - 1) / (2 / repeats / 59) ** 0.5)
+        worst = largest(worst, abs(variance * size / (size - 1) - 1) / (2 / (size - 1) / repeats / 59) ** 0.5)
     return Check(worst, 5.0, "standard errors", "1/m and (m - 1)/m")
 
 

@@ -10,7 +10,7 @@ import torch
 
 from fivefold.evidence import Check, evidence
 
-from ._common import noise
+from ._common import largest, noise
 
 
 @evidence(
@@ -66,7 +66,7 @@ def theory_by_quadrature() -> Check:
             return quad(inner, -12, 0)[0] + quad(inner, 0, 12)[0]
 
         for factor in theory(name, 0.6, 4):
-            worst = max(worst, abs(factor - math.sqrt(gain * mean(slope, math.sqrt(q)))))
+            worst = largest(worst, abs(factor - math.sqrt(gain * mean(slope, math.sqrt(q)))))
             q = gain * mean(value, math.sqrt(q))
         worst += float(name == "relu" and abs(q - 0.6) > 1e-7)
     return Check(worst, 1e-6, "max difference", "quadrature")
@@ -87,7 +87,7 @@ def wide_networks() -> Check:
         torch.manual_seed(1)
         found = signals(Perceptron((30, *[width] * 5, 10), name), x, y)
         wanted = theory(name, gain * float(x.square().mean()), 5)
-        worst = max(worst, *(abs(a / b / w - 1) for a, b, w in zip(found, found[1:], wanted)))
+        worst = largest(worst, *(abs(a / b / w - 1) for a, b, w in zip(found, found[1:], wanted)))
     return Check(worst, 3 / math.sqrt(width), "relative error of a factor", "mean-field theory")
 
 

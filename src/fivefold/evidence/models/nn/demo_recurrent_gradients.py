@@ -10,7 +10,7 @@ import torch
 
 from fivefold.evidence import Check, evidence
 
-from ._common import noise
+from ._common import largest, noise
 
 
 @evidence(
@@ -47,7 +47,7 @@ def jacobians_by_autograd() -> Check:
             return layer(x[:, k:], h.view(1, 1, 4))[1].view(4)
 
         wanted = torch.autograd.functional.jacobian(rest, starts[k])
-        worst = max(worst, float(np.abs(found[5 - k] - wanted.numpy()).max()))
+        worst = largest(worst, float(np.abs(found[5 - k] - wanted.numpy()).max()))
     return Check(worst, 1e-14, "max difference", "autograd")
 
 

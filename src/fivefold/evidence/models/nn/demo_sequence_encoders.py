@@ -8,7 +8,7 @@ import torch
 
 from fivefold.evidence import Check, evidence
 
-from ._common import noise
+from ._common import largest, noise
 
 
 @evidence(
@@ -59,7 +59,7 @@ def layers() -> Check:
             # The layer beside has its own evidence; here it is given what the position adds.
             encoded = network.layer(embedded + waves)
         wanted = encoded[:, -1] @ network.head.weight.T + network.head.bias
-        worst = max(worst, float((network(x) - wanted).detach().abs().max()))
+        worst = largest(worst, float((network(x) - wanted).detach().abs().max()))
     return Check(worst, 1e-13, "max difference", "torch")
 
 

@@ -11,7 +11,7 @@ import torch
 
 from fivefold.evidence import Check, evidence
 
-from ._common import noise
+from ._common import largest, noise
 
 
 @evidence(
@@ -51,13 +51,13 @@ def gradients() -> Check:
         hidden = torch.sigmoid(torch.nn.functional.linear(x, first[s, :, :2], first[s, :, 2]))
         score = torch.nn.functional.linear(hidden, last[s, None, :-1], last[s, -1:])[:, 0]
         found = cascade(x, first, last)
-        worst = max(worst, float((found[1][s] - score).detach().abs().max()))
-        worst = max(worst, float((found[0][s] - hidden).detach().abs().max()))
+        worst = largest(worst, float((found[1][s] - score).detach().abs().max()))
+        worst = largest(worst, float((found[0][s] - hidden).detach().abs().max()))
         loss = loss + torch.nn.functional.binary_cross_entropy_with_logits(score, y)
     wanted = torch.autograd.grad(loss, (first, last))
     with torch.no_grad():
         gaps = [float((a - b).abs().max()) for a, b in zip(cascade_gradients(x, y, first, last), wanted)]
-    return Check(max(worst, *gaps), 1e-14, "max difference", "autograd")
+    return Check(largest(worst, *gaps), 1e-14, "max difference", "autograd")
 
 
 @evidence(
@@ -78,8 +78,8 @@ def one_unit() -> Check:
     weights, losses = logistic(x.float(), y.float(), noise(1, 3, seed=5).float(), 1.0, 800)
     peer = LogisticRegression(C=np.inf, tol=1e-10).fit(x.numpy(), y.numpy())
     p = peer.predict_proba(x.numpy())[np.arange(40), y.numpy()]
-    worst = max(worst, abs(float(losses[0]) + float(np.log(p).mean())))
-    worst = max(worst, float(np.abs(weights[0].numpy() - [*peer.coef_[0], peer.intercept_[0]]).max()))
+    worst = largest(worst, abs(float(losses[0]) + float(np.log(p).mean())))
+    worst = largest(worst, float(np.abs(weights[0].numpy() - [*peer.coef_[0], peer.intercept_[0]]).max()))
     return Check(worst, 2e-3, "max difference", "optimum")
 
 

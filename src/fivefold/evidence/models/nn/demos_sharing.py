@@ -26,7 +26,7 @@ from fivefold.demos.nn.counting import (
 from fivefold.demos.nn.tying import WeightTyingDemo, autoencoder
 from fivefold.evidence import Check, evidence
 
-from ._common import noise, undocumented_defaults
+from ._common import largest, noise, undocumented_defaults
 
 
 @evidence(
@@ -39,7 +39,7 @@ def conv_toeplitz_scipy() -> Check:
     for row, length in (([2.0, -1.0, 3.0], 7), ([1.0, 4.0], 2), ([5.0], 4)):
         first = np.r_[row, np.zeros(length - len(row))]
         column = np.r_[row[0], np.zeros(length - len(row))]
-        worst = max(worst, float(np.abs(toeplitz(np.array(row), length) - scipy_toeplitz(column, first)).max()))
+        worst = largest(worst, float(np.abs(toeplitz(np.array(row), length) - scipy_toeplitz(column, first)).max()))
     weight = noise(2, 3, 2, 4).numpy()
     blocks = block_toeplitz(weight, (5, 6)).reshape(2, 4, 3, 3, 5, 6)
     for o, i, c, r in np.ndindex(2, 4, 3, 5):
@@ -49,7 +49,7 @@ def conv_toeplitz_scipy() -> Check:
         if inside:
             kernel = weight[o, c, r - i]
             wanted = scipy_toeplitz(np.r_[kernel[0], 0, 0], np.r_[kernel, 0, 0])
-        worst = max(worst, float(np.abs(block - wanted).max()))
+        worst = largest(worst, float(np.abs(block - wanted).max()))
     return Check(worst, 0.0, "max difference", "scipy.linalg.toeplitz")
 
 
@@ -79,7 +79,7 @@ def conv_products_torch() -> Check:
             back[0].reshape(dx.shape) - dx.numpy(),
             back[1] - dw.numpy(),
         )
-        worst = max(worst, *(float(np.abs(gap).max()) for gap in found))
+        worst = largest(worst, *(float(np.abs(gap).max()) for gap in found))
     return Check(worst, 1e-13, "max difference", "torch.nn.functional.conv2d")
 
 
@@ -230,7 +230,7 @@ def tying_autograd() -> Check:
         if a is b:
             both = ((torch.sigmoid(x @ shared.T) @ shared - x) ** 2).sum() / 14
             gaps.append(np.abs(torch.autograd.grad(both, shared)[0].numpy() - found[1] - found[2]).max())
-        worst = max(worst, *map(float, gaps))
+        worst = largest(worst, *map(float, gaps))
     return Check(worst, 1e-13, "max difference", "autograd")
 
 
@@ -265,7 +265,7 @@ def tying_descent() -> Check:
     for value in found:
         optimizer.zero_grad()
         loss = ((torch.sigmoid(x @ shared.T) @ shared - x) ** 2).sum() / 18
-        worst = max(worst, abs(loss.item() - value))
+        worst = largest(worst, abs(loss.item() - value))
         loss.backward()
         optimizer.step()
     return Check(worst, 1e-12, "max difference", "torch.optim.SGD")

@@ -9,7 +9,7 @@ import torch
 from fivefold.evidence import Check, evidence
 from fivefold.models.nn import Dropout, RNNDropout
 
-from ._common import noise
+from ._common import largest, noise
 
 
 @evidence("dropout", claim="On the same stream of masks values and gradients agree", against="torch.nn.Dropout")
@@ -22,7 +22,7 @@ def dropout_as_torch() -> Check:
             v = x.clone().requires_grad_()
             y = layer(v)
             pair.append((y.detach(), torch.autograd.grad((y * x.cos()).sum(), v)[0]))
-        worst = max(worst, *(float((a - b).abs().max()) for a, b in zip(*pair)))
+        worst = largest(worst, *(float((a - b).abs().max()) for a, b in zip(*pair)))
     return Check(worst, 0, "max difference", "torch.nn.Dropout")
 
 
@@ -38,7 +38,7 @@ def dropout_ensemble() -> Check:
             mean = mean + chance * (w @ layer(x, mask))
         layer.eval()
         scale = 1.0 if convention == "inverted" else 1 - p
-        worst = max(worst, float((w @ layer(x) - mean).abs()), float((layer(x) - scale * x).abs().max()))
+        worst = largest(worst, float((w @ layer(x) - mean).abs()), float((layer(x) - scale * x).abs().max()))
     return Check(worst, 1e-14, "max difference", "the mean over masks")
 
 
@@ -52,7 +52,9 @@ def dropout_share() -> Check:
         y = Dropout(0.3, convention)(torch.ones(100, 100, dtype=torch.float64))
         kept = y > 0
         wrong = float((y[kept] - value).abs().max())
-        worst = max(worst, abs(float(kept.double().mean()) - 0.7) / (0.21**0.5 / 100) + 1e9 * wrong * (wrong > 1e-15))
+        worst = largest(
+            worst, abs(float(kept.double().mean()) - 0.7) / (0.21**0.5 / 100) + 1e9 * wrong * (wrong > 1e-15)
+        )
     return Check(worst, 5, "standard errors", "0.7")
 
 

@@ -11,6 +11,8 @@ from torch import nn
 from fivefold.evidence import Check, evidence
 from fivefold.models.nn import BasicInit, HeInit, OrthogonalInit, XavierInit, initialize
 
+from ._common import largest
+
 
 def _twin(ours: object, peer: object, *shapes: tuple[int, ...]) -> float:
     """Return the largest difference when both draw from generators with the same seed."""
@@ -20,7 +22,7 @@ def _twin(ours: object, peer: object, *shapes: tuple[int, ...]) -> float:
             fill(torch.empty(shape, dtype=torch.float64), generator=torch.Generator().manual_seed(4))
             for fill in (ours, peer)
         ]
-        worst = max(worst, float((pair[0] - pair[1]).abs().max()))
+        worst = largest(worst, float((pair[0] - pair[1]).abs().max()))
     return worst
 
 
@@ -82,8 +84,8 @@ def he_as_torch() -> Check:
             def uniform(t, generator, m=word, a=slope):
                 return nn.init.kaiming_uniform_(t, a, m, generator=generator)
 
-            worst = max(worst, _twin(HeInit("normal", mode, slope), normal, *_SHAPES))
-            worst = max(worst, _twin(HeInit("uniform", mode, slope), uniform, *_SHAPES))
+            worst = largest(worst, _twin(HeInit("normal", mode, slope), normal, *_SHAPES))
+            worst = largest(worst, _twin(HeInit("uniform", mode, slope), uniform, *_SHAPES))
     return Check(worst, 1e-15, "max difference", "torch.nn.init")
 
 
@@ -121,7 +123,7 @@ def orthogonal_identity() -> Check:
         init = OrthogonalInit() if gain == 1 else OrthogonalInit(gain)
         w = init(torch.empty(shape, dtype=torch.float64), torch.Generator().manual_seed(0)).flatten(1)
         product = w.T @ w if w.shape[0] >= w.shape[1] else w @ w.T
-        worst = max(worst, float((product - gain**2 * torch.eye(len(product))).abs().max()))
+        worst = largest(worst, float((product - gain**2 * torch.eye(len(product))).abs().max()))
     return Check(worst, 1e-14, "max |W'W - I|", "identity")
 
 
@@ -161,7 +163,7 @@ def basic_moments() -> Check:
             BasicInit(name, mean, 0.2)(torch.empty(200, 100, dtype=torch.float64), torch.Generator().manual_seed(0))
             - mean
         )
-        worst = max(worst, _relative(w, variance))
+        worst = largest(worst, _relative(w, variance))
         outside += int((w.abs() > bound + 1e-12).sum()) + int(name != "normal" and float(w.abs().max()) < 0.98 * bound)
     return Check(worst + 100 * outside, 5, "standard errors", "formulas")
 
@@ -206,7 +208,7 @@ def registry_names() -> Check:
         net = initialize(_net(), name, torch.Generator().manual_seed(3))
         generator = torch.Generator().manual_seed(3)
         for weight in (net[0].weight, net[1][0].weight):
-            worst = max(worst, float((weight - fill(torch.empty_like(weight), generator)).detach().abs().max()))
+            worst = largest(worst, float((weight - fill(torch.empty_like(weight), generator)).detach().abs().max()))
     return Check(worst, 1e-6, "max difference in float32", "torch.nn.init")
 
 

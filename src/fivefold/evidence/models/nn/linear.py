@@ -9,7 +9,7 @@ from torch import nn
 from fivefold.evidence import Check, evidence
 from fivefold.models.nn import Dense, Embedding, TimeDistributedDense, by_hand, two_layer
 
-from ._common import gap, noise, same_weights
+from ._common import gap, largest, noise, same_weights
 
 
 @evidence("dense-layer", claim="Values and gradients agree", against="torch.nn.Linear")
@@ -18,11 +18,12 @@ def dense_as_torch() -> Check:
     for bias in (True, False):
         ours, peer = Dense(4, 3, bias).double(), nn.Linear(4, 3, bias).double()
         same_weights(ours, peer)
-        worst = max(worst, gap(ours, peer, noise(5, 4)), gap(ours, peer, noise(2, 5, 4)))
+        worst = largest(worst, gap(ours, peer, noise(5, 4)), gap(ours, peer, noise(2, 5, 4)))
     return Check(worst, 1e-15, "max difference", "torch.nn.Linear")
 
 
 @evidence("dense-layer", claim="By hand Z = XW' + b, dX = dZ W, dW = dZ'X, db = sum dZ", against="autograd in float64")
+@evidence("backpropagation", claim="Both passes of a dense layer by hand", against="autograd in float64")
 def dense_by_hand() -> Check:
     x, w, b, g = noise(6, 4), noise(3, 4, seed=1), noise(3, seed=2), noise(6, 3, seed=3)
     layer = Dense(4, 3).double()
@@ -82,7 +83,7 @@ def embedding_as_torch() -> Check:
             grad = layer.weight.grad
             worst += float(grad.is_sparse != sparse)
             pair.append((layer(x).detach(), grad.to_dense()))
-        worst = max(worst, *(float((a - b).abs().max()) for a, b in zip(*pair)))
+        worst = largest(worst, *(float((a - b).abs().max()) for a, b in zip(*pair)))
     return Check(worst, 0, "max difference", "torch.nn.Embedding")
 
 
@@ -116,7 +117,7 @@ def backpropagation_differences() -> Check:
                 moved = [w.copy() for w in weights]
                 moved[number][place] += sign * step
                 values.append(two_layer(x, target, *moved)[0])
-            worst = max(worst, abs((values[0] - values[1]) / (2 * step) - grad[place]))
+            worst = largest(worst, abs((values[0] - values[1]) / (2 * step) - grad[place]))
     # Truncation is step²/6 times a third derivative below 1, rounding 1e-16/step.
     return Check(worst, 1e-10, "max difference", "finite differences")
 
@@ -162,6 +163,7 @@ def backpropagation_cost() -> Check:
 
 
 @evidence("softmax", claim="Cross-entropy by hand and its gradient (p - onehot)/n agree", against="torch.cross_entropy")
+@evidence("backpropagation", claim="Cross-entropy by hand and its gradient", against="torch.cross_entropy")
 def cross_entropy_by_hand() -> Check:
     logits, target = (40 * noise(6, 4)).requires_grad_(), torch.tensor([0, 3, 2, 1, 1, 0])
     loss = nn.functional.cross_entropy(logits, target)
@@ -173,6 +175,7 @@ def cross_entropy_by_hand() -> Check:
 
 
 @evidence("batch-norm", claim="Forward and backward passes by hand agree", against="the layer under autograd, float64")
+@evidence("backpropagation", claim="Both passes of batch norm by hand", against="autograd in float64")
 def batch_norm_by_hand() -> Check:
     from fivefold.models.nn import BatchNorm
 

@@ -9,6 +9,8 @@ from fivefold.evidence import Check, evidence
 from fivefold.models.nn import MLPClassifier, MLPRegressor
 from fivefold.models.nn.perceptron import Perceptron, collapse
 
+from ._common import largest
+
 
 @evidence(
     "mlp",
@@ -40,6 +42,8 @@ def identity_collapses() -> Check:
 
 @evidence("mlp", claim="Every activation follows its formula layer by layer", against="NumPy")
 def forward_by_hand() -> Check:
+    from scipy.special import ndtr
+
     functions = {
         "relu": lambda v: np.maximum(v, 0),
         "tanh": np.tanh,
@@ -47,6 +51,7 @@ def forward_by_hand() -> Check:
         "identity": lambda v: v,
         "leaky-relu": lambda v: np.where(v > 0, v, 0.2 * v),
         "silu": lambda v: v / (1 + np.exp(-v)),
+        "gelu": lambda v: v * ndtr(v),
     }
     worst, x = 0.0, np.random.default_rng(0).normal(size=(6, 3))
     for name, function in functions.items():
@@ -55,7 +60,7 @@ def forward_by_hand() -> Check:
         for index, layer in enumerate(linears):
             a = a @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
             a = function(a) if index < len(linears) - 1 else a
-        worst = max(worst, float(np.abs(network(torch.as_tensor(x)).detach().numpy() - a).max()))
+        worst = largest(worst, float(np.abs(network(torch.as_tensor(x)).detach().numpy() - a).max()))
     return Check(worst, 1e-12, "max difference", "NumPy")
 
 
@@ -63,12 +68,12 @@ def forward_by_hand() -> Check:
 def start() -> Check:
     torch.manual_seed(0)
     worst = 0.0
-    for name, gain in (("relu", 2.0), ("tanh", 1.0), ("leaky-relu", 2 / 1.04), ("silu", 2.0)):
+    for name, gain in (("relu", 2.0), ("tanh", 1.0), ("leaky-relu", 2 / 1.04), ("silu", 2.0), ("gelu", 2.0)):
         first, last = (
             m for m in Perceptron((400, 500, 300), name).requires_grad_(False).layers if isinstance(m, torch.nn.Linear)
         )
-        worst = max(worst, abs(float(first.weight.var()) * 400 / gain - 1), abs(float(last.weight.var()) * 500 - 1))
-        worst = max(worst, abs(float(first.weight.mean())) * 20, float(first.bias.abs().max()) * 100)
+        worst = largest(worst, abs(float(first.weight.var()) * 400 / gain - 1), abs(float(last.weight.var()) * 500 - 1))
+        worst = largest(worst, abs(float(first.weight.mean())) * 20, float(first.bias.abs().max()) * 100)
     # The variance of 150,000 normal numbers has a relative deviation of sqrt(2/150000) = 0.0037.
     return Check(worst, 0.0185, "relative error of the variance", "five standard deviations")
 

@@ -8,6 +8,8 @@ import torch
 from fivefold.evidence import Check, evidence
 from fivefold.models.nn import BatchNorm
 
+from ._common import largest
+
 
 def _batches(*shape: int, count: int = 4) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
@@ -29,9 +31,9 @@ def _against_torch(peer: torch.nn.Module, ours: BatchNorm, batches: list[torch.T
             y = layer(v)
             (y * torch.linspace(-1, 2, y.numel(), dtype=y.dtype).view_as(y)).sum().backward()
             pair.append([y.detach(), v.grad, layer.weight.grad, layer.bias.grad, layer.running_mean, layer.running_var])
-        worst = max(worst, *(float((a - b).abs().max()) for a, b in zip(*pair)))
+        worst = largest(worst, *(float((a - b).abs().max()) for a, b in zip(*pair)))
     peer.eval(), ours.eval()
-    return max(worst, float((peer(batches[0]) - ours(batches[0])).detach().abs().max()))
+    return largest(worst, float((peer(batches[0]) - ours(batches[0])).detach().abs().max()))
 
 
 @evidence(

@@ -22,7 +22,7 @@ from fivefold.models.nn import (
     WeightNorm,
 )
 
-from ._common import gap, noise, same_weights
+from ._common import gap, largest, noise, same_weights
 
 
 def _pair(ours: nn.Module, peer: nn.Module, x: torch.Tensor) -> float:
@@ -40,10 +40,10 @@ def _standard(x: np.ndarray, axes: tuple[int, ...], eps: float) -> np.ndarray:
 )
 def layer_norm_as_torch() -> Check:
     worst = _pair(LayerNorm(5), nn.LayerNorm(5), noise(3, 4, 5))
-    worst = max(worst, _pair(LayerNorm([3, 2], eps=0.1), nn.LayerNorm([3, 2], eps=0.1), noise(1, 3, 2)))
+    worst = largest(worst, _pair(LayerNorm([3, 2], eps=0.1), nn.LayerNorm([3, 2], eps=0.1), noise(1, 3, 2)))
     plain = LayerNorm([4, 3, 2], elementwise_affine=False)
     x = noise(2, 4, 3, 2)
-    return Check(max(worst, gap(plain, nn.GroupNorm(1, 4, affine=False), x)), 1e-13, "max difference", "torch.nn")
+    return Check(largest(worst, gap(plain, nn.GroupNorm(1, 4, affine=False), x)), 1e-13, "max difference", "torch.nn")
 
 
 @evidence("layer-norm", claim="Each example alone: (x - mean)/sqrt(var + eps), a batch of one works", against="NumPy")
@@ -58,7 +58,7 @@ def layer_norm_numpy() -> Check:
 @evidence("group-norm", claim="Values and gradients agree", against="torch.nn.GroupNorm")
 def group_norm_as_torch() -> Check:
     worst = _pair(GroupNorm(2, 6), nn.GroupNorm(2, 6), noise(3, 6, 4))
-    worst = max(worst, _pair(GroupNorm(3, 6, eps=0.1), nn.GroupNorm(3, 6, eps=0.1), noise(2, 6, 2, 3)))
+    worst = largest(worst, _pair(GroupNorm(3, 6, eps=0.1), nn.GroupNorm(3, 6, eps=0.1), noise(2, 6, 2, 3)))
     return Check(worst, 1e-13, "max difference", "torch.nn.GroupNorm")
 
 
@@ -79,7 +79,7 @@ def group_norm_limits() -> Check:
 )
 def instance_norm_as_torch() -> Check:
     worst = _pair(InstanceNorm(3), nn.InstanceNorm1d(3, affine=True), noise(2, 3, 5))
-    worst = max(worst, _pair(InstanceNorm(3, 0.1), nn.InstanceNorm2d(3, 0.1, affine=True), noise(2, 3, 4, 5)))
+    worst = largest(worst, _pair(InstanceNorm(3, 0.1), nn.InstanceNorm2d(3, 0.1, affine=True), noise(2, 3, 4, 5)))
     return Check(worst, 1e-13, "max difference", "torch.nn")
 
 
@@ -122,7 +122,7 @@ def local_response_as_torch() -> Check:
     x = 20 * noise(2, 9, 3, 4)
     worst = gap(LocalResponseNorm(), nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2), x)
     peer = nn.LocalResponseNorm(3, alpha=0.6, beta=0.5, k=1.5)
-    return Check(max(worst, gap(LocalResponseNorm(1, 0.2, 0.5, 1.5), peer, x)), 1e-12, "max difference", "torch.nn")
+    return Check(largest(worst, gap(LocalResponseNorm(1, 0.2, 0.5, 1.5), peer, x)), 1e-12, "max difference", "torch.nn")
 
 
 @evidence("local-response-norm", claim="The sum runs over existing neighbors only", against="loops in NumPy")
@@ -134,7 +134,7 @@ def local_response_numpy() -> Check:
         for c in range(6):
             near = x[:, max(0, c - r) : min(5, c + r) + 1]
             wanted[:, c] = x[:, c] / (2 + 0.3 * (near**2).sum(axis=1)) ** 0.75
-        worst = max(worst, float(np.abs(LocalResponseNorm(r, 0.3)(torch.as_tensor(x)).numpy() - wanted).max()))
+        worst = largest(worst, float(np.abs(LocalResponseNorm(r, 0.3)(torch.as_tensor(x)).numpy() - wanted).max()))
     return Check(worst, 1e-14, "max difference", "NumPy")
 
 
@@ -143,7 +143,7 @@ def weight_norm_as_torch() -> Check:
     worst = 0.0
     for make, x in ((lambda: nn.Linear(4, 3), noise(5, 4)), (lambda: nn.Conv2d(2, 3, 2), noise(2, 2, 4, 4))):
         ours, peer = WeightNorm(make()), nn.utils.parametrizations.weight_norm(make())
-        worst = max(worst, _pair(ours, peer, x))
+        worst = largest(worst, _pair(ours, peer, x))
     return Check(worst, 1e-13, "max difference", "torch.nn.utils.parametrizations.weight_norm")
 
 
@@ -174,7 +174,7 @@ def spectral_norm_svd() -> Check:
         layer = SpectralNorm(module, n_power_iterations=300)
         layer(noise(2, 6) if isinstance(module, nn.Linear) else noise(1, 2, 4, 4))
         weight = layer.module.weight.detach().flatten(1)
-        worst = max(worst, float((weight - exact / torch.linalg.matrix_norm(exact, 2)).abs().max()))
+        worst = largest(worst, float((weight - exact / torch.linalg.matrix_norm(exact, 2)).abs().max()))
     return Check(worst, 1e-9, "max difference", "W/sigma(W) by SVD")
 
 
@@ -193,10 +193,10 @@ def spectral_norm_as_torch() -> Check:
             mine.copy_(value), theirs.copy_(value)
     worst = 0.0
     for number in range(3):
-        worst = max(worst, gap(ours, peer, noise(6, 5, seed=number)))
+        worst = largest(worst, gap(ours, peer, noise(6, 5, seed=number)))
     ours.eval(), peer.eval()
     return Check(
-        max(worst, gap(ours, peer, noise(6, 5)), gap(ours, peer, noise(6, 5))), 1e-13, "max difference", "torch"
+        largest(worst, gap(ours, peer, noise(6, 5)), gap(ours, peer, noise(6, 5))), 1e-13, "max difference", "torch"
     )
 
 
@@ -240,9 +240,9 @@ def batch_instance_limits() -> Check:
                 value = noise(3, seed=len(name))
                 getattr(layer, name).copy_(value), getattr(peer, name).copy_(value)
         for _ in range(3):
-            worst = max(worst, float((layer(x) - peer(x)).detach().abs().max()))
+            worst = largest(worst, float((layer(x) - peer(x)).detach().abs().max()))
         layer.eval(), peer.eval()
-        worst = max(worst, float((layer(x * 2) - peer(x * 2)).detach().abs().max()))
+        worst = largest(worst, float((layer(x * 2) - peer(x * 2)).detach().abs().max()))
     return Check(worst, 1e-13, "max difference", "torch.nn")
 
 
@@ -269,7 +269,7 @@ def batch_renorm_limit() -> Check:
     peer = BatchNorm(3, eps=1e-3, momentum=0.2, unbiased=False).double()
     worst = _pair(ours, peer, 1 + noise(6, 3))
     ours.eval(), peer.eval()
-    return Check(max(worst, gap(ours, peer, noise(6, 3, 2))), 1e-13, "max difference", "BatchNorm")
+    return Check(largest(worst, gap(ours, peer, noise(6, 3, 2))), 1e-13, "max difference", "BatchNorm")
 
 
 @evidence(
@@ -284,13 +284,16 @@ def batch_renorm_formula() -> Check:
         x = shift + size * noise(8, 3, seed=n).numpy()
         m, s, old = x.mean(axis=0), np.sqrt(x.var(axis=0) + 1e-3), np.sqrt(var + 1e-3)
         r, d = np.clip(s / old, 1 / 1.5, 1.5), np.clip((m - mean) / old, -0.5, 0.5)
-        worst = max(worst, np.abs(layer(torch.as_tensor(x)).detach().numpy() - ((x - m) / s * r + d)).max())
+        worst = largest(worst, np.abs(layer(torch.as_tensor(x)).detach().numpy() - ((x - m) / s * r + d)).max())
         mean, var = 0.99 * mean + 0.01 * m, 0.99 * var + 0.01 * x.var(axis=0)
     layer.eval()
     wanted = (x - mean) / np.sqrt(var + 1e-3)
     wrong = int((BatchRenorm(1).r_max, BatchRenorm(1).d_max) != (3, 5))
     return Check(
-        float(max(worst, np.abs(layer(torch.as_tensor(x)).detach().numpy() - wanted).max())) + wrong, 1e-13, "", "NumPy"
+        float(largest(worst, np.abs(layer(torch.as_tensor(x)).detach().numpy() - wanted).max())) + wrong,
+        1e-13,
+        "",
+        "NumPy",
     )
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from fivefold.evidence import Check, evidence
 from fivefold.models.nn import GRU, LSTM, RNN, BidirectionalRNN, PeepholeLSTM, StackedRNN, by_hand
 
-from ._common import gap, noise, same_weights
+from ._common import gap, largest, noise, same_weights
 
 
 def _pair(ours: nn.Module, peer: nn.Module, x: torch.Tensor) -> float:
@@ -44,6 +44,7 @@ def rnn_as_torch() -> Check:
 
 
 @evidence("rnn", claim="Both passes by hand agree with the layer", against="autograd in float64")
+@evidence("bptt", claim="Both passes of a simple layer by hand", against="autograd in float64")
 def rnn_by_hand() -> Check:
     return Check(
         _hand(RNN(3, 4).double(), by_hand.rnn, by_hand.rnn_backward, 1, 1), 1e-13, "max difference", "autograd"
@@ -65,6 +66,7 @@ def lstm_as_torch() -> Check:
 
 
 @evidence("lstm", claim="Both passes by hand agree with the layer", against="autograd in float64")
+@evidence("bptt", claim="Both passes of an LSTM by hand", against="autograd in float64")
 def lstm_by_hand() -> Check:
     value = _hand(LSTM(3, 4).double(), by_hand.lstm, by_hand.lstm_backward, 2, 1)
     return Check(value, 1e-13, "max difference", "autograd")
@@ -113,6 +115,7 @@ def gru_as_torch() -> Check:
 
 
 @evidence("gru", claim="Both passes by hand agree with the layer", against="autograd in float64")
+@evidence("bptt", claim="Both passes of a GRU by hand", against="autograd in float64")
 def gru_by_hand() -> Check:
     return Check(
         _hand(GRU(3, 4).double(), by_hand.gru, by_hand.gru_backward, 1, 2), 1e-13, "max difference", "autograd"
@@ -132,7 +135,7 @@ def gru_conventions() -> Check:
             r, z = (1 / (1 + np.exp(-(a[:, s] + h @ u[s].T + c[s]))) for s in (slice(0, 4), slice(4, 8)))
             new = np.tanh(a[:, 8:] + (r * h) @ u[8:].T + c[8:])
             h = z * h + (1 - z) * new if convention == "keras" else (1 - z) * h + z * new
-            worst = max(worst, float(np.abs(y[:, t] - h).max()))
+            worst = largest(worst, float(np.abs(y[:, t] - h).max()))
     return Check(worst, 1e-14, "max difference", "NumPy")
 
 
@@ -156,7 +159,7 @@ def birnn_as_torch() -> Check:
     worst = 0.0
     for cell, peer in (("lstm", nn.LSTM), ("gru", nn.GRU), ("rnn", nn.RNN)):
         ours = BidirectionalRNN(3, 4) if cell == "lstm" else BidirectionalRNN(3, 4, cell)
-        worst = max(worst, _pair(ours, peer(3, 4, batch_first=True, bidirectional=True), noise(2, 5, 3)))
+        worst = largest(worst, _pair(ours, peer(3, 4, batch_first=True, bidirectional=True), noise(2, 5, 3)))
         worst += int(ours(noise(2, 5, 3)).shape[-1] != 8)
     return Check(worst, 1e-13, "max difference", "torch.nn")
 
@@ -178,7 +181,7 @@ def stacked_as_torch() -> Check:
     worst = 0.0
     for cell, peer, layers in (("lstm", nn.LSTM, 2), ("gru", nn.GRU, 3), ("rnn", nn.RNN, 1)):
         ours = StackedRNN(3, 4) if cell == "lstm" else StackedRNN(3, 4, layers, cell)
-        worst = max(worst, _pair(ours, peer(3, 4, layers, batch_first=True), noise(2, 5, 3)))
+        worst = largest(worst, _pair(ours, peer(3, 4, layers, batch_first=True), noise(2, 5, 3)))
     return Check(worst, 1e-13, "max difference", "torch.nn")
 
 
@@ -221,7 +224,7 @@ def peephole_formula() -> Check:
         f = by_hand.sigmoid(z[:, 4:8] + p["peephole"][1] * c)
         c = f * c + i * np.tanh(z[:, 8:12])
         h = by_hand.sigmoid(z[:, 12:] + p["peephole"][2] * c) * np.tanh(c)
-        worst = max(worst, float(np.abs(y[:, t] - h).max()))
+        worst = largest(worst, float(np.abs(y[:, t] - h).max()))
     return Check(worst, 1e-14, "max difference", "NumPy")
 
 

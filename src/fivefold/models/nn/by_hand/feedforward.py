@@ -12,9 +12,8 @@ Array = np.ndarray[Any, Any]
 
 
 def sigmoid(z: Array) -> Array:
-    """Return 1/(1 + exp(-z)) without overflow: exp is only ever taken of what is not positive."""
-    small = np.exp(-np.abs(z))
-    return np.asarray(np.where(z >= 0, 1.0, small) / (1 + small))
+    """Return 1/(1 + exp(-z)) = exp(-log(1 + exp(-z))), which never overflows."""
+    return np.asarray(np.exp(-np.logaddexp(0.0, -z)))
 
 
 def dense(x: Array, weight: Array, bias: Array) -> tuple[Array, tuple[Array, Array]]:

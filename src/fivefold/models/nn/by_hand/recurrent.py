@@ -14,15 +14,16 @@ Array = np.ndarray[Any, Any]
 
 
 def _check(name: str, x: Array, start: Array, w: Array, u: Array, bias: tuple[Array, ...], gates: int) -> None:
-    hidden = start.shape[-1] if start.ndim else 0
-    wanted = ((gates * hidden, x.shape[-1] if x.ndim else 0), (gates * hidden, hidden))
-    if (
-        x.ndim != 3
-        or len(x) < 1
-        or start.shape != (x.shape[1], hidden)
-        or (w.shape, u.shape) != wanted
-        or any(b.shape != (gates * hidden,) for b in bias)
-    ):
+    fits = (
+        x.ndim == 3
+        and len(x) > 0
+        and start.ndim == 2
+        and start.shape[0] == x.shape[1]
+        and w.shape == (gates * start.shape[1], x.shape[2])
+        and u.shape == (gates * start.shape[1], start.shape[1])
+        and all(b.shape == (gates * start.shape[1],) for b in bias)
+    )
+    if not fits:
         raise InputError(
             f"{name} takes x (time, batch, in), h0 (batch, hidden), w ({gates} hidden, in), u ({gates} hidden, hidden) and "
             f"bias ({gates} hidden,), got {x.shape}, {start.shape}, {w.shape}, {u.shape} and {[b.shape for b in bias]}."
