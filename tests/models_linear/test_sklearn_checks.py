@@ -8,12 +8,19 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fivefold.models.linear import (
+    SVC,
+    SVR,
     GaussianNB,
+    HardMarginSVM,
     KNeighborsClassifier,
     KNeighborsRegressor,
     LinearRegression,
     LogisticRegression,
+    PegasosSVM,
+    PolynomialKernel,
+    RBFKernel,
     Ridge,
+    SoftMarginSVM,
     SoftmaxRegression,
 )
 
@@ -30,11 +37,20 @@ ESTIMATORS = [
     KNeighborsClassifier(),
     KNeighborsClassifier(weights="distance", algorithm="kd_tree"),
     KNeighborsRegressor(),
+    SVC(),
+    SVC(kernel="precomputed"),
+    SoftMarginSVM(),
+    HardMarginSVM(soften=1.0),
+    SVR(),
+    SVR(kernel="linear"),
+    PegasosSVM(),
+    PolynomialKernel(),
+    RBFKernel(),
 ]
 
 
 def expected_failures(estimator: Any) -> dict[str, str]:
-    return {}
+    return dict(getattr(estimator, "_expected_failed_checks", {}))
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
