@@ -10,14 +10,19 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from fivefold.models.linear import (
     SVC,
     SVR,
+    BernoulliNB,
+    CategoricalNB,
     GaussianNB,
     HardMarginSVM,
     KNeighborsClassifier,
     KNeighborsRegressor,
+    LinearDiscriminantAnalysis,
     LinearRegression,
     LogisticRegression,
     PegasosSVM,
+    Perceptron,
     PolynomialKernel,
+    QuadraticDiscriminantAnalysis,
     RBFKernel,
     Ridge,
     SoftMarginSVM,
@@ -46,6 +51,11 @@ ESTIMATORS = [
     PegasosSVM(),
     PolynomialKernel(),
     RBFKernel(),
+    BernoulliNB(),
+    CategoricalNB(),
+    LinearDiscriminantAnalysis(),
+    QuadraticDiscriminantAnalysis(reg_param=0.1),
+    Perceptron(),
 ]
 
 
