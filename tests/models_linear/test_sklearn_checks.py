@@ -16,6 +16,7 @@ from fivefold.models.linear import (
     HardMarginSVM,
     KNeighborsClassifier,
     KNeighborsRegressor,
+    Lasso,
     LinearDiscriminantAnalysis,
     LinearRegression,
     LogisticRegression,
@@ -56,6 +57,8 @@ ESTIMATORS = [
     LinearDiscriminantAnalysis(),
     QuadraticDiscriminantAnalysis(reg_param=0.1),
     Perceptron(),
+    Lasso(),
+    Lasso(0.1, l1_ratio=0.5),
 ]
 
 
