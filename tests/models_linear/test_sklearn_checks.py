@@ -14,12 +14,14 @@ from fivefold.models.linear import (
     CategoricalNB,
     GaussianNB,
     HardMarginSVM,
+    KernelRidge,
     KNeighborsClassifier,
     KNeighborsRegressor,
     Lasso,
     LinearDiscriminantAnalysis,
     LinearRegression,
     LogisticRegression,
+    NadarayaWatson,
     PegasosSVM,
     Perceptron,
     PolynomialKernel,
@@ -59,6 +61,9 @@ ESTIMATORS = [
     Perceptron(),
     Lasso(),
     Lasso(0.1, l1_ratio=0.5),
+    KernelRidge(),
+    KernelRidge(kernel="rbf"),
+    NadarayaWatson(),
 ]
 
 
