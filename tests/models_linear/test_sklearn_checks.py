@@ -25,6 +25,7 @@ from fivefold.models.linear import (
     PegasosSVM,
     Perceptron,
     PolynomialKernel,
+    PolynomialRegression,
     QuadraticDiscriminantAnalysis,
     RBFKernel,
     Ridge,
@@ -64,6 +65,7 @@ ESTIMATORS = [
     KernelRidge(),
     KernelRidge(kernel="rbf"),
     NadarayaWatson(),
+    PolynomialRegression(),
 ]
 
 
