@@ -8,12 +8,28 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fivefold.models.linear import (
+    SVC,
+    SVR,
+    BernoulliNB,
+    CategoricalNB,
     GaussianNB,
+    HardMarginSVM,
+    KernelRidge,
     KNeighborsClassifier,
     KNeighborsRegressor,
+    Lasso,
+    LinearDiscriminantAnalysis,
     LinearRegression,
     LogisticRegression,
+    NadarayaWatson,
+    PegasosSVM,
+    Perceptron,
+    PolynomialKernel,
+    PolynomialRegression,
+    QuadraticDiscriminantAnalysis,
+    RBFKernel,
     Ridge,
+    SoftMarginSVM,
     SoftmaxRegression,
 )
 
@@ -30,11 +46,31 @@ ESTIMATORS = [
     KNeighborsClassifier(),
     KNeighborsClassifier(weights="distance", algorithm="kd_tree"),
     KNeighborsRegressor(),
+    SVC(),
+    SVC(kernel="precomputed"),
+    SoftMarginSVM(),
+    HardMarginSVM(soften=1.0),
+    SVR(),
+    SVR(kernel="linear"),
+    PegasosSVM(),
+    PolynomialKernel(),
+    RBFKernel(),
+    BernoulliNB(),
+    CategoricalNB(),
+    LinearDiscriminantAnalysis(),
+    QuadraticDiscriminantAnalysis(reg_param=0.1),
+    Perceptron(),
+    Lasso(),
+    Lasso(0.1, l1_ratio=0.5),
+    KernelRidge(),
+    KernelRidge(kernel="rbf"),
+    NadarayaWatson(),
+    PolynomialRegression(),
 ]
 
 
 def expected_failures(estimator: Any) -> dict[str, str]:
-    return {}
+    return dict(getattr(estimator, "_expected_failed_checks", {}))
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")

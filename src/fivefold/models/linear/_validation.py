@@ -49,6 +49,11 @@ def training_data(estimator: Any, X: Any, y: Any, **options: Any) -> tuple[Any, 
     return _guarded(estimator, X, y=y, dtype=FLOATS, **options)
 
 
+def training_rows(estimator: Any, X: Any, **options: Any) -> Any:
+    """Return ``X`` as a checked array where there is no target, and remember the number and names of features."""
+    return _guarded(estimator, X, dtype=FLOATS, **options)
+
+
 def require_fitted(estimator: Any, attribute: str) -> None:
     """Raise unless ``fit`` has set an attribute, the last that it sets."""
     if not hasattr(estimator, attribute):

@@ -1,0 +1,54 @@
+"""Lasso: what is refused and how, the warning, saving, constant and huge columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+import fivefold
+from fivefold.base.errors import FivefoldError, InputError, InputTypeError
+from fivefold.models.linear import Lasso
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(30, 5))
+y = X[:, 0] + RNG.normal(size=30)
+
+CASES: dict[str, tuple[Callable[[], Any], type[FivefoldError], str]] = {
+    "alpha": (lambda: Lasso(0).fit(X, y), InputError, "`alpha` is 0; give a number > 0."),
+    "ratio": (lambda: Lasso(l1_ratio=0).fit(X, y), InputError, "`l1_ratio` is 0; give a number > 0 and <= 1."),
+    "tol": (lambda: Lasso(tol="x").fit(X, y), InputTypeError, "`tol` is 'x' of type str; give a number > 0."),
+    "passes": (lambda: Lasso(max_iter=0).fit(X, y), InputError, "`max_iter` is 0; give a whole number >= 1."),
+    "alphas": (lambda: Lasso().path(X, y, alphas=[1, -1]), InputError, "`alphas` is [1, -1]; give numbers > 0."),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bad_input_is_refused_in_one_sentence(name: str) -> None:
+    act, kind, text = CASES[name]
+    with pytest.raises(FivefoldError) as caught:
+        act()
+    assert isinstance(caught.value, kind)
+    assert str(caught.value) == text
+
+
+def test_an_unfinished_fit_warns_with_the_gap() -> None:
+    with pytest.warns(ConvergenceWarning, match=r"after max_iter=1 passes the duality gap is \d.*Raise `max_iter`"):
+        Lasso(1e-6, tol=1e-15, max_iter=1).fit(X, y)
+
+
+def test_a_saved_model_answers_the_same(tmp_path: Path) -> None:
+    model = Lasso(0.1).fit(X, y)
+    model.save(tmp_path / "model")
+    assert np.array_equal(fivefold.load(tmp_path / "model").predict(X), model.predict(X))
+
+
+def test_constant_collinear_and_huge_columns() -> None:
+    rows = np.hstack([X, X[:, :1], np.full((30, 1), 1e8), X[:, 1:2] * 1e8])
+    model = Lasso(0.05).fit(rows, y)
+    assert model.coef_[6] == 0
+    assert model.dual_gap_ <= 1e-6 * 0.5 * np.var(y)
