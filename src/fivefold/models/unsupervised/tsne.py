@@ -415,8 +415,8 @@ class SNE(TSNE):
     Notes
     -----
     The gradient is (2/n) Σ_j (p(j|i) - q(j|i) + p(i|j) - q(i|j)) (y_i - y_j): without the factor (1 + |y_i - y_j|²)^-1 of
-    the Student tail nothing damps steps, so the learning rate "auto" is n / early_exaggeration / 4 for any n. The course prints distances in place of
-    their squares.
+    the Student tail nothing damps steps, so the learning rate "auto" is n / early_exaggeration / 4 for any n. The course
+    prints distances in place of their squares.
 
     References
     ----------

@@ -157,10 +157,10 @@ def optimizer() -> Check:
     against="scikit-learn TSNE(method='exact')",
 )
 def same_as_scikit_learn() -> Check:
-    from sklearn.datasets import load_iris
-    from sklearn.manifold import TSNE as Peer
-    from sklearn.manifold._t_sne import _joint_probabilities
     from scipy.spatial.distance import squareform
+    from sklearn import manifold
+    from sklearn.datasets import load_iris
+    from sklearn.manifold._t_sne import _joint_probabilities
     from sklearn.metrics import pairwise_distances
 
     from fivefold.models.unsupervised import TSNE
@@ -173,7 +173,7 @@ def same_as_scikit_learn() -> Check:
     theirs, ours = [], []
     for seed in range(4):
         start = 1e-2 * Streams(1).numpy("start", seed).normal(size=(75, 2))
-        peer = Peer(perplexity=12.0, method="exact", init=start, max_iter=600).fit(X)
+        peer = manifold.TSNE(perplexity=12.0, method="exact", init=start, max_iter=600).fit(X)
         loss, _ = divergence(P, peer.embedding_.astype(np.float64))
         gap = max(gap, abs(loss / peer.kl_divergence_ - 1))
         theirs.append(peer.kl_divergence_)
@@ -351,7 +351,7 @@ def growth() -> Check:
     against="scikit-learn TSNE(method='barnes_hut')",
 )
 def same_as_barnes_hut() -> Check:
-    from sklearn.manifold import TSNE as Peer
+    from sklearn import manifold
 
     from fivefold.models.unsupervised import BarnesHutTSNE
     from fivefold.models.unsupervised.tsne import conditional_affinities, sparse_affinities
@@ -366,7 +366,7 @@ def same_as_barnes_hut() -> Check:
     gap = float(np.abs(P.toarray() - (known + known.T) / 600).max())
     start = 1e-2 * Streams(1).numpy("start").normal(size=(300, 2))
     ours = BarnesHutTSNE(perplexity=5.0, init=start, max_iter=500).fit(X)
-    peer = Peer(perplexity=5.0, init=start, max_iter=500).fit(X)
+    peer = manifold.TSNE(perplexity=5.0, init=start, max_iter=500).fit(X)
     worse = ours.kl_divergence_ / peer.kl_divergence_ - 1
     defaults = BarnesHutTSNE().get_params()
     gap = max(gap, float(defaults["angle"] != 0.5 or defaults["perplexity"] != 30.0 or defaults["max_iter"] != 1000))
