@@ -125,7 +125,7 @@ def degenerate_rows() -> Check:
 
     grid = np.stack(np.meshgrid(np.arange(6.0), np.arange(5.0)), axis=-1).reshape(-1, 2)
     same = np.ones((12, 2))
-    X = Streams(6).numpy("scale").normal(size=(700, 2)).astype(np.float32).astype(np.float64)
+    X = Streams(6).numpy("scale").normal(size=(900, 2)).astype(np.float32).astype(np.float64)
     wrong = 0
     for linkage in _ALL:
         for rows in (grid, same, np.repeat(grid, 2, axis=0)):

@@ -210,7 +210,7 @@ def degenerate_rows() -> Check:
         wrong += not np.isfinite(cls(**settings).fit(np.ones((40, 2))).embedding_).all()
         found = []
         before = numba.get_num_threads()
-        large = _blobs(600, 4, "threads")
+        large = _blobs(1500, 4, "threads")
         for threads in {1, before}:
             numba.set_num_threads(threads)
             found.append(cls(perplexity=5.0, max_iter=12, exaggeration_iter=5).fit(large).embedding_)
