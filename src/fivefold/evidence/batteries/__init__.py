@@ -22,6 +22,7 @@ def _tables() -> dict[str, dict[str, BatteryFunction]]:
         "regressor": estimators.REGRESSOR,
         "transformer": estimators.TRANSFORMER,
         "clusterer": estimators.CLUSTERER,
+        "detector": estimators.DETECTOR,
         "generator": generators.GENERATOR,
         "agent": agents.AGENT,
         "loss": losses.LOSS,
