@@ -1,8 +1,24 @@
 # Written by tools/stubs.py from the cards; `make stubs` renews it.
+from fivefold.models.linear.discrete_naive_bayes import BernoulliNB as BernoulliNB
+from fivefold.models.linear.discrete_naive_bayes import CategoricalNB as CategoricalNB
+from fivefold.models.linear.gaussian_discriminant import LinearDiscriminantAnalysis as LinearDiscriminantAnalysis
+from fivefold.models.linear.gaussian_discriminant import QuadraticDiscriminantAnalysis as QuadraticDiscriminantAnalysis
+from fivefold.models.linear.kernel_ridge import KernelRidge as KernelRidge
+from fivefold.models.linear.kernels import PolynomialKernel as PolynomialKernel
+from fivefold.models.linear.kernels import RBFKernel as RBFKernel
+from fivefold.models.linear.lasso import Lasso as Lasso
 from fivefold.models.linear.linear_regression import LinearRegression as LinearRegression
+from fivefold.models.linear.linear_svm import HardMarginSVM as HardMarginSVM
+from fivefold.models.linear.linear_svm import SoftMarginSVM as SoftMarginSVM
 from fivefold.models.linear.logistic import LogisticRegression as LogisticRegression
+from fivefold.models.linear.nadaraya_watson import NadarayaWatson as NadarayaWatson
 from fivefold.models.linear.naive_bayes import GaussianNB as GaussianNB
 from fivefold.models.linear.neighbors import KNeighborsClassifier as KNeighborsClassifier
 from fivefold.models.linear.neighbors import KNeighborsRegressor as KNeighborsRegressor
+from fivefold.models.linear.perceptron import Perceptron as Perceptron
+from fivefold.models.linear.polynomial import PolynomialRegression as PolynomialRegression
 from fivefold.models.linear.ridge import Ridge as Ridge
 from fivefold.models.linear.softmax import SoftmaxRegression as SoftmaxRegression
+from fivefold.models.linear.svm import SVC as SVC
+from fivefold.models.linear.svm_sgd import PegasosSVM as PegasosSVM
+from fivefold.models.linear.svr import SVR as SVR

@@ -1,3 +1,21 @@
 # Written by tools/stubs.py from the cards; `make stubs` renews it.
+from fivefold.models.unsupervised.gaussian_detector import GaussianAnomalyDetector as GaussianAnomalyDetector
+from fivefold.models.unsupervised.hierarchical import AgglomerativeClustering as AgglomerativeClustering
+from fivefold.models.unsupervised.ica import FastICA as FastICA
+from fivefold.models.unsupervised.isolation_forest import IsolationForest as IsolationForest
 from fivefold.models.unsupervised.k_means import KMeans as KMeans
+from fivefold.models.unsupervised.kernel_pca import KernelPCA as KernelPCA
+from fivefold.models.unsupervised.lle import LocallyLinearEmbedding as LocallyLinearEmbedding
+from fivefold.models.unsupervised.lsa import LatentSemanticAnalysis as LatentSemanticAnalysis
+from fivefold.models.unsupervised.nmf import NMF as NMF
+from fivefold.models.unsupervised.one_class_svm import OneClassSVM as OneClassSVM
 from fivefold.models.unsupervised.pca import PCA as PCA
+from fivefold.models.unsupervised.scaling import ClassicalMDS as ClassicalMDS
+from fivefold.models.unsupervised.scaling import ProbabilisticPCA as ProbabilisticPCA
+from fivefold.models.unsupervised.spectral import LaplacianEigenmaps as LaplacianEigenmaps
+from fivefold.models.unsupervised.spectral import SpectralClustering as SpectralClustering
+from fivefold.models.unsupervised.svd import TruncatedSVD as TruncatedSVD
+from fivefold.models.unsupervised.tsne import SNE as SNE
+from fivefold.models.unsupervised.tsne import TSNE as TSNE
+from fivefold.models.unsupervised.tsne import AutoPerplexityTSNE as AutoPerplexityTSNE
+from fivefold.models.unsupervised.tsne import BarnesHutTSNE as BarnesHutTSNE
