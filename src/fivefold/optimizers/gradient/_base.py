@@ -86,12 +86,18 @@ class GradientOptimizer(Optimizer):
 
     def _states(self, group: dict[str, Any], params: list[Tensor]) -> list[dict[str, Any]]:
         states = [self.state[p] for p in params]
+        counted = self._counts(group)
         for p, state in zip(params, states, strict=True):
-            if "step" not in state:
-                # A state dict of torch's SGD knows a velocity but counts no steps.
-                state.update({"step": torch.zeros((), dtype=torch.float32), **self._fresh(p, group), **state})
-        torch._foreach_add_([state["step"] for state in states], 1)
+            if not state or (counted and "step" not in state):
+                count = {"step": torch.zeros((), dtype=torch.float32)} if counted else {}
+                state.update({**count, **self._fresh(p, group), **state})
+        if counted:
+            torch._foreach_add_([state["step"] for state in states], 1)
         return states
+
+    def _counts(self, group: dict[str, Any]) -> bool:
+        """Tell whether the method needs the number of steps done; torch's SGD, whose states load here, has none."""
+        return True
 
     def _dense(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
         self._listed(group, params, grads, self._states(group, params))

@@ -23,6 +23,7 @@ from ._base import GradientOptimizer
 WIDTHS = {torch.float32: np.float32, torch.float64: np.float64}
 SHARED_FROM = 1 << 17
 """Elements below which a second thread costs more than it saves."""
+PARTS = 4
 
 
 @intrinsic
@@ -65,9 +66,15 @@ def sweep(kernel: Callable[[np.ndarray, np.ndarray], None], slots: list[list[Ten
     if threads == 1 or total < SHARED_FROM:
         kernel(table, numbers)
         return
-    parts = _parts(table, numbers, -(-total // threads))
-    waiting = [_pool(os.getpid(), threads - 1).submit(kernel, *part) for part in parts[1:]]
-    kernel(*parts[0])
+    # Several parts a thread, taken as each gets free: a core that is also wanted elsewhere does less of them.
+    parts = iter(_parts(table, numbers, -(-total // (PARTS * threads))))
+
+    def work() -> None:
+        for part in parts:
+            kernel(*part)
+
+    waiting = [_pool(os.getpid(), threads - 1).submit(work) for _ in range(threads - 1)]
+    work()
     for one in waiting:
         one.result()
 
@@ -104,16 +111,17 @@ class SweptOptimizer(GradientOptimizer):
         states = self._states(group, params)
         slots = self._slots(group)
         decay = (-1.0 if group["maximize"] else 1.0, *decays(group))
+        counted = self._counts(group)
         known: dict[float, tuple[Any, tuple[float, ...]]] = {}
         ready: dict[tuple[Any, torch.dtype], tuple[list[list[Tensor]], list[tuple[float, ...]]]] = {}
         rest: list[int] = []
         for i, (p, g, state) in enumerate(zip(params, grads, states, strict=True)):
             tensors = [p, g, *[state[name] for name in slots]]
-            self._check_state(slots, tensors)
-            if not _flat(tensors):
+            if not _alike(tensors):
+                self._check_state(slots, tensors)
                 rest.append(i)
                 continue
-            t = float(state["step"])
+            t = float(state["step"]) if counted else 0.0
             form = known.get(t)
             if form is None or self.own_form:
                 form = known[t] = self._form(group, state)
@@ -123,7 +131,7 @@ class SweptOptimizer(GradientOptimizer):
         for (kernel, dtype), (tensors, numbers) in ready.items():
             wide = np.empty((len(numbers), 3 + len(numbers[0])), dtype=WIDTHS[dtype])
             wide[:, :3] = decay
-            wide[:, 3:] = numbers
+            wide[:, 3:] = numbers[0] if all(row is numbers[0] for row in numbers) else numbers
             sweep(kernel, [list(slot) for slot in zip(*tensors)], wide)
             torch.autograd.graph.increment_version([row[0] for row in tensors])
         if rest:
@@ -148,9 +156,13 @@ def decays(group: dict[str, Any]) -> tuple[float, float]:
     return weight, 1.0
 
 
-def _flat(tensors: list[Tensor]) -> bool:
-    dtype = tensors[0].dtype
-    return dtype in WIDTHS and all(t.is_cpu and t.dtype == dtype and t.is_contiguous() for t in tensors)
+def _alike(tensors: list[Tensor]) -> bool:
+    """Tell whether a kernel may walk these tensors side by side."""
+    shape, dtype = tensors[0].shape, tensors[0].dtype
+    for t in tensors:
+        if t.shape != shape or t.dtype != dtype or not t.is_cpu or not t.is_contiguous():
+            return False
+    return dtype in WIDTHS
 
 
 def _words(tensor: Tensor) -> str:

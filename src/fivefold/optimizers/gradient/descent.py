@@ -145,6 +145,9 @@ class SGD(SweptOptimizer):
         # Without decay one addition does it all, and nothing is faster.
         torch._foreach_add_(params, grads, alpha=float(group["lr"]) * (1 if group["maximize"] else -1))
 
+    def _counts(self, group: dict[str, Any]) -> bool:
+        return False
+
     def _slots(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ()
 
@@ -234,6 +237,9 @@ class Nesterov(SweptOptimizer):
             for p in group["params"]:
                 if self.state.get(p):
                     p.add_(self.state[p]["momentum_buffer"], alpha=sign * group["momentum"])
+
+    def _counts(self, group: dict[str, Any]) -> bool:
+        return False
 
     def _slots(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("momentum_buffer",)

@@ -110,6 +110,9 @@ class Momentum(SweptOptimizer):
         else:
             super()._dense(group, params, grads)
 
+    def _counts(self, group: dict[str, Any]) -> bool:
+        return bool(group["form"] == "arithmetic")
+
     def _slots(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("momentum_buffer",)
 
