@@ -52,8 +52,8 @@ def check_class_weight(weight: Sequence[float] | Tensor | None) -> Tensor | None
 
 
 def checking() -> bool:
-    """Tell whether values of tensors may be looked at: not while torch traces the code."""
-    return not torch.compiler.is_compiling()
+    """Tell whether values of tensors may be looked at: not while torch traces the code or maps it over a batch."""
+    return not (torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active())
 
 
 def check_float(name: str, input: Tensor) -> None:

@@ -63,7 +63,7 @@ class _MarginLoss(nn.Module):
         x = wide(input)
         if self.weight is None:
             check_classes(name, input, target)
-            lengths = torch.ones_like(x[:1])  # classes lie on the axes
+            lengths = x.new_ones((1, x.shape[1]))  # classes lie on the axes
         else:
             weight = self.weight.to(x.dtype)
             if input.ndim != 2 or input.shape[1] != weight.shape[1]:

@@ -54,17 +54,19 @@ def _parts(sizes: list[int], threads: int) -> tuple[list[list[tuple[int, ...]]],
     slots = [[torch.zeros(n) for n in sizes] for _ in range(2)]
     numbers = np.arange(len(sizes), dtype=np.float32)[:, None]
     meeting, found = threading.Barrier(threads), []
+    met: set[int] = set()
 
     def kernel(table: np.ndarray, own: np.ndarray) -> None:
-        if sum(sizes) >= _sweep.SHARED_FROM:
-            meeting.wait(20)  # passes only when all parts are under way at once
+        if sum(sizes) >= _sweep.SHARED_FROM and threading.get_ident() not in met:
+            met.add(threading.get_ident())
+            meeting.wait(20)  # passes only when every thread has a part under way
         found.append([(*map(int, row), int(n[0])) for row, n in zip(table, own, strict=True)])
 
     with _threads(threads):
         _sweep.sweep(kernel, slots, numbers)
     owner = np.repeat(np.arange(len(sizes)), sizes)
     place = np.concatenate([np.arange(n) for n in sizes])
-    share = len(owner) if threads == 1 or len(owner) < _sweep.SHARED_FROM else -(-len(owner) // threads)
+    share = len(owner) if threads == 1 or len(owner) < _sweep.SHARED_FROM else -(-len(owner) // (4 * threads))
     expected = []
     for low in range(0, len(owner), share):
         rows = []

@@ -27,13 +27,14 @@ def add_dropped(x: Tensor, branch: Tensor, p: float, training: bool) -> Tensor:
         return x + branch
     if x.device.type != "cpu" or not by_hand(x, branch):
         return x + functional.dropout(branch, p)
-    found: Tensor = _AddDropped.apply(x, branch, p)
+    found: Tensor = _AddDropped.apply(branch, x, p)
     return found
 
 
 class _AddDropped(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, branch: Tensor, p: float) -> Tensor:
+    def forward(ctx: Any, branch: Tensor, x: Tensor, p: float) -> Tensor:
+        # The tensor that is overwritten comes first: autograd takes the first slope for it where it is a view.
         out = _left_out(branch.shape, p)
         ctx.save_for_backward(out)
         ctx.mark_dirty(branch)
@@ -43,7 +44,7 @@ class _AddDropped(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         (out,) = ctx.saved_tensors
-        return slope, (slope * (1 / (1 - ctx.p))).masked_fill(out, 0.0), None
+        return (slope * (1 / (1 - ctx.p))).masked_fill(out, 0.0), slope, None
 
 
 def dropped_relu(x: Tensor, p: float, training: bool) -> Tensor:

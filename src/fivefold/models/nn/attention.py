@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fivefold.base.errors import InputError
-from fivefold.models.nn._checks import choice, floating, last_width, probability, whole
+from fivefold.models.nn._checks import choice, floating, last_width, positive, probability, whole
 from fivefold.models.nn._dropped import add_dropped, dropped_attention, dropped_relu
 
 
@@ -62,7 +63,7 @@ class ScaledDotProductAttention(nn.Module):
         value = key if value is None else value
         for tensor in (query, key, value):
             floating("ScaledDotProductAttention", tensor)
-        fits = min(query.ndim, key.ndim, value.ndim) >= 2
+        fits = min(query.ndim, key.ndim, value.ndim) >= 2 and _broadcast(query, key, value)
         if not fits or query.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:
             raise InputError(
                 f"Attention takes query (*, L, d), key (*, S, d) and value (*, S, e), got {tuple(query.shape)}, "
@@ -81,6 +82,13 @@ class ScaledDotProductAttention(nn.Module):
     def extra_repr(self) -> str:
         """Return the arguments, as PyTorch's layers print them."""
         return f"causal={self.causal}, dropout={self.dropout}"
+
+
+def _broadcast(*tensors: Tensor) -> bool:
+    """Tell whether the axes before the last two fit together."""
+    leading = [t.shape[-3::-1] for t in tensors]
+    sides = itertools.zip_longest(*leading, fillvalue=1)
+    return all(len({side for side in place if side != 1}) <= 1 for place in sides)
 
 
 def _causal(query: Tensor, key: Tensor) -> Tensor:
@@ -270,6 +278,7 @@ class _Block(nn.Module):
     ) -> None:
         super().__init__()
         self.d_model = whole("d_model", d_model)
+        positive("layer_norm_eps", eps)
         self.norm_first = first
         self.p = probability("dropout", dropout)
         self.activation = choice("activation", activation, ("relu", "gelu"))
@@ -338,8 +347,9 @@ class TransformerEncoderLayer(_Block):
     Notes
     -----
     Without positions a permuted input gives the permuted output. Parameters are named as in
-    ``torch.nn.TransformerEncoderLayer``, whose states load. Attention and norms are PyTorch's fused kernels. One source leaves
-    out residual sums, norms and the width of the net.
+    ``torch.nn.TransformerEncoderLayer``, whose states load. Attention and norms are PyTorch's fused kernels; with dropout in
+    training on a CPU masks are drawn otherwise than PyTorch's, and otherwise when compiled. One source leaves out residual
+    sums, norms and the width of the net.
 
     References
     ----------

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fivefold.base.errors import InputError
-from fivefold.models.nn._checks import choice, floating, probability, whole
+from fivefold.models.nn._checks import choice, finite, floating, probability, whole
 from fivefold.models.nn._through_time import gru_reset_before, peephole_lstm
 
 _CELLS: dict[str, type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
@@ -113,7 +113,7 @@ class LSTM(nn.LSTM):
     def __init__(self, input_size: int, hidden_size: int, forget_bias: float = 0.0) -> None:
         super().__init__(whole("input_size", input_size), whole("hidden_size", hidden_size), batch_first=True)
         with torch.no_grad():
-            self.bias_ih_l0[hidden_size : 2 * hidden_size] += forget_bias
+            self.bias_ih_l0[hidden_size : 2 * hidden_size] += finite("forget_bias", forget_bias)
 
     def forward(  # type: ignore[override]
         self, x: Tensor, state: tuple[Tensor, Tensor] | None = None
