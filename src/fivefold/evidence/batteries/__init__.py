@@ -33,6 +33,7 @@ def _tables() -> dict[str, dict[str, BatteryFunction]]:
         "splitter": parts.SPLITTER,
         "demo": parts.DEMO,
         "reader": parts.READER,
+        "resampler": parts.RESAMPLER,
     }
 
 
