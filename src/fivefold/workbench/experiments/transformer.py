@@ -23,6 +23,9 @@ def run(context: Context) -> None:
     """Fit and transform; compare the way back with what went in, where there is one."""
     from ..tabular import build
 
+    if context.card.experiment.get("images"):
+        _images(context)
+        return
     loaded = load(context, labeled=False)
     if context.card.experiment.get("input") == "text":
         _texts(context, loaded)
@@ -63,6 +66,41 @@ def run(context: Context) -> None:
     )
     if outs:
         context.table("Columns", ["in", "out"], [[", ".join(names[:30]), ", ".join(map(str, outs[:60]))]])
+
+
+def _images(context: Context) -> None:
+    """Fit on training images; show held-out ones before and after."""
+    from fivefold.data.datasets import load_dataset
+
+    from ..tabular import build
+    from ._plots import image_grid
+
+    name = context.spec.data.name or "digits"
+    arrays = load_dataset(name).arrays or {}
+    if "x" not in arrays or arrays["x"].ndim != 4:
+        raise SpecError(f"{context.card.id} reads images; {name} holds none.")
+    x = np.asarray(arrays["x"])[: context.spec.data.rows]
+    context.saw(name, {"x": x})
+    split = holdout(context, None, len(x), classes=False)
+    card = context.card
+    model = build(
+        card,
+        card.variant(context.spec.model.variant if context.spec.model else None),
+        model_params(context.spec),
+        context.spec.seed,
+    )
+    with context.timed("fit"):
+        model.fit(x[split.train])
+    with context.timed("transform"):
+        out = model.transform(x[split.test])
+    context.model = model
+    for axis, side in zip(("channels", "height", "width"), out.shape[1:]):
+        context.metrics[f"{axis} out"] = float(side)
+    context.metrics["mean out"] = float(out.mean())
+    context.metrics["deviation out"] = float(out.std())
+    low, high = float(out.min()), float(out.max())
+    image_grid(context, "before", x[split.test][:16], "Held-out images.")
+    image_grid(context, "after", (out[:16] - low) / max(high - low, 1e-12), "The same after the transformation.")
 
 
 def _texts(context: Context, loaded: Loaded) -> None:
