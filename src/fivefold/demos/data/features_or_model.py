@@ -165,7 +165,9 @@ def _draw_effect(path: Path, edges: np.ndarray, weights: np.ndarray, slope: floa
 
     figure = Figure(figsize=(7, 3.8), layout="constrained")
     axes = figure.subplots()
-    axes.stairs(weights - weights.mean(), edges, baseline=None, color=COLORS[1], linewidth=2, label="bins: a weight each")
+    axes.stairs(
+        weights - weights.mean(), edges, baseline=None, color=COLORS[1], linewidth=2, label="bins: a weight each"
+    )
     ends = np.array([edges[0], edges[-1]])
     axes.plot(ends, slope * (ends - ends.mean()), color=COLORS[0], linewidth=2, label="raw number: one slope")
     axes.set_xlabel(name)
