@@ -6,7 +6,7 @@ import numpy as np
 
 from fivefold.base.jit import njit
 
-_SNAP = 1e-9  # pixels; rounding of a quarter turn must not blend in the border
+_SNAP = 1e-9  # any value: tiny, in pixels; rounding of a quarter turn must not blend in the border
 
 
 @njit

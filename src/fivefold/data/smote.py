@@ -17,8 +17,8 @@ from .encoders_columns import find_categories, find_codes, read_columns
 from .resampling import Resampler
 from .validation import whole
 
-_TREE = 15  # columns up to which a KD-tree beats comparing all rows
-_BLOCK = 1 << 22  # distances held at a time
+_TREE = 15  # any value: both ways give the same neighbors; up to so many columns the tree is faster
+_BLOCK = 1 << 22  # any value: distances held at a time
 
 
 def nearest_rows(X: np.ndarray, k: int) -> np.ndarray:
@@ -32,7 +32,7 @@ def nearest_rows(X: np.ndarray, k: int) -> np.ndarray:
         return found[~own].reshape(n, k)
     squares = np.einsum("ij,ij->i", X, X)
     out = np.empty((n, k), dtype=np.int64)
-    step = max(1, _BLOCK // n)
+    step = max(1, _BLOCK // n)  # any value: rows at a time
     for start in range(0, n, step):
         part = slice(start, min(start + step, n))
         rows = np.arange(part.start, part.stop)

@@ -15,7 +15,7 @@ from fivefold.base.random import Streams
 from .validation import real, texts, whole
 from .words import _TextInput, frequent
 
-_NOISE_ROWS = 1 << 16  # rows of noise words drawn at a time
+_NOISE_ROWS = 1 << 16  # any value: rows of noise words that are used in turn
 
 
 class Word2VecFeatures(_TextInput):
@@ -147,16 +147,15 @@ class Word2VecFeatures(_TextInput):
         outer = np.zeros_like(inner)
         words = np.array([word for line in ids for word in line], dtype=np.int64)
         ends = np.cumsum([len(line) for line in ids])
+        rates = falling_rates(self.learning_rate, self.epochs)
         keep = keep_chances(counts, self.sample)[words]
-        ladder = np.cumsum(counts**0.75)
         for epoch in range(self.epochs):
             draw = streams.numpy("epoch", epoch)
             reach = draw.integers(1, self.window + 1, len(words))
             kept = draw.random(len(words)) < keep
-            rows = min(_NOISE_ROWS, 2 * self.window * len(words))
-            noise = np.searchsorted(ladder, draw.random((rows, self.negative)) * ladder[-1], side="right")
+            noise = noise_words(draw, counts, min(_NOISE_ROWS, 2 * self.window * len(words)), self.negative)
             first, last = (self.learning_rate * max(1 - done / self.epochs, 1e-3) for done in (epoch, epoch + 1))
-            train(inner, outer, words, ends, reach, kept, noise, first, last)
+            train(inner, outer, words, ends, reach, kept, noise, *rates[epoch])
         if not np.isfinite(inner).all():
             raise DataError("The word vectors grew beyond all bounds; lower learning_rate.")
         self.vectors_ = inner
@@ -189,6 +188,18 @@ class Word2VecFeatures(_TextInput):
         """Return ``word2vec0``, ``word2vec1``, …"""
         self._check_fitted()
         return np.array([f"word2vec{i}" for i in range(self.vectors_.shape[1])], dtype=object)
+
+
+def noise_words(draw: np.random.Generator, counts: np.ndarray, rows: int, negative: int) -> np.ndarray:
+    """Return word ids (rows, negative) drawn with probability proportional to the count to the power of 3/4."""
+    ladder = np.cumsum(counts**0.75)
+    return np.searchsorted(ladder, draw.random((rows, negative)) * ladder[-1], side="right")
+
+
+def falling_rates(rate: float, epochs: int) -> list[tuple[float, float]]:
+    """Return the learning rate at the start and the end of each epoch: linear, down to a thousandth."""
+    ends = [rate * max(1 - done / epochs, 1e-3) for done in range(epochs + 1)]
+    return list(zip(ends, ends[1:]))
 
 
 def keep_chances(counts: np.ndarray, sample: float) -> np.ndarray:

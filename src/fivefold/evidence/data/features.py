@@ -333,3 +333,32 @@ def cross_hashing() -> Check:
     wrong += chi2 > 63 + 6 * np.sqrt(2 * 63)
     wrong += len(cross.get_feature_names_out()) != 64
     return Check(wrong, 0, "violations", "axioms of a hash")
+
+
+@evidence(
+    "feature-cross",
+    claim="The bucket of a pair is MurmurHash3 of both values mixed by the finalizer of splitmix64, value order counted",
+    against="the published mixing steps in Python's whole numbers",
+)
+def cross_bucket() -> Check:
+    from sklearn.utils import murmurhash3_32
+
+    from fivefold.data.cross import FeatureCross
+
+    X = np.array([["a", 1.5], ["b", 2.0], ["c", -3.0], ["a", 2.0]], dtype=object)
+    wrong = 0
+    for width in (7, 1000, 1 << 20):
+        model = FeatureCross(kind="category", n_buckets=width).fit(X[:3])
+        out = model.transform(X)
+        wrong += out.shape[1] != 3 + 3 + width
+        for i, (text, number) in enumerate(X.tolist()):
+            mixed = 0
+            for value in (text, repr(number)):
+                mixed = (mixed * 0x9E3779B97F4A7C15 + murmurhash3_32(value, seed=0, positive=True)) % 2**64
+                mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
+                mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) % 2**64
+                mixed ^= mixed >> 31
+            wrong += out[i].indices.max() != 6 + mixed % width
+        names = model.get_feature_names_out(["k", "v"])
+        wrong += names[6] != "k x v_bucket0" or names[-1] != f"k x v_bucket{width - 1}" or len(names) != 6 + width
+    return Check(wrong, 0, "wrong buckets", "splitmix64")

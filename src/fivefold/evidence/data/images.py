@@ -217,6 +217,9 @@ def augment_draws() -> Check:
     means = a.mean(axis=(1, 2, 3))
     wrong += int(means.min() < 0.1 - 1e-9) + int(means.max() > 0.9 + 1e-9) + int(means.std() < 0.15)
     unchanged = ImageAugmentation(**still).fit(X).transform(X)
+    found = ImageAugmentation().get_params()
+    wrong += (found.pop("rotation"), found.pop("translation"), found.pop("random_state")) != (15.0, 0.1, None)
+    wrong += any(value != 0.0 for value in found.values())
     return Check(wrong + int((unchanged != X).any()), 0, "violations", "moments")
 
 

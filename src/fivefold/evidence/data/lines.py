@@ -118,7 +118,8 @@ def dcn_example() -> Check:
         wrong += found["categorical"].dtype != np.int64
     hot = reader.one_hot(reader.read([line])["categorical"]).toarray()
     wrong += hot.shape != (1, 300) or np.flatnonzero(hot[0]).tolist() != [1, 14, 20, 134, 231, 293] or hot.sum() != 6
-    wrong += (DeepCrossReader().n_numeric, DeepCrossReader().n_categorical) != (13, 26)
+    default = DeepCrossReader()
+    wrong += (default.n_numeric, default.n_categorical, default.n_classes, default.n_features) != (13, 26, 2, None)
     return Check(wrong, 0, "differences", "specification")
 
 

@@ -410,3 +410,109 @@ def correction_given() -> Check:
     worst = float(np.abs(np.log(given[:, 1] / given[:, 0]) - expected).max())
     same = PriorCorrection(LogisticRegression()).fit(X, y).predict_proba(X)
     return Check(max(worst, float(np.abs(same - inner.predict_proba(X)).max())), 1e-9, "difference", "by hand")
+
+
+@evidence(
+    "smote",
+    claim="Frames keep columns and types and get the same rows as arrays; with more rows asked of two classes both grow",
+    against="the result for the array, cell by cell",
+)
+def smote_frames() -> Check:
+    import polars as pl
+
+    from fivefold.data.smote import SMOTE
+
+    draw = np.random.default_rng(3)
+    a, b, town = draw.normal(size=50), draw.integers(0, 9, 50), draw.choice(["Ulm", "Bonn", "Kiel"], 50)
+    y = np.repeat([0, 1], [38, 12])
+    X = np.column_stack([a.astype(object), town, b.astype(object)])
+    X[:, 0], X[:, 2] = a, b
+    options = {
+        "categorical_features": ["town"],
+        "sampling_strategy": {0: 45, 1: 40},
+        "random_state": 0,
+        "k_neighbors": 3,
+    }
+    model = SMOTE(**options)
+    found, labels = model.fit_resample(pl.DataFrame({"a": a, "town": town, "b": b}), y)
+    plain, same = SMOTE(**{**options, "categorical_features": [1]}).fit_resample(X, y)
+    wrong = int(not isinstance(found, pl.DataFrame)) + int(found.columns != ["a", "town", "b"])
+    wrong += int(not np.array_equal(labels, same)) + int(np.bincount(labels).tolist() != [45, 40])
+    wrong += int(not np.array_equal(found["town"].to_numpy(), plain[:, 1]))
+    for name, j in (("a", 0), ("b", 2)):
+        wrong += int(np.abs(found[name].to_numpy() - plain[:, j].astype(float)).max() > 1e-12)
+    wrong += int((model.base_[:7] >= 38).any()) + int((model.base_[7:] < 38).any()) + int(len(model.base_) != 35)
+    wrong += int(labels[50:].tolist() != [0] * 7 + [1] * 28)
+    return Check(wrong, 0, "differences", "the array")
+
+
+@evidence(
+    "smote",
+    claim="After a recipe the synthetic rows are rows of a table: one 1 per one-hot block, flags and booleans 0 or 1",
+    against="the definition of the recipe's blocks, with all features and with selected ones",
+)
+def smote_recipe() -> Check:
+    import polars as pl
+
+    from fivefold.data.infer import infer_schema
+    from fivefold.data.recipes import Recipe
+    from fivefold.data.smote import SMOTE
+
+    draw = np.random.default_rng(4)
+    y = np.repeat([0, 1], [90, 30])
+    age = draw.normal(40, 9, 120)
+    age[::7] = np.nan
+    frame = pl.DataFrame(
+        {
+            "town": draw.choice(["Ulm", "Bonn", "Kiel"], 120),
+            "age": age,
+            "income": draw.normal(size=120) + y,
+            "old": draw.random(120) < 0.4,
+            "y": np.where(y == 1, "yes", "no"),
+        }
+    )
+    schema, frame = infer_schema(frame, target="y")
+    wrong = 0
+    for select in (None, 6):
+        recipe = Recipe("scaled-one-hot", schema, select=select)
+        X = recipe.fit_transform(frame, y, classes=2)
+        names = recipe.feature_names_out_
+        blocks = recipe.nominal_blocks()
+        expected = [{n for n in names if n.startswith("town=")}, {"age_missing"}, {"old"}]
+        expected = [block & set(names) for block in expected if block & set(names)]
+        wrong += [{names[j] for j in block} for block in blocks] != expected
+        Z, _ = SMOTE(categorical_features=blocks, random_state=0).fit_resample(X, y)
+        for block in blocks:
+            known = {tuple(row) for row in X[:, block].tolist()}
+            wrong += sum(tuple(row) not in known for row in Z[:, block].tolist())
+        wrong += len(Z) != 180
+    return Check(wrong, 0, "impossible rows", "definition")
+
+
+@evidence(
+    "prior-correction",
+    claim="Labels are those of the largest corrected probability, of three classes too; parameters reach the steps",
+    against="argmax; the probabilities of the parts put together by hand",
+)
+def correction_labels() -> Check:
+    from fivefold.data.encoders import StandardScaler
+    from fivefold.data.prior_correction import PriorCorrection, ResamplingPipeline
+    from fivefold.data.resample import correct_prior
+    from fivefold.data.resampling import RandomOverSampler
+    from fivefold.models.linear.softmax import SoftmaxRegression
+
+    draw = np.random.default_rng(9)
+    y = np.repeat(["a", "b", "c"], [300, 60, 20])
+    X = draw.normal(size=(380, 2)) + np.repeat([[0, 0], [1, 0], [0, 1.5]], [300, 60, 20], axis=0)
+    over = RandomOverSampler(random_state=0)
+    own = ResamplingPipeline([("scale", StandardScaler()), ("over", over), ("model", SoftmaxRegression())]).fit(X, y)
+    scaled = StandardScaler().fit(X).transform(X)
+    inner = SoftmaxRegression().fit(*RandomOverSampler(random_state=0).fit_resample(scaled, y))
+    expected = correct_prior(inner.predict_proba(scaled), [1 / 3] * 3, np.array([300, 60, 20]) / 380)
+    worst = float(np.abs(own.predict_proba(X) - expected).max())
+    labels = np.array(["a", "b", "c"])[expected.argmax(axis=1)]
+    worst += float((own.predict(X) != labels).sum())
+    single = PriorCorrection(SoftmaxRegression(), over).fit(scaled, y)
+    worst += float((single.predict(scaled) != labels).sum()) + float((inner.predict(scaled) == labels).all())
+    worst += float(own.set_params(over__random_state=7).get_params()["over__random_state"] != 7)
+    return Check(worst, 1e-9, "difference", "by hand")

@@ -147,3 +147,25 @@ def vectors_topics() -> Check:
     control = Word2VecFeatures(vector_size=16, sample=0.0, epochs=8, random_state=0).fit(mixed)
     wrong = (min(scores) < 0.95) + (purity(model) < 0.9) + (purity(control) > 0.6)
     return Check(wrong, 0, "conditions not met", "topics")
+
+
+@evidence(
+    "word2vec-features",
+    claim="Noise words come with count^(3/4), rates fall linearly to a thousandth, defaults are those of the docstring",
+    against="shares of 200,000 draws within six deviations; the line",
+)
+def vectors_noise() -> Check:
+    from fivefold.data.word_vectors import Word2VecFeatures, falling_rates, noise_words
+
+    counts = np.array([81.0, 16, 1, 256])
+    drawn = noise_words(np.random.default_rng(0), counts, 50_000, 4)
+    chance = np.array([27, 8, 1, 64]) / 100
+    share = np.bincount(drawn.ravel(), minlength=4) / drawn.size
+    wrong = int(drawn.shape != (50_000, 4))
+    wrong += int((np.abs(share - chance) > 6 * np.sqrt(chance * (1 - chance) / drawn.size)).any())
+    expected = [(0.4, 0.3), (0.3, 0.2), (0.2, 0.1), (0.1, 0.0004)]
+    wrong += int(np.abs(np.array(falling_rates(0.4, 4)) - expected).max() > 1e-12)
+    found = Word2VecFeatures().get_params()
+    facts = {"vector_size": 50, "window": 5, "negative": 5, "min_count": 2, "sample": 0.001, "learning_rate": 0.05}
+    wrong += any(found[name] != value for name, value in {**facts, "epochs": 5}.items())
+    return Check(wrong, 0, "violations", "formula")
