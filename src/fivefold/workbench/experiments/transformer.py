@@ -140,7 +140,8 @@ def _texts(context: Context, loaded: Loaded) -> None:
     context.metrics["entries of a text, mean"] = float(filled.mean())
     context.table("Held-out texts", ["text", "becomes"], [[t[:120], s[:240]] for t, s in zip(test, shown)])
     figure, axes = figures.canvas(5.4, 3.2)
-    axes.hist(filled, bins=min(30, int(filled.max()) + 1), color=figures.SERIES[0])
+    wide = 1 + int(filled.max()) // 40  # whole numbers: each bar holds as many of them
+    axes.hist(filled, bins=np.arange(0, int(filled.max()) + 1 + wide, wide) - 0.5, color=figures.SERIES[0])
     axes.set_xlabel("entries of a text after the transformation")
     axes.set_ylabel("texts")
     context.draw("entries", figure, f"Histogram of the entries of {len(test)} held-out texts.", "")
