@@ -281,7 +281,7 @@ def test_own_metrics_are_scored_like_ours_but_not_tuned_by(tmp_path: Path) -> No
     ("options", "error", "text"),
     [
         ({"encode": "onehot2"}, UnknownNameError, "Unknown encoding 'onehot2'; did you mean one of: one-hot"),
-        ({"resample": "smote"}, UnknownNameError, "Unknown resampling strategy 'smote'"),
+        ({"resample": "rose"}, UnknownNameError, "Unknown resampling strategy 'rose'"),
         ({"cost": "fp=1"}, InputError, "Costs need both fp and fn"),
         ({"gap": "7d"}, SpecError, "it needs --time COLUMN"),
         ({"time": "town", "group": "x0"}, SpecError, "give only one of --time and --group"),

@@ -166,7 +166,7 @@ def compare(
     select: Annotated[
         int | None, typer.Option(metavar="K", help="Keep the K best features, chosen in training parts.")
     ] = None,
-    resample: Annotated[str | None, typer.Option(help="oversample or undersample, in the fit only.")] = None,
+    resample: Annotated[str | None, typer.Option(help="oversample, undersample or smote, in the fit only.")] = None,
     peers: Annotated[bool, typer.Option("--peers", help="Also installed LightGBM, XGBoost and scikit-learn.")] = False,
     drop_missing_target: Annotated[
         bool, typer.Option("--drop-missing-target", help="Leave out rows without a target.")

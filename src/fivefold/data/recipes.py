@@ -303,6 +303,24 @@ class Recipe(Estimator):
             out[:, first : first + row] = block.T
             first += row
 
+    def nominal_blocks(self) -> list[tuple[int, ...]]:
+        """Return the output columns that hold one nominal feature together: codes, one-hot blocks, booleans and flags."""
+        self._check_fitted()
+        places = np.cumsum(np.ones(sum(len(p.names) for p in self.parts_)) if self.kept_ is None else self.kept_) - 1
+        kept = np.ones(len(places), dtype=bool) if self.kept_ is None else self.kept_
+        found, first = [], 0
+        for part in self.parts_:
+            columns = range(first, first + len(part.names))
+            first += len(part.names)
+            if part.one_hot or part.codes or getattr(part, "boolean", False):
+                groups = [list(columns)]
+            else:
+                groups = [[columns[-1]]] if getattr(part, "flagged", False) else []
+            for group in groups:
+                block = tuple(int(places[j]) for j in group if kept[j])
+                found += [block] if block else []
+        return found
+
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the output columns."""
         self._check_fitted()

@@ -10,9 +10,13 @@ from fivefold.base.errors import DataError, InputError
 from fivefold.base.names import resolve
 from fivefold.base.random import Streams
 
-STRATEGIES = {
+ROW_STRATEGIES = {
     "oversample": "rows of the smaller classes are drawn again, up to the largest class",
     "undersample": "rows of the larger classes are left out, down to the smallest class",
+}
+STRATEGIES = {
+    **ROW_STRATEGIES,
+    "smote": "rows of the smaller classes are made up between neighbors, up to the largest class",
 }
 
 
@@ -46,7 +50,7 @@ def resample(y: Any, *, strategy: str, random_state: Any, sample_weight: Any = N
     UnknownNameError
         For another strategy.
     """
-    over = resolve(strategy, STRATEGIES, "resampling strategy") == "oversample"
+    over = resolve(strategy, ROW_STRATEGIES, "resampling strategy") == "oversample"
     labels = np.asarray(y)
     weight = np.ones(len(labels)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     if weight.shape != labels.shape or labels.ndim != 1 or not (np.isfinite(weight) & (weight >= 0)).all():

@@ -256,7 +256,7 @@ def compare(
         How categories of many levels become numbers; target means are cross-fitted within the training rows.
     select : int >= 1, optional
         Features kept by their univariate F statistic on the training rows.
-    resample : {"oversample", "undersample"}, optional
+    resample : {"oversample", "undersample", "smote"}, optional
         Balance classes in the fit only; probabilities are corrected for it.
     peers : bool, default False
         Put installed LightGBM, XGBoost and scikit-learn models into the same folds.

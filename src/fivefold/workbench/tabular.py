@@ -277,7 +277,7 @@ def fit_table(
         What becomes of categories with many levels; see :class:`fivefold.data.recipes.Recipe`.
     select : int >= 1, optional
         Keep only so many features, those with the largest F statistic on the training rows.
-    resample : {"oversample", "undersample"}, optional
+    resample : {"oversample", "undersample", "smote"}, optional
         Balance the classes of the training rows, after the recipe. Probabilities are corrected back; the baseline, which
         shows what the shares alone give, is fitted to the rows as they are.
     groups : int array of shape (n,), optional
@@ -345,8 +345,12 @@ def fit_table(
                 "training rows, so the classes cannot be balanced; leave out these rows or the resampling."
             )
         shares["true_shares"] = before.tolist()
-        rows = resampled_rows(y, strategy=resample, random_state=Streams(seed).child("resample"), sample_weight=weights)
-        X, y, weights = X[rows], y[rows], None if weights is None else weights[rows]
+        drawn_rows = Streams(seed).child("resample")
+        if resolve(resample, STRATEGIES, "resampling strategy") == "smote":
+            X, y = _with_synthetic_rows(X, y, steps, weights, drawn_rows)
+        else:
+            rows = resampled_rows(y, strategy=resample, random_state=drawn_rows, sample_weight=weights)
+            X, y, weights = X[rows], y[rows], None if weights is None else weights[rows]
         shares["trained_shares"] = class_shares(y, len(seen), weights).tolist()
     if weights is None:
         estimator.fit(X, y)
@@ -363,6 +367,18 @@ def fit_table(
         target_type=_type_of(frame[schema.target.name]) if labels is not None else "number",
         **shares,
     )
+
+
+def _with_synthetic_rows(
+    X: np.ndarray, y: np.ndarray, recipe: Any, weights: np.ndarray | None, random_state: Streams
+) -> tuple[np.ndarray, np.ndarray]:
+    from fivefold.data.smote import SMOTE
+
+    if weights is not None:
+        raise SpecError("SMOTE gives its synthetic rows no weight; resample with oversample, or leave out the weights.")
+    blocks = recipe.nominal_blocks() or None
+    grown, labels = SMOTE(categorical_features=blocks, random_state=random_state).fit_resample(X, y)
+    return np.asarray(grown), labels
 
 
 def weight_column(schema: Any) -> str | None:

@@ -34,6 +34,7 @@ def _tables() -> dict[str, dict[str, BatteryFunction]]:
         "splitter": parts.SPLITTER,
         "demo": parts.DEMO,
         "reader": parts.READER,
+        "resampler": parts.RESAMPLER,
     }
 
 

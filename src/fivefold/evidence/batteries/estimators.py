@@ -35,9 +35,17 @@ def _image_shape(card: Card) -> tuple[int, ...] | None:
     return tuple(shape) if shape else None
 
 
-def data(card: Card, variant: str, rows: int = 60) -> tuple[np.ndarray, np.ndarray]:
-    """Return a small table (or images) and a target that fit the card."""
+def _reads_text(card: Card) -> bool:
+    return card.experiment.get("input") == "text"
+
+
+def data(card: Card, variant: str, rows: int = 60) -> tuple[Any, np.ndarray]:
+    """Return a small table (or images, or texts) and a target that fit the card."""
     generator = np.random.default_rng(0)
+    if _reads_text(card):
+        words = np.array(["ant", "bee", "Cow", "dog", "the", "12", "eel's", "fox", "running", "cats"])
+        lines = [" ".join(generator.choice(words, 1 + i % 7)) for i in range(rows)]
+        return lines, np.arange(rows) % 2
     shape = _image_shape(card) or (4,)
     if "categorical-input" in card.capabilities:
         x = generator.integers(0, 3, size=(rows, *shape)).astype(float)
@@ -56,6 +64,8 @@ def _answers(model: Any, x: np.ndarray) -> np.ndarray:
     for verb in ("predict_proba", "transform", "predict"):
         if hasattr(model, verb):
             answer = getattr(model, verb)(x)
+            if isinstance(answer, list):
+                return np.array(answer, dtype=object)
             return np.asarray(answer.todense() if hasattr(answer, "todense") else answer)
     # Methods that only know the rows they were fitted on.
     for fitted in ("labels_", "embedding_"):
@@ -134,6 +144,18 @@ def bad_input(card: Card, variant: str) -> Check:
 
         return case
 
+    if _reads_text(card):
+        return _sentences(
+            card,
+            variant,
+            {
+                "one string": lambda model, x, y: model.fit("one text"),
+                "numbers": lambda model, x, y: model.fit(np.eye(3)),
+                "a number among them": lambda model, x, y: model.fit([*x, 3]),
+                "no texts": lambda model, x, y: model.fit([]),
+                "one string later": lambda model, x, y: model.fit(x).transform("one text"),
+            },
+        )
     cases: dict[str, Callable[[Any, np.ndarray, np.ndarray], Any]] = {
         "infinity in X": spoil(math.inf),
         "no rows": lambda model, x, y: model.fit(x[:0], y[:0]),

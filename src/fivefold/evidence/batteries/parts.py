@@ -1,4 +1,4 @@
-"""Metrics, splitters, demonstrations and readers."""
+"""Metrics, splitters, demonstrations, readers and resamplers."""
 
 from __future__ import annotations
 
@@ -121,3 +121,49 @@ def reads(card: Card, variant: str) -> Check:
 
 
 READER = {"reads": reads}
+
+
+def _unbalanced() -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    return generator.normal(size=(90, 3)), np.array(["ant", "bee", "cow"])[np.repeat([0, 1, 2], [50, 25, 15])]
+
+
+def balances(card: Card, variant: str) -> Check:
+    """Classes are equal afterwards, a seed gives the same rows twice, and the class shares are told."""
+    x, y = _unbalanced()
+    before = x.copy()
+    first, second = card.load(variant)(random_state=4), card.load(variant)(random_state=4)
+    (xa, ya), (xb, yb) = first.fit_resample(x, y), second.fit_resample(x, y)
+    _, counts = np.unique(ya, return_counts=True)
+    wrong = int(len(set(counts.tolist())) != 1) + int(not np.array_equal(xa, xb) or not np.array_equal(ya, yb))
+    wrong += int(not np.array_equal(card.load(variant)(random_state=5).fit_resample(x, y)[0], xa)) == 0
+    wrong += int(np.abs(first.true_shares_ - np.array([50, 25, 15]) / 90).max() > 1e-12)
+    wrong += int(np.abs(first.trained_shares_ - 1 / 3).max() > 1e-12) + int(not np.array_equal(x, before))
+    return Check(wrong, 0, "violations", "the definition")
+
+
+def refuses(card: Card, variant: str) -> Check:
+    """One class, no rows, lengths that differ, a wrong strategy and numbers as target are refused in a sentence."""
+    x, y = _unbalanced()
+    cls = card.load(variant)
+    cases = [
+        (cls(), x[:50], y[:50]),
+        (cls(), x[:0], y[:0]),
+        (cls(), x, y[:-1]),
+        (cls(sampling_strategy="some"), x, y),
+        (cls(sampling_strategy=0.5), x, y),
+        (cls(sampling_strategy={"dog": 3}), x, y),
+        (cls(), x, x[:, 0]),
+    ]
+    wrong = 0
+    for model, rows, target in cases:
+        try:
+            model.fit_resample(rows, target)
+        except (ValueError, TypeError) as error:
+            wrong += int(" " not in str(error) or len(str(error)) > 600)
+        else:
+            wrong += 1
+    return Check(wrong, 0, "accepted or unclear", "house rule")
+
+
+RESAMPLER = {"balances": balances, "refuses": refuses}

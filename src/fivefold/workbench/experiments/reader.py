@@ -19,7 +19,12 @@ def run(context: Context) -> None:
     import polars as pl
 
     method = context.spec.model
-    reader = context.card.load(method.variant if method else None)(**(method.params if method else {}))
+    given = {**context.card.defaults, **(method.params if method else {})}
+    reader = context.card.load(method.variant if method else None)(**given)
+    example = context.card.experiment.get("example")
+    if example is not None:
+        _show(context, reader, str(example))
+        return
     table = pl.DataFrame(
         {"name": ["ant", "bee", "crab", None], "legs": [6, 6, 10, 4], "weight": [0.003, 0.1, 250.0, 1.5]}
     )
@@ -32,6 +37,26 @@ def run(context: Context) -> None:
         context.metrics[f"{form}: cells that differ"] = float(wrong)
     context.saw("fixtures", {c: table[c] for c in table.columns})
     context.table("Fixtures", ["form", "rows", "columns", "cells that differ"], rows)
+
+
+def _show(context: Context, reader: Any, example: str) -> None:
+    """Read the lines of the card and show what they become."""
+    folder = context.directory / "fixtures"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("example.txt", "example.txt.gz"):
+        with (
+            gzip.open(folder / name, "wt", encoding="utf8") if name.endswith("gz") else open(folder / name, "w") as file
+        ):
+            file.write(example)
+    found = reader.read(folder / "example.txt")
+    again = reader.read(folder / "example.txt.gz")
+    context.saw("example", {name: list(values) for name, values in found.items()})
+    context.metrics["lines"] = float(len(example.splitlines()))
+    context.metrics["arrays that differ when compressed"] = float(
+        sum(not (values == again[name]).all() for name, values in found.items())
+    )
+    rows = [[name, str(values.shape), str(values.dtype), str(values.tolist())[:160]] for name, values in found.items()]
+    context.table("What is read", ["array", "shape", "type", "values"], rows, f"From the lines: {example}")
 
 
 def _fixtures(folder: Path, table: Any) -> list[tuple[str, str, dict[str, Any]]]:
