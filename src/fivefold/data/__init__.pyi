@@ -1,5 +1,25 @@
 # Written by tools/stubs.py from the cards; `make stubs` renews it.
+from fivefold.data.cross import FeatureCross as FeatureCross
+from fivefold.data.discretizer import Discretizer as Discretizer
 from fivefold.data.encoders import OneHotEncoder as OneHotEncoder
 from fivefold.data.encoders import StandardScaler as StandardScaler
+from fivefold.data.image_augmentation import BoxAugmentation as BoxAugmentation
+from fivefold.data.image_augmentation import ImageAugmentation as ImageAugmentation
+from fivefold.data.image_preprocessing import ImagePreprocessing as ImagePreprocessing
+from fivefold.data.prior_correction import PriorCorrection as PriorCorrection
 from fivefold.data.readers import TableReader as TableReader
+from fivefold.data.readers_lines import BehaviorSequenceReader as BehaviorSequenceReader
+from fivefold.data.readers_lines import DeepCrossReader as DeepCrossReader
+from fivefold.data.readers_lines import ImageCSVReader as ImageCSVReader
+from fivefold.data.resampling import RandomOverSampler as RandomOverSampler
+from fivefold.data.resampling import RandomUnderSampler as RandomUnderSampler
+from fivefold.data.smote import SMOTE as SMOTE
 from fivefold.data.streams import StreamedBatches as StreamedBatches
+from fivefold.data.text import CountVectorizer as CountVectorizer
+from fivefold.data.text import TfidfVectorizer as TfidfVectorizer
+from fivefold.data.text_pipeline import TextPipeline as TextPipeline
+from fivefold.data.word_vectors import Word2VecFeatures as Word2VecFeatures
+from fivefold.data.words import TokenSequenceEncoder as TokenSequenceEncoder
+from fivefold.data.words import WordHashing as WordHashing
+from fivefold.data.words import WordOneHot as WordOneHot
+from fivefold.demos.data.features_or_model import FeaturesOrModel as FeaturesOrModel
