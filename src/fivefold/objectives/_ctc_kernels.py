@@ -54,7 +54,7 @@ def passes(logp, labels, skip, frames, sizes, values, slopes):
                 alpha[t, s] = _join(alpha[t - 1, s], one, two) + emitted
         total = _join(alpha[steps - 1, states - 1], alpha[steps - 1, states - 2] if states > 1 else NEVER, NEVER)
         values[row] = -total
-        if slopes.size == 0 or total <= NEVER / 2:
+        if slopes.size == 0 or total <= NEVER / 2:  # any value: below any likelihood, above an impossible one
             continue
         # later[s]: the log-likelihood of all that follows when frame t is in state s.
         for s in range(states):

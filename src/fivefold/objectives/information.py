@@ -133,8 +133,9 @@ def mutual_information(joint: Any, base: float = np.e) -> float:
     table = _joint(joint)
     unit = _unit(base)
     rows, columns = table.sum(1, keepdims=True), table.sum(0, keepdims=True)
-    ratio = np.divide(table, rows * columns, out=np.ones_like(table), where=table > 0)
-    return max(0.0, float(xlogy(table, ratio).sum() / unit))
+    # H(x) + H(y) - H(x, y), in which an empty cell counts nothing by itself.
+    entropies = xlogy(rows, rows).sum() + xlogy(columns, columns).sum() - xlogy(table, table).sum()
+    return max(0.0, float(-entropies / unit))
 
 
 def mutual_information_of_labels(x: Any, y: Any, base: float = np.e) -> float:
