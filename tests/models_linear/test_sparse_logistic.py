@@ -1,4 +1,4 @@
-"""Sparse and one-vs-rest logistic regression: what is refused and how, the warning and scikit-learn's battery."""
+"""Sparse, one-vs-rest and kernel logistic regression, the multiclass machine: refusals and warnings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from fivefold.base.errors import DataError, FivefoldError, InputError, InputTypeError
-from fivefold.models.linear import OneVsRestLogistic, SparseLogisticRegression
+from fivefold.models.linear import KernelLogisticRegression, MulticlassSVM, OneVsRestLogistic, SparseLogisticRegression
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 5))
@@ -53,6 +53,33 @@ CASES: dict[str, tuple[Callable[[], Any], type[FivefoldError], str]] = {
         InputError,
         "`solver` is 'x'; give one of 'auto', 'newton', 'newton-cg', 'lbfgs'.",
     ),
+    "price": (lambda: MulticlassSVM(0).fit(X, y), InputError, "`C` is 0; give a number > 0."),
+    "margins": (
+        lambda: MulticlassSVM(cost=[[0, 1]]).fit(X, y),
+        InputError,
+        "`cost` has the shape (1, 2) or entries that do not fit; give (2, 2) numbers >= 0 with zeros on the diagonal.",
+    ),
+    "own margin": (
+        lambda: MulticlassSVM(cost=[[1, 1], [1, 0]]).fit(X, y),
+        InputError,
+        "`cost` has the shape (2, 2) or entries that do not fit; give (2, 2) numbers >= 0 with zeros on the diagonal.",
+    ),
+    "one class of a machine": (
+        lambda: MulticlassSVM().fit(X, ["a"] * 30),
+        DataError,
+        "MulticlassSVM needs two classes; y holds one class, 'a' with weight. Give rows of others.",
+    ),
+    "kernel": (
+        lambda: KernelLogisticRegression(kernel="precomputed").fit(-np.eye(30), y),
+        DataError,
+        "The kernel matrix has the negative eigenvalue -1: its functions have no norm to penalize. Take a kernel that is "
+        "positive semi-definite, such as 'rbf'.",
+    ),
+    "one class of a kernel": (
+        lambda: KernelLogisticRegression().fit(X, ["a"] * 30),
+        DataError,
+        "KernelLogisticRegression needs two classes; y holds one class, 'a' with weight. Give rows of others.",
+    ),
 }
 
 
@@ -70,3 +97,13 @@ def test_an_unfinished_fit_warns_with_the_gap() -> None:
         ConvergenceWarning, match=r"after max_iter=1 Newton steps the duality gap is \d.*Raise `max_iter`"
     ):
         SparseLogisticRegression(10, tol=1e-12, max_iter=1).fit(X, y)
+
+
+def test_an_unfinished_machine_warns_with_the_gap() -> None:
+    with pytest.warns(ConvergenceWarning, match=r"after max_iter=1 passes the duality gap is \d.*Raise `max_iter`"):
+        MulticlassSVM(10, tol=1e-12, max_iter=1).fit(X, y)
+
+
+def test_an_unfinished_kernel_fit_warns() -> None:
+    with pytest.warns(ConvergenceWarning, match="KernelLogisticRegression did not reach tol=1e-12: .*Raise `max_iter`"):
+        KernelLogisticRegression(10, tol=1e-12, max_iter=1).fit(X, y)
