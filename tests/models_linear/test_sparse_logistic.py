@@ -10,7 +10,13 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from fivefold.base.errors import DataError, FivefoldError, InputError, InputTypeError
-from fivefold.models.linear import KernelLogisticRegression, MulticlassSVM, OneVsRestLogistic, SparseLogisticRegression
+from fivefold.models.linear import (
+    KernelLogisticRegression,
+    MulticlassSVM,
+    OneVsRestLogistic,
+    RankingSVM,
+    SparseLogisticRegression,
+)
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 5))
@@ -80,6 +86,17 @@ CASES: dict[str, tuple[Callable[[], Any], type[FivefoldError], str]] = {
         DataError,
         "KernelLogisticRegression needs two classes; y holds one class, 'a' with weight. Give rows of others.",
     ),
+    "price of a pair": (lambda: RankingSVM(-1).fit(X, X[:, 0]), InputError, "`C` is -1; give a number > 0."),
+    "one grade": (
+        lambda: RankingSVM().fit(X, np.ones(30)),
+        DataError,
+        "No group holds two grades, so there is nothing to rank; give rows whose y differs.",
+    ),
+    "groups": (
+        lambda: RankingSVM().fit(X, X[:, 0], [1, 2]),
+        DataError,
+        "`groups` has the shape (2,), X has 30 rows; give one group a row.",
+    ),
 }
 
 
@@ -107,3 +124,8 @@ def test_an_unfinished_machine_warns_with_the_gap() -> None:
 def test_an_unfinished_kernel_fit_warns() -> None:
     with pytest.warns(ConvergenceWarning, match="KernelLogisticRegression did not reach tol=1e-12: .*Raise `max_iter`"):
         KernelLogisticRegression(10, tol=1e-12, max_iter=1).fit(X, y)
+
+
+def test_an_unfinished_ranking_warns() -> None:
+    with pytest.warns(ConvergenceWarning, match=r"RankingSVM did not reach tol=1e-12: after max_iter=1 passes.*Raise"):
+        RankingSVM(10, tol=1e-12, max_iter=1).fit(X, X[:, 0])

@@ -91,7 +91,8 @@ class GenerativeDiscriminativeDemo:
         Returns
         -------
         Result
-            Error rates by size, their limits in closed form, and the size from which logistic regression is ahead for good, -1 for none; in
+            Error rates by size, their limits in closed form, and the size from which logistic regression is ahead for
+            good, -1 for none; in
             the full form the same curve on the breast-cancer data.
         """
         if (
