@@ -140,6 +140,10 @@ class LinearDiscriminant(ClassifierMixin, Estimator):
         self.n_iter_ = np.array([max(1, solution.n_iter)])
         return self
 
+    def _n_codes(self) -> int:
+        """Return how many codes one minimization tells apart."""
+        return len(self.classes_)
+
     def _minimize(
         self,
         X: Any,
@@ -170,7 +174,7 @@ class LinearDiscriminant(ClassifierMixin, Estimator):
             if step < 4:  # any value: how small a part pays, cost alone
                 continue
             present = codes[part] if mass is None else codes[part][mass > 0]
-            if len(np.unique(present)) < len(self.classes_):
+            if len(np.unique(present)) < self._n_codes():
                 continue
             few = self._objective(X[part], codes[part], mass, strength)
             gap = 0.1 * n_unknowns * step / n_samples  # any value: below the sampling error
