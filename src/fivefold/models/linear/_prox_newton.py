@@ -21,10 +21,8 @@ from ._objectives import log1p_exp_neg
 
 # Curvature of a row is at least this share of its weight: rows far on their side would leave none.
 _FLOOR = 1e-10
-_PASSES = 10
+_PASSES = 50
 _STEPS = 20
-# Fewest features in a working set.
-_WIDTH = 1024
 _HALVINGS = 40
 _ARMIJO = 1e-4
 # A fall below the rounding of the objective cannot be seen; the gap, linear in the violations, still can.
@@ -376,7 +374,7 @@ class CrossEntropyL1:
                 return Sparse(W, b, value, gap, done)
             used = W.any(axis=1)
             doubt = np.where(used, np.inf, np.abs(pull).max(axis=1) - l1)
-            size = min(max(_WIDTH, 2 * int(used.sum()), size), len(doubt))
+            size = min(max(64, 2 * int(used.sum()), size), len(doubt))
             work = np.argpartition(-doubt, size - 1)[:size]
             work = np.sort(work[doubt[work] > -0.1 * l1]).astype(np.int64)
             goal = max(0.2 * gap, 0.5 * tol * value)
