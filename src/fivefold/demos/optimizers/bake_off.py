@@ -161,7 +161,7 @@ class OptimizerBakeOff:
     seeds : int >= 1, default 3
         First weights and orders of the batches, the same ones for every optimizer.
     epochs : int >= 1, default 5
-    batch_size : int >= 1, default 64
+    batch_size : int >= 1, default 128
     train_rows, held_out_rows : int >= 1, default 6000 and 2000
         ``held_out_rows`` is the size of the validation and of the test part.
     hidden : int >= 1, default 64
@@ -171,7 +171,7 @@ class OptimizerBakeOff:
     rates: Sequence[float] = RATES
     seeds: int = 3
     epochs: int = 5
-    batch_size: int = 64
+    batch_size: int = 128
     train_rows: int = 6000
     held_out_rows: int = 2000
     hidden: int = 64
