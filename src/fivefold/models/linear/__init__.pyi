@@ -1,8 +1,12 @@
 # Written by tools/stubs.py from the cards; `make stubs` renews it.
+from fivefold.demos.linear.generative import GenerativeDiscriminativeDemo as GenerativeDiscriminativeDemo
+from fivefold.demos.linear.least_squares import LeastSquaresClassificationDemo as LeastSquaresClassificationDemo
+from fivefold.demos.linear.squared_error import SquaredErrorFailureDemo as SquaredErrorFailureDemo
 from fivefold.models.linear.discrete_naive_bayes import BernoulliNB as BernoulliNB
 from fivefold.models.linear.discrete_naive_bayes import CategoricalNB as CategoricalNB
 from fivefold.models.linear.gaussian_discriminant import LinearDiscriminantAnalysis as LinearDiscriminantAnalysis
 from fivefold.models.linear.gaussian_discriminant import QuadraticDiscriminantAnalysis as QuadraticDiscriminantAnalysis
+from fivefold.models.linear.kernel_logistic import KernelLogisticRegression as KernelLogisticRegression
 from fivefold.models.linear.kernel_ridge import KernelRidge as KernelRidge
 from fivefold.models.linear.kernels import PolynomialKernel as PolynomialKernel
 from fivefold.models.linear.kernels import RBFKernel as RBFKernel
@@ -11,14 +15,18 @@ from fivefold.models.linear.linear_regression import LinearRegression as LinearR
 from fivefold.models.linear.linear_svm import HardMarginSVM as HardMarginSVM
 from fivefold.models.linear.linear_svm import SoftMarginSVM as SoftMarginSVM
 from fivefold.models.linear.logistic import LogisticRegression as LogisticRegression
+from fivefold.models.linear.multiclass_svm import MulticlassSVM as MulticlassSVM
 from fivefold.models.linear.nadaraya_watson import NadarayaWatson as NadarayaWatson
 from fivefold.models.linear.naive_bayes import GaussianNB as GaussianNB
 from fivefold.models.linear.neighbors import KNeighborsClassifier as KNeighborsClassifier
 from fivefold.models.linear.neighbors import KNeighborsRegressor as KNeighborsRegressor
+from fivefold.models.linear.one_vs_rest_logistic import OneVsRestLogistic as OneVsRestLogistic
 from fivefold.models.linear.perceptron import Perceptron as Perceptron
 from fivefold.models.linear.polynomial import PolynomialRegression as PolynomialRegression
+from fivefold.models.linear.ranking_svm import RankingSVM as RankingSVM
 from fivefold.models.linear.ridge import Ridge as Ridge
 from fivefold.models.linear.softmax import SoftmaxRegression as SoftmaxRegression
+from fivefold.models.linear.sparse_logistic import SparseLogisticRegression as SparseLogisticRegression
 from fivefold.models.linear.svm import SVC as SVC
 from fivefold.models.linear.svm_sgd import PegasosSVM as PegasosSVM
 from fivefold.models.linear.svr import SVR as SVR
