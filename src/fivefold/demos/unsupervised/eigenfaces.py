@@ -94,7 +94,7 @@ class EigenfacesDemo:
             "error of NMF": float(((X - nmf.inverse_transform(weights)) ** 2).mean()),
             "pictures": float(len(X)),
         }
-        dpi, number = 60 if quick else 120, seed % len(X)
+        dpi, number = 100 if quick else 120, seed % len(X)
         stages = [c for c in (1, 3, 10, 30, 100) if c < self.n_components] + [self.n_components]
         rebuilt = [pca.mean_ + coordinates[number, :c] @ pca.components_[:c] for c in stages]
         figures = [
