@@ -68,7 +68,7 @@ def _slopes(function: Any, Y: np.ndarray, step: float = 1e-5) -> np.ndarray:
     against="root search on the entropy",
 )
 def affinities() -> Check:
-    from fivefold.models.unsupervised.tsne import conditional_affinities, conditional_matrix, joint_affinities
+    from fivefold.models.unsupervised._affinities import conditional_affinities, conditional_matrix, joint_affinities
 
     worst = 0.0
     for n, perplexity in ((12, 2.0), (40, 5.0), (150, 30.0)):
@@ -92,7 +92,7 @@ def affinities() -> Check:
 
 @evidence("t-sne", claim="Divergence and gradient by definition, in 1 to 3 dimensions", against="finite differences")
 def exact_gradient() -> Check:
-    from fivefold.models.unsupervised.tsne import divergence, joint_affinities
+    from fivefold.models.unsupervised._affinities import divergence, joint_affinities
 
     worst = 0.0
     for dims in (1, 2, 3):
@@ -113,7 +113,7 @@ def exact_gradient() -> Check:
 )
 def optimizer() -> Check:
     from fivefold.models.unsupervised import TSNE
-    from fivefold.models.unsupervised.tsne import divergence, joint_affinities
+    from fivefold.models.unsupervised._affinities import divergence, joint_affinities
 
     X = _blobs(30, 4, "optimizer")
     centered = X - X.mean(axis=0)
@@ -164,7 +164,7 @@ def same_as_scikit_learn() -> Check:
     from sklearn.metrics import pairwise_distances
 
     from fivefold.models.unsupervised import TSNE
-    from fivefold.models.unsupervised.tsne import divergence, joint_affinities
+    from fivefold.models.unsupervised._affinities import divergence, joint_affinities
 
     X = load_iris().data[::2].astype(np.float64)
     P = joint_affinities(X, 12.0)
@@ -289,7 +289,7 @@ def digits_map() -> Check:
 def tree_against_all_pairs() -> Check:
     from scipy import sparse
 
-    from fivefold.models.unsupervised.tsne import divergence, joint_affinities, tree_divergence
+    from fivefold.models.unsupervised._affinities import divergence, joint_affinities, tree_divergence
 
     worst = 0.0
     for dims, n in ((1, 60), (2, 9), (2, 400), (3, 300)):
@@ -327,7 +327,7 @@ def growth() -> Check:
     import numba
     from scipy import sparse
 
-    from fivefold.models.unsupervised.tsne import tree_divergence
+    from fivefold.models.unsupervised._affinities import tree_divergence
 
     before, seconds = numba.get_num_threads(), []
     numba.set_num_threads(1)
@@ -354,7 +354,7 @@ def same_as_barnes_hut() -> Check:
     from sklearn import manifold
 
     from fivefold.models.unsupervised import BarnesHutTSNE
-    from fivefold.models.unsupervised.tsne import conditional_affinities, sparse_affinities
+    from fivefold.models.unsupervised._affinities import conditional_affinities, sparse_affinities
 
     X = _blobs(300, 6, "peer")
     P = sparse_affinities(X, 5.0)
@@ -377,7 +377,7 @@ def same_as_barnes_hut() -> Check:
 
 @evidence("sne", claim="Divergence and gradient by definition", against="finite differences")
 def sne_gradient() -> Check:
-    from fivefold.models.unsupervised.tsne import conditional_matrix, divergence
+    from fivefold.models.unsupervised._affinities import conditional_matrix, divergence
 
     worst = 0.0
     for dims in (1, 2):
@@ -398,7 +398,7 @@ def sne_minimum() -> Check:
     from scipy.optimize import minimize
 
     from fivefold.models.unsupervised import SNE
-    from fivefold.models.unsupervised.tsne import conditional_matrix, divergence
+    from fivefold.models.unsupervised._affinities import conditional_matrix, divergence
 
     X = _blobs(40, 5, "sne-fit")
     model = SNE(perplexity=8.0, max_iter=800).fit(X)
@@ -443,7 +443,7 @@ def crowding() -> Check:
 @evidence("tsne-auto-perplexity", claim="S = 2 KL + ln(n) Perp / n, and its minimum is chosen", against="by hand")
 def pseudo_bic() -> Check:
     from fivefold.models.unsupervised import TSNE, AutoPerplexityTSNE
-    from fivefold.models.unsupervised.tsne import divergence, joint_affinities
+    from fivefold.models.unsupervised._affinities import divergence, joint_affinities
     from fivefold.models.unsupervised.tsne import pseudo_bic as score
 
     # n = 100: ln(100) = 4.605170185988092; 2 * 0.5 + 4.605170185988092 * 20 / 100.
