@@ -1,15 +1,25 @@
 # Written by tools/stubs.py from the cards; `make stubs` renews it.
+from fivefold.demos.unsupervised.eigenfaces import EigenfacesDemo as EigenfacesDemo
+from fivefold.demos.unsupervised.linear_autoencoder import LinearAutoencoderDemo as LinearAutoencoderDemo
+from fivefold.demos.unsupervised.pca_limits import PCALimitsDemo as PCALimitsDemo
+from fivefold.models.unsupervised.anomaly_protocol import AnomalyProtocol as AnomalyProtocol
+from fivefold.models.unsupervised.anomaly_protocol import anomaly_split as anomaly_split
+from fivefold.models.unsupervised.autoencoder_detector import AutoencoderAnomalyDetector as AutoencoderAnomalyDetector
+from fivefold.models.unsupervised.cca import CanonicalCorrelationAnalysis as CanonicalCorrelationAnalysis
 from fivefold.models.unsupervised.gaussian_detector import GaussianAnomalyDetector as GaussianAnomalyDetector
 from fivefold.models.unsupervised.hierarchical import AgglomerativeClustering as AgglomerativeClustering
 from fivefold.models.unsupervised.ica import FastICA as FastICA
 from fivefold.models.unsupervised.isolation_forest import IsolationForest as IsolationForest
 from fivefold.models.unsupervised.k_means import KMeans as KMeans
 from fivefold.models.unsupervised.kernel_pca import KernelPCA as KernelPCA
+from fivefold.models.unsupervised.latent_dirichlet import LatentDirichletAllocation as LatentDirichletAllocation
 from fivefold.models.unsupervised.lle import LocallyLinearEmbedding as LocallyLinearEmbedding
 from fivefold.models.unsupervised.lsa import LatentSemanticAnalysis as LatentSemanticAnalysis
 from fivefold.models.unsupervised.nmf import NMF as NMF
 from fivefold.models.unsupervised.one_class_svm import OneClassSVM as OneClassSVM
+from fivefold.models.unsupervised.open_set import OpenSetClassifier as OpenSetClassifier
 from fivefold.models.unsupervised.pca import PCA as PCA
+from fivefold.models.unsupervised.plsa import ProbabilisticLSA as ProbabilisticLSA
 from fivefold.models.unsupervised.scaling import ClassicalMDS as ClassicalMDS
 from fivefold.models.unsupervised.scaling import ProbabilisticPCA as ProbabilisticPCA
 from fivefold.models.unsupervised.spectral import LaplacianEigenmaps as LaplacianEigenmaps
