@@ -139,7 +139,7 @@ class DoubleDescentDemo:
         right.plot(*relu, "o-", markersize=4, color="#e45756", label="least squares, minimum norm")
         right.set_xscale("log")
         right.set_title("random ReLU features", fontsize=10)
-        right.set_ylim(top=10 * float(max(relu[1])))
+        right.set_ylim(0.5 * float(min(relu[1])), 10 * float(max(relu[1])))
         for axes in (left, right):
             axes.axvline(self.rows, color="black", linestyle=":", linewidth=1, label=f"{self.rows} training rows")
             axes.set_yscale("log")
