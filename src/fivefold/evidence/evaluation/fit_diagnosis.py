@@ -29,7 +29,7 @@ def _cubic(n: int, seed: int, noise: float = 0.3) -> tuple[np.ndarray, np.ndarra
     against="synthetic data of known makeup",
 )
 def planted_failures() -> Check:
-    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
     from sklearn.tree import DecisionTreeClassifier
 
     from fivefold.evaluation.fit_diagnosis import fit_report
@@ -58,6 +58,9 @@ def planted_failures() -> Check:
     far = np.linspace(1.5, 2.0, 50)
     case(("shift",), _polynomial(5), *many, goal=goal, fresh=(far[:, None], 4 * far**3 - 2 * far))
     case(("good",), _polynomial(3), *many, goal=goal, fresh=_cubic(600, 9))
+    # Rows in the order of their input: folds must mix them, for neighbors do not reach beyond the rows they saw.
+    order = np.argsort(many[0][:, 0])
+    case(("good",), KNeighborsRegressor(15), many[0][order], many[1][order], goal=goal)
     # Three in ten labels flipped: 15 neighbors do what can be done, and the floor is estimated from the rows.
     X = rng.uniform(-1, 1, (1500, 2))
     label = (X[:, 0] > 0) ^ (rng.random(1500) < 0.3)
