@@ -59,7 +59,7 @@ def as_corners(boxes: Any, box_format: str = "xyxy") -> np.ndarray:
 
 
 @njit
-def _overlap(a: np.ndarray, b: np.ndarray, crowd: bool) -> float:
+def _overlap(a: np.ndarray, b: np.ndarray, crowd: bool) -> Any:
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
     if width <= 0.0 or height <= 0.0:

@@ -185,7 +185,16 @@ def diagnose_fit(
     if goal > 0.3 * guess:
         findings.append("label-noise")
     return FitDiagnosis(
-        tuple(findings) or ("good",), bias, variance, shift, goal / guess, n, *curves, float(guess), float(goal)
+        findings=tuple(findings) or ("good",),
+        bias=bias,
+        variance=variance,
+        shift=shift,
+        noise=goal / guess,
+        sizes=n,
+        train=curves[0],
+        validation=curves[1],
+        guess=float(guess),
+        goal=float(goal),
     )
 
 
