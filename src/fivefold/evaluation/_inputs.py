@@ -81,6 +81,24 @@ def common_labels(true: np.ndarray, pred: np.ndarray, what: str) -> tuple[np.nda
     return true, pred
 
 
+def encode(true: np.ndarray, pred: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the sorted classes (k,) that occur in either array, and the place of each row's class in them, (n,) twice."""
+    if true.dtype.kind in "iu" and pred.dtype == true.dtype:
+        low, high = min(int(true.min()), int(pred.min())), max(int(true.max()), int(pred.max()))
+        few = high - low < 256  # any value: labels that lie close are counted instead of sorted
+        if few and high < 2**63:
+            # Widened first: int8 cannot hold 127 - (-128).
+            codes = [array.astype(np.int64) - low for array in (true, pred)]
+            counts = np.bincount(codes[0], minlength=high - low + 1) + np.bincount(codes[1], minlength=high - low + 1)
+            there = np.flatnonzero(counts)
+            if len(there) == len(counts):
+                return (there + low).astype(true.dtype), codes[0], codes[1]
+            place = np.cumsum(counts > 0) - 1
+            return (there + low).astype(true.dtype), place[codes[0]], place[codes[1]]
+    classes, code = np.unique(np.concatenate([true, pred]), return_inverse=True)
+    return classes, code[: len(true)], code[len(true) :]
+
+
 def known_classes(true: np.ndarray, labels: Any, what: str) -> np.ndarray:
     """Return the sorted classes: those of ``labels``, or else those of ``true``."""
     if labels is None:

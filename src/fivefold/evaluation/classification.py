@@ -17,6 +17,7 @@ from ._inputs import (
     binary_target,
     class_columns,
     common_labels,
+    encode,
     known_classes,
 )
 from .metric import Metric
@@ -51,9 +52,13 @@ def confusion_matrix(
     """
     what = "the confusion matrix"
     true, pred, weight = _label_rows(y_true, y_pred, sample_weight, what)
-    classes = known_classes(np.concatenate([true, pred]), labels, what)
+    if labels is None:
+        classes, t, p = encode(true, pred)
+    else:
+        classes = known_classes(np.concatenate([true, pred]), labels, what)
+        t, p = np.searchsorted(classes, true), np.searchsorted(classes, pred)
     k = len(classes)
-    cell = np.searchsorted(classes, true) * k + np.searchsorted(classes, pred)
+    cell = t * k + p
     return np.bincount(cell, weights=weight, minlength=k * k).reshape(k, k), classes
 
 

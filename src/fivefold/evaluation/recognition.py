@@ -8,7 +8,7 @@ import numpy as np
 
 from fivefold.base.errors import DataError, InputError
 
-from ._inputs import as_array, as_labels, as_rows, choice, common_labels, preview
+from ._inputs import as_array, as_labels, as_rows, choice, common_labels, encode, preview
 from .metric import Metric
 
 AVERAGES = ("binary", "micro", "macro", "weighted", "samples")
@@ -108,8 +108,7 @@ class _Recognition(Metric):
         true, pred = common_labels(
             as_labels(true, "y_true", self.name), as_labels(pred, "y_pred", self.name), self.name
         )
-        classes, code = np.unique(np.concatenate([true, pred]), return_inverse=True)
-        t, p = code[: len(true)], code[len(true) :]
+        classes, t, p = encode(true, pred)
         same, k = t == p, len(classes)
         counts = [
             np.bincount(t[same], weights=w[same], minlength=k),

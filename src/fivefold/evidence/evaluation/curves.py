@@ -226,3 +226,34 @@ def roc_auc_binned() -> Check:
     wrong += float(BinnedRocAuc().update(y, p).counts.shape != (2, 1024)) + BinnedRocAuc().update(y, p).bytes_per_row
     wrong += abs(BinnedRocAuc(4).update([0, 1, 1], [0.2, 1.0, 0.9]).compute() - 1.0)  # 1.0 is in the last bin
     return Check(wrong, 1e-12, "sum of differences", "exact area")
+
+
+@evidence(
+    "roc-curve",
+    claim="The area from bins is that of the rounded scores, within its bound of the exact one",
+    against="all pairs",
+)
+def binned_area() -> Check:
+    from fivefold.evaluation.metrics import BinnedRocAuc
+
+    rng, worst = np.random.default_rng(3), 0.0
+    y = (rng.random(120) < 0.4).astype(int)
+    p = np.clip(0.5 + 0.2 * y + 0.3 * rng.normal(size=120), 0.0, 1.0)  # some of exactly 1, which belong to the last bin
+    w = rng.uniform(0.2, 3.0, 120)
+    for bins, weight in ((2, None), (7, w), (1024, w)):
+        v = np.ones(120) if weight is None else weight
+        cell = np.minimum(np.floor(p * bins), bins - 1)
+        pairs = np.outer(v[y == 1], v[y == 0])
+
+        def area(score: np.ndarray, pairs: np.ndarray = pairs) -> float:
+            apart = score[y == 1][:, None] - score[y == 0]
+            return float((pairs * ((apart > 0) + 0.5 * (apart == 0))).sum() / pairs.sum())
+
+        metric = BinnedRocAuc(bins) if bins != 1024 else BinnedRocAuc()
+        metric.update(y[:70], p[:70], None if weight is None else w[:70])
+        metric.merge(metric.fresh().update(y[70:], p[70:], None if weight is None else w[70:]))
+        same = cell[y == 1][:, None] == cell[y == 0]
+        worst = max(worst, abs(metric.compute() - area(cell)))
+        worst = max(worst, abs(metric.error_bound() - (pairs * same).sum() / pairs.sum() / 2))
+        worst = max(worst, abs(metric.compute() - area(p)) - metric.error_bound())
+    return Check(worst, 1e-12, "max difference", "brute force")

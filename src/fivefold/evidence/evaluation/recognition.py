@@ -339,3 +339,48 @@ def accuracy_streams() -> Check:
     small = Accuracy().update([1], [1]).update([1, 1, 0], [0, 0, 1])
     wrong = abs(small.compute() - 0.25)
     return Check(float(worst + wrong), 1e-13, "max difference", "the whole set")
+
+
+@evidence(
+    "confusion-matrix",
+    claim="Classes and places of labels of any type: gaps, signs, the ends of int8 and int64, booleans, text",
+    against="sorted sets in plain Python",
+)
+def labels_encoded() -> Check:
+    from fivefold.evaluation.metrics import balanced_accuracy, confusion_matrix, macro_f1, precision
+
+    rng, wrong = np.random.default_rng(0), 0
+    pools = [
+        np.array([0, 1]),
+        np.array([3, -2, 7]),
+        np.array([-128, 0, 127], dtype=np.int8),
+        np.array([0, 255], dtype=np.uint8),
+        np.array([-(2**63), 2**63 - 1]),
+        np.array([2**63 - 1, 2**63 - 3]),
+        np.array([2**64 - 1, 2**64 - 2], dtype=np.uint64),
+        np.array([0, 300]),
+        np.array([5]),
+        np.array([False, True]),
+        np.array(["b", "a", "c"]),
+        np.array([1.0, 0.0]),
+    ]
+    for pool in pools:
+        true, pred = pool[rng.integers(0, len(pool), 50)], pool[rng.integers(0, len(pool), 50)]
+        true[:2], pred[:2] = pool[0], pool[-1]
+        if len(pool) > 2:
+            pred[pred == pool[1]] = pool[0]  # a class that only y_true holds
+        names = sorted(set(true.tolist()) | set(pred.tolist()))
+        pairs = list(zip(true.tolist(), pred.tolist()))
+        matrix, classes = confusion_matrix(true, pred)
+        wrong += classes.tolist() != names or classes.dtype != pool.dtype
+        wrong += matrix.tolist() != [[pairs.count((a, b)) for b in names] for a in names]
+        called = [[p for p in pairs if p[1] == name] for name in names]
+        mean = np.mean([np.mean([a == b for a, b in rows]) if rows else 0.0 for rows in called])
+        wrong += abs(precision(true, pred, average="macro") - mean) > 1e-12
+        hits = [pairs.count((name, name)) for name in names]
+        either = [sum((a == name) + (b == name) for a, b in pairs) for name in names]
+        wrong += abs(macro_f1(true, pred) - np.mean([2 * h / e for h, e in zip(hits, either)])) > 1e-12
+        rows = [[p for p in pairs if p[0] == name] for name in names]
+        recalls = [np.mean([a == b for a, b in some]) for some in rows if some]
+        wrong += abs(balanced_accuracy(true, pred) - np.mean(recalls)) > 1e-12
+    return Check(float(wrong), 0.0, "differences", "plain Python")

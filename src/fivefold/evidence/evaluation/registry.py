@@ -182,3 +182,18 @@ def registry_names() -> Check:
         unregister_metric("largest-miss")
     wrong += int("largest-miss" in list_metrics())
     return Check(wrong, 0, "violations", "the contract")
+
+
+@evidence(
+    "metric-registry",
+    claim="Labels from probabilities are the most probable class; at one half the first, as with two columns",
+    against="by hand",
+)
+def labels_from_probabilities() -> Check:
+    from fivefold.evaluation.registry import prediction_for
+
+    p = np.array([0.2, 0.5, 0.5000001, 0.9])
+    one = prediction_for("labels", {"probabilities": p}, ["no", "yes"]).tolist()
+    two = prediction_for("labels", {"probabilities": np.column_stack([1 - p, p])}, ["no", "yes"]).tolist()
+    wanted = ["no", "no", "yes", "yes"]
+    return Check(float((one != wanted) + (two != wanted)), 0.0, "differences", "by hand")

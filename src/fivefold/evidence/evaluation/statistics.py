@@ -320,3 +320,26 @@ def threshold_theory() -> Check:
         at = [cost_of(y[test], p[test] >= t, costs) for t in (cut, exact, 0.5)]
         wrong += float(at[0] > at[1] + 0.003 * (costs.fp + costs.fn)) + float(not at[0] < 0.95 * at[2])
     return Check(wrong, 1e-12, "claims that fail", "theory")
+
+
+@evidence(
+    "cost-sensitive-threshold",
+    claim="Calibration by default in ten bins: of equal rows for the curve, of equal width for the error",
+    against="bins counted by hand",
+)
+def calibration_defaults() -> Check:
+    from fivefold.evaluation.calibration import expected_calibration_error, reliability_curve
+
+    rng = np.random.default_rng(4)
+    p = rng.random(200) ** 2
+    y, w = (rng.random(200) < p).astype(int), rng.uniform(0.5, 2.0, 200)
+    order = np.argsort(p)
+    blocks = np.split(order, 10)  # 200 different values: 20 rows a bin
+    mean, seen, rows = reliability_curve(y, p)
+    worst = float(rows.tolist() != [20] * 10)
+    worst = max(worst, float(np.abs(mean - [p[b].mean() for b in blocks]).max()))
+    worst = max(worst, float(np.abs(seen - [y[b].mean() for b in blocks]).max()))
+    bins = [np.flatnonzero((p > k / 10) & (p <= (k + 1) / 10)) for k in range(10)]
+    wanted = sum(abs(w[b] @ y[b] - w[b] @ p[b]) for b in bins) / w.sum()
+    worst = max(worst, abs(expected_calibration_error(y, p, w) - wanted))
+    return Check(worst, 1e-12, "max difference", "by hand")
