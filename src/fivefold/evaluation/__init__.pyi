@@ -1,14 +1,18 @@
 # Written by tools/stubs.py from the cards; `make stubs` renews it.
 from fivefold.demos.bias_variance import BiasVarianceDemo as BiasVarianceDemo
+from fivefold.demos.evaluation.double_descent import DoubleDescentDemo as DoubleDescentDemo
+from fivefold.demos.evaluation.under_over import UnderOverDemo as UnderOverDemo
 from fivefold.evaluation.classification import Accuracy as Accuracy
 from fivefold.evaluation.classification import LogLoss as LogLoss
 from fivefold.evaluation.confusion import ConfusionMatrix as ConfusionMatrix
 from fivefold.evaluation.correlation import CorrelationAnalysis as CorrelationAnalysis
 from fivefold.evaluation.curves import PrecisionRecallCurve as PrecisionRecallCurve
 from fivefold.evaluation.curves import RocCurve as RocCurve
+from fivefold.evaluation.detection import MeanAveragePrecision as MeanAveragePrecision
 from fivefold.evaluation.feature_selection import EmbeddedSelector as EmbeddedSelector
 from fivefold.evaluation.feature_selection import FilterSelector as FilterSelector
 from fivefold.evaluation.feature_wrapper import WrapperSelector as WrapperSelector
+from fivefold.evaluation.fit_diagnosis import fit_report as fit_report
 from fivefold.evaluation.generative import FrechetDistance as FrechetDistance
 from fivefold.evaluation.generative import InceptionScore as InceptionScore
 from fivefold.evaluation.generative import KernelMMD as KernelMMD
@@ -16,6 +20,8 @@ from fivefold.evaluation.generative import ModeScore as ModeScore
 from fivefold.evaluation.generative import SampleWasserstein as SampleWasserstein
 from fivefold.evaluation.holdout import HoldOut as HoldOut
 from fivefold.evaluation.holdout import LeaveOneOut as LeaveOneOut
+from fivefold.evaluation.landscape import loss_landscape as loss_landscape
+from fivefold.evaluation.learning_rates import diagnose_learning_rates as diagnose_learning_rates
 from fivefold.evaluation.memorization import BirthdayParadoxTest as BirthdayParadoxTest
 from fivefold.evaluation.memorization import NearestNeighborCopyTest as NearestNeighborCopyTest
 from fivefold.evaluation.ranking import RocAuc as RocAuc
