@@ -42,12 +42,15 @@ def enrol(card: Card) -> list[Battery]:
     """Return the checks of the card's kind, one set per variant; kinds that are only systems have none."""
     from .layers import SLOW_LAYER, has_compiler
     from .learners import LEARNER, trained_by_engine
+    from .losses import SLOW_LOSS
 
     functions = dict(_tables().get(card.kind, {}))
     slow: set[str] = set()
-    if card.kind == "layer" and has_compiler():
-        functions.update(SLOW_LAYER)
-        slow.update(SLOW_LAYER)
+    if has_compiler():
+        for kind, longer in (("layer", SLOW_LAYER), ("loss", SLOW_LOSS)):
+            if card.kind == kind:
+                functions.update(longer)
+                slow.update(longer)
     if card.kind in ("classifier", "regressor", "generator") and trained_by_engine(card):
         functions.update(LEARNER)
     found: list[Battery] = []

@@ -13,7 +13,7 @@ from fivefold.optimizers.gradient.adam_variants import Yogi
 
 from ._trajectories import SHAPES, compare, walk
 
-STEPS = 150
+STEPS = 500
 
 
 def _same(ours: Any, theirs: Any, *options: dict[str, Any]) -> Check:
@@ -28,7 +28,7 @@ def _same(ours: Any, theirs: Any, *options: dict[str, Any]) -> Check:
 
 @evidence(
     "adabound",
-    claim="150 steps equal the peer's, coupled and decoupled, with the bounds wide and closing",
+    claim="500 steps equal the peer's, coupled and decoupled, with the bounds wide and closing",
     against="pytorch_optimizer.AdaBound",
     peer="pytorch_optimizer",
 )
@@ -44,7 +44,7 @@ def adabound_peer() -> Check:
 
 @evidence(
     "yogi",
-    claim="150 steps equal the peer's, with defaults and with every option",
+    claim="500 steps equal the peer's, with defaults and with every option",
     against="pytorch_optimizer.Yogi",
     peer="pytorch_optimizer",
 )
