@@ -131,7 +131,8 @@ class GroupRegularizer(nn.Module):
             rows = rows.sign() * (rows.abs() - factors[self.index, None]).clamp(min=0)
         else:
             norms = self._norms(rows)
-            kept = 1 - factors / torch.where(norms > 0, norms, torch.ones_like(norms))
+            # A group that is all 0 divides 0 by the least positive number: it stays where it is.
+            kept = 1 - factors / norms.clamp(min=torch.finfo(norms.dtype).tiny)
             rows = rows * kept.clamp(min=0)[self.index, None]
         moved = weight.movedim(self.dim, 0)
         moved.copy_(rows.reshape(moved.shape))

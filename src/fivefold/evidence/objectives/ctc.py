@@ -152,3 +152,18 @@ def ctc_passes() -> Check:
     # The logarithms of 30 frames are rounded to 6e-8 of their size, about 10, before anything is summed.
     near = max(float((value.detach() - found[0][0]).abs().max()), float((single.grad - found[0][1]).abs().max())) / 30
     return Check(max(worst, near * 1e-5), 1e-11, "max difference", "the plain recursion")
+
+
+@evidence("ctc-loss", claim="Batched by vmap the loss is that of each sample alone", against="one sample after another")
+def ctc_under_vmap() -> Check:
+    import torch
+
+    from fivefold.objectives.ctc import CTCLoss, _unlikelihood
+
+    logp = torch.randn(3, 6, 1, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64).log_softmax(3)
+    target, frames, sizes = torch.tensor([[1, 2]]), torch.tensor([6]), torch.tensor([2])
+    skip = torch.tensor([[False, False, False, True, False]])
+    labels = torch.tensor([[0, 1, 0, 2, 0]])
+    together = torch.vmap(lambda x: _unlikelihood(x, labels, skip, frames, sizes))(logp)
+    alone = torch.stack([CTCLoss(reduction="none")(x, target, frames, sizes) for x in logp])
+    return Check(float((together - alone).abs().max()), 1e-12, "max difference", "one by one")
