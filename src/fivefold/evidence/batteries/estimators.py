@@ -234,7 +234,9 @@ def searched(card: Card, variant: str) -> Check:
 
     x, y = data(card, variant)
     folds = KFold(2, shuffle=True, random_state=0)
-    steps = Pipeline([("double", FunctionTransformer(kw_args={"times": 2.0}, func=_times)), ("model", make(card, variant))])
+    steps = Pipeline(
+        [("double", FunctionTransformer(kw_args={"times": 2.0}, func=_times)), ("model", make(card, variant))]
+    )
     scores = cross_val_score(steps, x, y, cv=folds, error_score="raise")
     search = GridSearchCV(steps, {"double__kw_args": [{"times": 1.0}, {"times": 2.0}]}, cv=folds, error_score="raise")
     search.fit(x, y)
@@ -250,7 +252,13 @@ def _times(x: np.ndarray, times: float) -> np.ndarray:
     return x * times
 
 
-_ALL = {"scikit-learn": sklearn_protocol, "named-columns": named_columns, "same-seed": same_seed, "saved": saved, "bad-input": bad_input}
+_ALL = {
+    "scikit-learn": sklearn_protocol,
+    "named-columns": named_columns,
+    "same-seed": same_seed,
+    "saved": saved,
+    "bad-input": bad_input,
+}
 CLASSIFIER = {**_ALL, "searched": searched, "probabilities": probabilities}
 REGRESSOR = {**_ALL, "searched": searched}
 TRANSFORMER = dict(_ALL)
