@@ -39,14 +39,14 @@ def _reads_text(card: Card) -> bool:
     return card.experiment.get("input") == "text"
 
 
-def data(card: Card, variant: str, rows: int = 60) -> tuple[Any, np.ndarray]:
+def data(card: Card, variant: str, rows: int = 60, columns: int = 4) -> tuple[Any, np.ndarray]:
     """Return a small table (or images, or texts) and a target that fit the card."""
     generator = np.random.default_rng(0)
     if _reads_text(card):
         words = np.array(["ant", "bee", "Cow", "dog", "the", "12", "eel's", "fox", "running", "cats"])
         lines = [" ".join(generator.choice(words, 1 + i % 7)) for i in range(rows)]
         return lines, np.arange(rows) % 2
-    shape = _image_shape(card) or (4,)
+    shape = _image_shape(card) or (columns,)
     if "categorical-input" in card.capabilities:
         x = generator.integers(0, 3, size=(rows, *shape)).astype(float)
     else:
@@ -248,6 +248,23 @@ def searched(card: Card, variant: str) -> Check:
     return Check(wrong, 0, "scores that differ", "the folds fitted by hand")
 
 
+def two_threads(card: Card, variant: str) -> Check:
+    """One thread and two give the same answers on 1,500 rows: labels equal, numbers to 1e-10 of the largest."""
+    from fivefold.workbench.bench import thread_limit
+
+    x, y = data(card, variant, rows=1500, columns=6)
+    if isinstance(x, np.ndarray) and "categorical-input" not in card.capabilities:
+        x = np.tanh(x)  # not normal: independent components of normal data are any, and would differ by rounding alone
+    answers = []
+    for threads in (1, 2):
+        with thread_limit(threads):
+            answers.append(_answers(make(card, variant).fit(x, y), x))
+    one, two = answers
+    if one.dtype.kind != "f":
+        return Check(int(np.sum(one != two)), 0, "answers that differ", "one thread")
+    return Check(float(np.abs(one - two).max() / np.abs(one).max()), 1e-10, "max relative difference", "one thread")
+
+
 def _times(x: np.ndarray, times: float) -> np.ndarray:
     return x * times
 
@@ -264,3 +281,5 @@ REGRESSOR = {**_ALL, "searched": searched}
 TRANSFORMER = dict(_ALL)
 CLUSTERER = dict(_ALL)
 DETECTOR = dict(_ALL)
+SLOW_TABLE = {"two-threads": two_threads}
+"""Compares answers in float64; what the engine trains in float32 is compared by :mod:`.learners`."""
