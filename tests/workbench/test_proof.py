@@ -25,6 +25,8 @@ def test_numbers_of_any_library():
     values = [1, np.float32(2.5), np.array(-4.0), torch.tensor(7.0), True]
     assert largest(*values) == 7.0 and smallest(*values) == -4.0
     assert largest(v for v in values) == 7.0 and isinstance(largest(1, 2), float)
+    for value in values:
+        assert largest(value) == smallest(value) == float(value)
     assert math.isnan(largest(0.0, torch.tensor(NAN))) and math.isnan(smallest(np.float64(NAN), 1))
 
 

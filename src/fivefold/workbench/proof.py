@@ -68,7 +68,9 @@ def smallest(*values: Any) -> float:
 
 
 def _numbers(values: tuple[Any, ...]) -> list[float]:
-    return [float(v) for v in (values[0] if len(values) == 1 else values)]
+    # A scalar of NumPy or torch is an iterable by type, of no dimension.
+    alone = len(values) == 1 and isinstance(values[0], Iterable) and bool(getattr(values[0], "ndim", 1))
+    return [float(v) for v in (values[0] if alone else values)]
 
 
 def worst_check(*checks: Check) -> Check:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fivefold.base.errors import InputError
 from fivefold.evidence import largest
 
 
@@ -54,3 +55,12 @@ def undocumented_defaults(demo: type[Any]) -> int:
     wrong = sum(re.sub(r"\.0\b", "", stated.get(k, "")) != re.sub(r"\.0\b", "", v) for k, v in fields.items())
     given = inspect.signature(demo.run).parameters
     return wrong + (given["seed"].default != 0 or given["quick"].default is not False)
+
+
+def refused(make: Callable[..., Any], *given: Any) -> bool:
+    """Return whether a call is refused in one sentence."""
+    try:
+        make(*given)
+    except InputError as error:
+        return str(error).endswith(".")
+    return False
