@@ -278,7 +278,8 @@ def bootstrap_interval(
         left = np.array([function(*(np.delete(a, i, axis=0) for a in data)) for i in range(n)])
         distance = left.mean() - left
         cube = float((distance**2).sum() ** 1.5)
-        a, z0 = (float((distance**3).sum()) / (6 * cube) if cube > 0 else 0.0), ndtri(np.clip(below, 1e-12, 1 - 1e-12))
+        a = float((distance**3).sum()) / (6 * cube) if cube > 0 else 0.0
+        z0 = ndtri(np.clip(below, 1e-12, 1 - 1e-12))  # any value: far below the share of one draw
         z = z0 + ndtri(tails)
         tails = ndtr(z0 + z / (1 - a * z))
     low, high = np.quantile(drawn, tails)
