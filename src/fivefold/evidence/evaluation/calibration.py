@@ -143,11 +143,12 @@ def cox_without_end() -> Check:
         ([0, 0, 0, 1], [1e-9, 0.2, 0.3, 0.9999]),
         ([0, 1, 1, 1], [1e-9, 1 - 1e-9, 1 - 1e-12, 1 - 1e-14]),
     )
-    for y, p in parted:
-        found = calibration_slope_intercept(y, p)
+    for (y, p), w in itertools.product(parted, ([1.0] * 4, [1.0, 5.0, 30.0, 0.25])):
+        found = calibration_slope_intercept(y, p, w)
         wrong += float(not np.isnan([found.slope, found.intercept, found.slope_standard_error]).all())
         z = np.log(p) - np.log1p(-np.asarray(p))
-        wrong += float(not abs(np.sum(1 / (1 + np.exp(-found.intercept_given_slope_1 - z))) - sum(y)) < 1e-10)
+        level = 1 / (1 + np.exp(-found.intercept_given_slope_1 - z))
+        wrong += float(not abs(np.dot(w, level) - np.dot(w, y)) < 1e-10)
     for y, p, w in (
         ([0, 0, 0], [0.2, 0.5, 0.7], None),
         ([1, 1, 1], [0.2, 0.5, 0.7], None),
