@@ -68,8 +68,7 @@ def read_csv(
     frame = _scan(source, dialect, label)
     if frame.height == 0:
         raise DataError(f"{label} has a header with {len(dialect.names)} columns but no rows.")
-    if dialect.names and len(dialect.names) > 1:
-        _check_short_lines(source, frame, dialect, label)
+    _check_short_lines(source, frame, dialect, label)
     return _without_blank_lines(frame), dialect
 
 

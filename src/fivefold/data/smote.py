@@ -144,7 +144,7 @@ class _Mixed:
 
     def __init__(self, owner: SMOTE, X: Any, nominal: Sequence[Any] | None) -> None:
         self.source = X
-        self.framed = not isinstance(X, np.ndarray) and hasattr(X, "columns")
+        self.framed = hasattr(X, "columns")
         names = list(X.columns) if self.framed else []
         d = X.shape[1]
         self.blocks = [self._block(f, names, d) for f in (nominal if nominal is not None else ())]
