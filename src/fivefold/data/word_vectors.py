@@ -154,7 +154,6 @@ class Word2VecFeatures(_TextInput):
             reach = draw.integers(1, self.window + 1, len(words))
             kept = draw.random(len(words)) < keep
             noise = noise_words(draw, counts, min(_NOISE_ROWS, 2 * self.window * len(words)), self.negative)
-            first, last = (self.learning_rate * max(1 - done / self.epochs, 1e-3) for done in (epoch, epoch + 1))
             train(inner, outer, words, ends, reach, kept, noise, *rates[epoch])
         if not np.isfinite(inner).all():
             raise DataError("The word vectors grew beyond all bounds; lower learning_rate.")
