@@ -104,6 +104,7 @@ def _png(array: Any) -> bytes:
 )
 def home_formats() -> Check:
     import numpy as np
+    import polars as pl
     import scipy.sparse
 
     from fivefold.data import datasets_remote as remote
@@ -197,6 +198,27 @@ def home_formats() -> Check:
         wrong += arrays["y"].tolist() != [0, 1, 2] or arrays["drawer"].tolist() != [3, 7, 1]
         wrong += omniglot["classes"] != ("Greek/character01", "Greek/character02", "Latin/character01")
         wrong += arrays["alphabet"].tolist() != ["Greek", "Greek", "Latin"]
+
+        lines = ['"","value"', *(f'"{i + 1}",{100 + i}' for i in range(144))]
+        flights = remote._air_passengers({"all": [put("air.csv", "\n".join(lines).encode())]})
+        months = [f"{1949 + i // 12}-{i % 12 + 1:02}-01" for i in range(144)]
+        wrong += flights["arrays"]["time"].astype("datetime64[D]").astype(str).tolist() != months
+        wrong += flights["arrays"]["y"].tolist() != [100.0 + i for i in range(144)]
+        wrong += flights["frame"].columns != ["month", "passengers"]
+        days = "\n".join(",".join(str(d + j / 8) for j in range(8)) for d in range(3))
+        rates = remote._exchange_rate({"all": [put("rates.gz", gzip.compress(days.encode()))]})
+        wrong += rates["arrays"]["y"].tolist() != [[d + j / 8 for j in range(8)] for d in range(3)]
+        wrong += rates["frame"].columns != list(remote.EXCHANGE_COLUMNS)
+        ads = remote._criteo({"all": [put("ads.csv", b"label,I1,C1\n0,3,123\n1,,ab\n")]})["frame"]
+        wrong += ads.rows() != [(0, 3.0, "123"), (1, None, "ab")]
+        wrong += ads["C1"].dtype != pl.String or ads["I1"].dtype != pl.Float64
+        plays = {"train": [put("t.txt", b"To be.\n")], "test": [put("s.txt", b"Or not.\n")]}
+        wrong += remote._corpus(plays)["arrays"] != {
+            "text": "To be.\nOr not.\n",
+            "train": "To be.\n",
+            "test": "Or not.\n",
+        }
+        wrong += remote._corpus({"all": plays["train"]})["arrays"] != {"text": "To be.\n"}
 
         sides = [put("p.neg", "dull \x85 film \nbad\n".encode("latin1")), put("p.pos", b"good\n")]
         polarity = remote._polarity({"all": sides})

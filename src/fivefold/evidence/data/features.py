@@ -362,3 +362,33 @@ def cross_bucket() -> Check:
         names = model.get_feature_names_out(["k", "v"])
         wrong += names[6] != "k x v_bucket0" or names[-1] != f"k x v_bucket{width - 1}" or len(names) != 6 + width
     return Check(wrong, 0, "wrong buckets", "splitmix64")
+
+
+@evidence(
+    "feature-cross",
+    claim="Crosses by number and by name are one; unknown, single and doubled columns are refused",
+    against="the contract",
+)
+def cross_places() -> Check:
+    import polars as pl
+
+    from fivefold.base.errors import InputError
+    from fivefold.data.cross import FeatureCross
+
+    X = np.random.default_rng(0).normal(size=(6, 3))
+    frame = pl.DataFrame(X, schema=["a", "b", "c"])
+    wrong = 0.0
+    for crosses in ([("a", "c"), (2, "b")], [(0, 2), (2, 1)], [(np.int64(0), "c"), ("c", "b")]):
+        found = FeatureCross(crosses=crosses).fit(frame)
+        wrong += float(found.crosses_ != [(0, 2), (2, 1)])
+        wrong += float(np.abs(found.transform(frame)[:, 3:] - X[:, [0, 2]] * X[:, [2, 1]]).max())
+    every = FeatureCross(degree=9, include_input=False).fit_transform(X)
+    wanted = np.column_stack([X[:, 0] * X[:, 1], X[:, 0] * X[:, 2], X[:, 1] * X[:, 2], X.prod(axis=1)])
+    wrong += float(np.abs(every - wanted).max()) + float(FeatureCross().fit_transform(X).shape[1] != 6)
+    for cross in (("a", "z"), ("a", -1), (0, 3), ("a",), ("a", 0), (1, 1)):
+        try:
+            FeatureCross(crosses=[cross]).fit(frame)
+            wrong += 1
+        except InputError as error:
+            wrong += float("cross" not in str(error).lower())
+    return Check(wrong, 1e-15, "sum of differences", "the contract")

@@ -334,3 +334,51 @@ def letters_peer() -> Check:
         ours = WordHashing(n=n, n_features=width, alternate_sign=sign, boundary=" ").fit_transform(CORPUS)
         wrong += float(abs(ours - peer).sum())
     return Check(wrong, 0, "sum of differences", "scikit-learn HashingVectorizer")
+
+
+@evidence(
+    "count-vectorizer",
+    claim="A given vocabulary needs no fit and the fitted one stays; 1 text and the share 1.0 differ; equals go by the alphabet",
+    against="by hand",
+)
+def counts_by_hand() -> Check:
+    from fivefold.base.errors import InputError
+    from fivefold.base.estimator import NotFittedError
+    from fivefold.data.text import CountVectorizer
+
+    lines = ["bee ant bee", "cow ant", "dog ant fly"]
+    words = CountVectorizer(vocabulary=["bee", "cow", "ant"])
+    wrong = int(words.transform(lines).toarray().tolist() != [[2, 0, 1], [0, 1, 1], [0, 0, 1]])
+    words.fit(lines).set_params(vocabulary=["fly"])
+    wrong += words.transform(lines[2:]).toarray().tolist() != [[0, 0, 1]]
+    try:
+        CountVectorizer().transform(lines)
+        wrong += 1
+    except NotFittedError:
+        pass
+
+    def names(**options: Any) -> list[str]:
+        return CountVectorizer(**options).fit(lines).get_feature_names_out().tolist()
+
+    wrong += names() != ["ant", "bee", "cow", "dog", "fly"]
+    wrong += names(min_df=1.0) != ["ant"] or names(min_df=1) != names() or names(max_df=1) != names()[1:]
+    wrong += names(min_df=2) != ["ant"] or names(max_df=2) != names()[1:] or names(min_df=1 / 3) != names()
+    # ant 3 and bee 2 times; of those that occur once the first of the alphabet.
+    wrong += names(max_features=2) != ["ant", "bee"] or names(max_features=3) != ["ant", "bee", "cow"]
+    flags = CountVectorizer(binary=True).fit_transform(lines).toarray()
+    wrong += flags.tolist() != [[1, 1, 0, 0, 0], [1, 0, 1, 0, 0], [1, 0, 0, 1, 1]]
+    back = CountVectorizer().fit(lines)
+    wrong += [row.tolist() for row in back.inverse_transform(back.transform(lines))] != [
+        ["ant", "bee"],
+        ["ant", "cow"],
+        ["ant", "dog", "fly"],
+    ]
+    pairs = CountVectorizer(ngram_range=(1, 2)).fit(["a1 b1 c1", "d1"]).get_feature_names_out().tolist()
+    wrong += pairs != ["a1", "a1 b1", "b1", "b1 c1", "c1", "d1"]
+    for options in ({"min_df": True}, {"min_df": 0}, {"max_df": 1.5}, {"max_features": 0}, {"ngram_range": (2, 1)}):
+        try:
+            names(**options)
+            wrong += 1
+        except InputError as error:
+            wrong += next(iter(options)) not in str(error)
+    return Check(float(wrong), 0.0, "differences", "by hand")

@@ -194,6 +194,14 @@ def map_rules() -> Check:
     # Of equal overlaps VOC takes the first object and COCO the last.
     twins = [a, [0.0, 0.0, 10.0, 10.0]]
     wrong += abs(ap(twins, [a, a], [0.9, 0.8]) - 1) + abs(ap(twins, [a, a], [0.9, 0.8], "voc2010") - 0.5)
+    # The first one ignored: VOC's detection does not count, and the other object stays lost.
+    wrong += ap(twins, [a], [0.9], "voc2010", ignore=[True, False])
+    wrong += abs(ap(twins, [a], [0.9], "voc2010", ignore=[False, True]) - 1)
+    # In any unit of length: shares of the picture instead of pixels.
+    for scale in (1e-3, 1e3):
+        scaled = [[scale * v for v in box] for box in (a, near)]
+        for t, value in ((0.66, 1.0), (0.67, 0.0)):
+            wrong += abs(ap(scaled[:1], scaled[1:], [0.9], t=t) - value)
     # Formats, and the limits of detections: COCO keeps 100, VOC all.
     corners = np.array([[1.0, 2.0, 4.0, 8.0]])
     for box, form in (([[1, 2, 3, 6]], "xywh"), ([[2.5, 5, 3, 6]], "cxcywh"), ([[1, 2, 4, 8]], "xyxy")):

@@ -185,3 +185,61 @@ def floor_planted() -> Check:
         label = np.where(drawn, (truth + rng.integers(1, classes, 4000)) % classes, truth)
         off.append(abs(noise_floor(X, label, classification=True) - flipped) / 0.05)
     return Check(float(largest(off)), 1.0, "differences in units of their bound", "planted noise")
+
+
+@evidence(
+    "fit-diagnosis",
+    claim="The report's numbers: shares of every fold, errors, the guess of the training rows, and each copied row once",
+    against="folds fitted by hand",
+)
+def report_by_hand() -> Check:
+    from sklearn.linear_model import LinearRegression
+    from sklearn.naive_bayes import GaussianNB
+
+    from fivefold.evaluation.fit_diagnosis import fit_report
+    from fivefold.evaluation.validation import KFold
+
+    rng, wrong = np.random.default_rng(2), 0.0
+    X = rng.normal(size=(40, 2))
+    y, label = X[:, 0] + 0.1 * rng.normal(size=40), np.where(X[:, 0] + rng.normal(size=40) > -0.5, "up", "down")
+    far = rng.normal(size=(30, 2)) + 3.0
+    for model, target, new in (
+        (LinearRegression(), y, far[:, 0] + 0.5),
+        (GaussianNB(), label, np.where(far[:, 1] > 3, "up", "down")),
+    ):
+        found = fit_report(model, X, target, fresh=(far, new), goal=0.01, cv=KFold(4), fractions=(0.5, 1.0))
+        name = model is not None and target is label
+
+        def error(fitted: Any, rows: np.ndarray, truth: np.ndarray, name: bool = name) -> float:
+            guess = fitted.predict(rows)
+            return float(np.mean(guess != truth) if name else np.mean((guess - truth) ** 2))
+
+        folds = [np.arange(10) + 10 * k for k in range(4)]
+        train, held, plain = [], [], []
+        for outside in folds:
+            inside = np.setdiff1d(np.arange(40), outside)
+            fitted = model.fit(X[inside], target[inside])
+            train.append(error(fitted, X[inside], target[inside]))
+            held.append(error(fitted, X[outside], target[outside]))
+            names, counts = np.unique(target[inside], return_counts=True)
+            constant = names[counts.argmax()] if name else target[inside].mean()
+            plain.append(np.mean(target[outside] != constant if name else (target[outside] - constant) ** 2))
+        wrong += abs(found.train[-1] - np.mean(train)) + abs(found.validation[-1] - np.mean(held))
+        wrong += abs(found.guess - np.mean(plain)) + float(found.sizes.tolist() != [15.0, 30.0])
+        scale = found.guess - 0.01
+        use = (error(model.fit(X, target), far, new) - np.mean(held)) / scale
+        wrong += abs(found.shift - use) + abs(found.noise - 0.01 / found.guess)
+    # Two copied rows of twenty are the tolerance, three are above it; the halves of a pair lie in different folds.
+    for pairs, leaks in (((0,), False), ((0, 1), True)):
+        table = rng.normal(size=(20, 2))
+        for row in pairs:
+            table[10 + row] = table[row]
+        target = table[:, 0] + 1.0
+        found = fit_report(LinearRegression(), table, target, goal=0.0, cv=KFold(2), fractions=(0.5, 1.0))
+        wrong += float(("leakage" in found.findings) != leaks)
+    one = fit_report(LinearRegression(), X, y, goal=0.01, cv=KFold(20), fractions=(0.01, 1.0))
+    wrong += float(one.sizes.tolist() != [1.0, 38.0])  # at least one row
+    again = [fit_report(LinearRegression(), X, y, goal=0.01, random_state=4) for _ in range(2)]
+    wrong += float(again[0].validation.tolist() != again[1].validation.tolist()) + float(len(again[0].sizes) != 5)
+    wrong += float(again[0].sizes.tolist() != [6.0, 13.0, 19.0, 26.0, 32.0])  # 0.2 to 1.0 of four folds of five
+    return Check(float(wrong), 1e-12, "sum of differences", "by hand")

@@ -167,3 +167,39 @@ def landscape_restores() -> Check:
     wrong += sum(float(not torch.equal(before[name], value)) for name, value in net.state_dict().items())
     wrong += float([part.training for part in net] != [True, True, True, False])
     return Check(wrong, 0.0, "violations", "the state")
+
+
+@evidence(
+    "loss-landscape",
+    claim="A filter of zeros stays zero; a line is drawn as it is and a plane as levels of its logarithm, first direction across",
+    against="by hand",
+)
+def landscape_drawn() -> Check:
+    from unittest.mock import patch
+
+    import torch
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from fivefold.evaluation.landscape import LossLandscape, loss_landscape
+
+    net = torch.nn.Linear(3, 2).double()
+    with torch.no_grad():
+        net.weight[0] = 0.0
+    still = loss_landscape(net, lambda m: m.weight.square().sum(), points=3, random_state=0)
+    wrong = sum(float(np.abs(d["weight"][0]).max() + np.abs(d["bias"]).max()) for d in still.directions)
+    steps, seen = np.linspace(-1.0, 1.0, 3), []
+    plane = np.array([[1.0, 10.0, 100.0], [0.1, 0.01, 0.1], [1e3, 0.0, 1e3]])
+    with (
+        patch.object(Figure, "savefig", lambda figure, path, **_: seen.append(figure)),
+        patch.object(Axes, "contourf", autospec=True, side_effect=Axes.contourf) as levels,
+    ):
+        LossLandscape(steps, plane, 0.01, ()).draw("unwritten.png")
+        LossLandscape(steps, plane[:, 1], 0.01, ()).draw("unwritten.png")
+    shown = np.log10(np.where(plane > 0, plane, np.finfo(float).tiny))
+    wrong += float(np.abs(levels.call_args.args[3] - shown.T).max())
+    flat, line = seen[0].axes[0], seen[1].axes[0]
+    wrong += float([p.get_xydata().tolist() for p in flat.get_lines()] != [[[0.0, 0.0]]])
+    wrong += float(line.get_lines()[0].get_xydata().tolist() != np.stack([steps, plane[:, 1]], axis=1).tolist())
+    wrong += float(line.get_lines()[1].get_xydata().tolist() != [[0.0, 0.01]])
+    return Check(wrong, 0.0, "differences", "by hand")

@@ -45,6 +45,7 @@ def _cases() -> dict[str, tuple[Any, Any]]:
     }
 
 
+@evidence("accuracy", claim="Each metric by name, weighted and not, agrees", against="scikit-learn's functions")
 @evidence("metric-registry", claim="Each metric by name, weighted and not, agrees", against="scikit-learn's functions")
 def registry_sklearn() -> Check:
     import sklearn.metrics as peer
@@ -74,6 +75,8 @@ def registry_sklearn() -> Check:
     return Check(float(worst), 1e-12, "max difference", "scikit-learn")
 
 
+@evidence("holdout-validation", claim="Each metric gives the number worked out by hand", against="arithmetic")
+@evidence("accuracy", claim="Each metric gives the number worked out by hand", against="arithmetic")
 @evidence("metric-registry", claim="Each metric gives the number worked out by hand", against="arithmetic")
 def registry_by_hand() -> Check:
     from fivefold.evaluation.registry import get_metric
@@ -112,6 +115,9 @@ def registry_by_hand() -> Check:
 
 
 @evidence(
+    "holdout-validation", claim="A summary of a batch equals the metrics called one by one", against="the single calls"
+)
+@evidence(
     "metric-registry", claim="A summary of a batch equals the metrics called one by one", against="the single calls"
 )
 def registry_summary() -> Check:
@@ -133,6 +139,7 @@ def registry_summary() -> Check:
     return Check(worst, 1e-13, "max difference", "single calls")
 
 
+@evidence("accuracy", claim="Every metric streams and merges exactly, empty shards too", against="the whole set")
 @evidence("metric-registry", claim="Every metric streams and merges exactly, empty shards too", against="the whole set")
 def registry_streams() -> Check:
     from fivefold.evaluation.registry import get_metric, list_metrics
@@ -152,6 +159,7 @@ def registry_streams() -> Check:
     return Check(float(worst), 1e-12, "max relative difference", "the whole")
 
 
+@evidence("holdout-validation", claim="Names resolve in any spelling; unknown ones offer three", against="the contract")
 @evidence("metric-registry", claim="Names resolve in any spelling; unknown ones offer three", against="the contract")
 def registry_names() -> Check:
     from fivefold.base.errors import InputError, UnknownNameError
@@ -186,6 +194,11 @@ def registry_names() -> Check:
     return Check(wrong, 0, "violations", "the contract")
 
 
+@evidence(
+    "holdout-validation",
+    claim="Labels from probabilities are the most probable class; at one half the first, as with two columns",
+    against="by hand",
+)
 @evidence(
     "metric-registry",
     claim="Labels from probabilities are the most probable class; at one half the first, as with two columns",
