@@ -444,7 +444,7 @@ def crowding() -> Check:
 def pseudo_bic() -> Check:
     from fivefold.models.unsupervised import TSNE, AutoPerplexityTSNE
     from fivefold.models.unsupervised._affinities import divergence, joint_affinities
-    from fivefold.models.unsupervised.tsne import pseudo_bic as score
+    from fivefold.models.unsupervised.tsne_perplexity import pseudo_bic as score
 
     # n = 100: ln(100) = 4.605170185988092; 2 * 0.5 + 4.605170185988092 * 20 / 100.
     worst = abs(float(score(0.5, 20.0, 100)) - 1.9210340371976184)
