@@ -20,14 +20,15 @@ def descend(
     max_iter: int,
     exaggeration: float,
     exaggeration_iter: int,
-    learning_rate: float,
+    learning_rate: tuple[float, float],
     patience: int,
     min_grad_norm: float,
 ) -> tuple[np.ndarray, float, int]:
     """Return map, divergence and steps of gradient descent with gains: momentum 0.5 while exaggerated, then 0.8.
 
-    A gain grows by 0.2 where gradient and last step disagree in sign, else shrinks by a fifth, not below 0.01. The second
-    stage stops early when 50 steps leave the gradient below ``min_grad_norm`` or ``patience`` steps bring no progress.
+    ``learning_rate`` holds the rates of both stages; the second starts with gains of one and without momentum. A gain
+    grows by 0.2 where gradient and last step disagree in sign, else shrinks by a fifth, not below 0.01. The second stage
+    stops early when 50 steps leave the gradient below ``min_grad_norm`` or ``patience`` steps bring no progress.
     """
     step, gains = np.zeros_like(Y), np.ones_like(Y)
     best, best_at = math.inf, 0
@@ -41,7 +42,7 @@ def descend(
         loss, grad = gradient(Y, exaggeration if early else 1.0, checked)
         slower = step * grad < 0
         gains = np.maximum(np.where(slower, gains + 0.2, gains * 0.8), 0.01)
-        step = (0.5 if early else 0.8) * step - learning_rate * gains * grad
+        step = (0.5 if early else 0.8) * step - learning_rate[not early] * gains * grad
         Y = Y + step
         done = t + 1
         if checked:

@@ -106,10 +106,13 @@ class Grid:
     def __call__(self, Y: np.ndarray) -> tuple[np.ndarray, float]:
         """Return Σ_j s² (y_i - y_j) for each row of Y (n, k) and Σ_i Σ_j≠i s, with s = 1 / (1 + |y_i - y_j|²)."""
         n, dims = Y.shape
-        if float(np.ptp(Y, axis=0).max()) > (WIDEST - ORDER) * self.spacing:
-            return self.wide(Y)
         plane = Y if dims == 2 else np.column_stack([Y, np.zeros(n)])
-        low, width = plane.min(axis=0), np.ptp(plane, axis=0)
+        # Columns are copied first: reductions over the long axis of a narrow array are slow.
+        axes = np.ascontiguousarray(plane.T)
+        low = axes.min(axis=1)
+        width = axes.max(axis=1) - low
+        if float(width.max()) > (WIDEST - ORDER) * self.spacing:
+            return self.wide(Y)
         spacing = np.where(width > 0, np.minimum(self.spacing, width / NODES), 1.0)
         nodes = [int(w / s) + ORDER + 1 for w, s in zip(width.tolist(), spacing.tolist(), strict=True)]
         sizes = [fft.next_fast_len(2 * (count + _MARGIN), real=True) for count in nodes]

@@ -52,7 +52,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     early_exaggeration : float >= 1, default 12.0
         Factor of P in the first ``exaggeration_iter`` steps.
     learning_rate : float > 0 or "auto", default "auto"
-        "auto" is max(n / early_exaggeration / 4, 50).
+        "auto" is max(n / exaggeration / 4, 50), the exaggeration being ``early_exaggeration`` and then 1.
     max_iter : int >= 1, default 1000
     exaggeration_iter : int >= 0, default 250
     n_iter_without_progress : int >= 0, default 300
@@ -65,7 +65,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         "auto" is exact up to 1000 rows or beyond 3 dimensions, else "fft", in 3 dimensions "barnes-hut".
     angle : float in [0, 1], default 0.5
         Of the tree: larger is faster and coarser; 0 visits every pair.
-    spacing : float > 0, default 0.5
+    spacing : float > 0, default 0.4
         Of the grid's nodes, in units of the map, where the Student kernel has the width 1: smaller is finer and slower.
         Halving it divides the error of the forces by about 100.
     random_state : int, Generator or None
@@ -76,7 +76,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     kl_divergence_ : float, in nats; the total of similarities is that of ``method_``
     method_ : str, what "auto" became
     n_iter_ : int
-    learning_rate_ : float
+    learning_rate_ : (float, float), those of both stages
 
     Raises
     ------
@@ -100,7 +100,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
 
     References
     ----------
-    van der Maaten & Hinton, Visualizing data using t-SNE, 2008; Kobak & Berens, The art of using t-SNE, 2019 (defaults);
+    van der Maaten & Hinton, Visualizing data using t-SNE, 2008; Kobak & Berens, The art of using t-SNE, 2019, and Belkina
+    et al., Automated optimized parameters for t-SNE, 2019 (defaults);
     Linderman et al., Fast interpolation-based t-SNE, 2019; Essmann et al., A smooth particle mesh Ewald method, 1995
     (splines); ``01#tsne``, ``01#tsne-perplexity``, ``06#sne``.
     """
@@ -119,7 +120,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         init: Any = "pca",
         method: str = "auto",
         angle: float = 0.5,
-        spacing: float = 0.5,
+        spacing: float = 0.4,
         random_state: Any = None,
     ) -> None:
         self.n_components = n_components
@@ -155,12 +156,13 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
                 f"`perplexity` is {perplexity:g} with n_samples = {n} rows; it has to be below their number."
             )
         exaggeration = real("early_exaggeration", self.early_exaggeration, low=1.0)
-        rate = self.learning_rate
-        if isinstance(rate, str):
-            if rate != "auto":
-                raise InputError(f"`learning_rate` is {rate!r}; give a number > 0 or 'auto'.")
-            rate = self._auto_rate(n, exaggeration)
-        self.learning_rate_ = real("learning_rate", rate, low=0.0, above=True)
+        if isinstance(self.learning_rate, str):
+            if self.learning_rate != "auto":
+                raise InputError(f"`learning_rate` is {self.learning_rate!r}; give a number > 0 or 'auto'.")
+            self.learning_rate_ = (self._auto_rate(n, exaggeration), self._auto_rate(n, 1.0))
+        else:
+            rate = real("learning_rate", self.learning_rate, low=0.0, above=True)
+            self.learning_rate_ = (rate, rate)
         # Ratios of distances are all that counts; scaled ones neither overflow nor vanish.
         self._scale_ = float(np.abs(X - X.mean(axis=0)).max()) or 1.0
         scaled = (X - X.mean(axis=0)) / self._scale_
