@@ -188,9 +188,79 @@ def probabilities(card: Card, variant: str) -> Check:
     return Check(wrong, 0, "violations", "the axioms of probability")
 
 
-_ALL = {"scikit-learn": sklearn_protocol, "same-seed": same_seed, "saved": saved, "bad-input": bad_input}
-CLASSIFIER = {**_ALL, "probabilities": probabilities}
-REGRESSOR = dict(_ALL)
+def _same(first: np.ndarray, second: np.ndarray) -> bool:
+    """Return whether two answers agree: labels exactly, numbers to the rounding of another memory layout."""
+    if first.shape != second.shape:
+        return False
+    if first.dtype.kind == "f" and second.dtype.kind == "f":
+        return bool(np.allclose(first, second, rtol=1e-5, atol=1e-7, equal_nan=True))
+    return bool(np.array_equal(first, second))
+
+
+def named_columns(card: Card, variant: str) -> Check:
+    """pandas and polars tables give the array's answers, keep their column names and are refused in another order."""
+    import pandas as pd
+    import polars as pl
+
+    if _reads_text(card) or _image_shape(card) is not None:
+        return Check(0, 0, "not a table method: texts and images have no columns", "the same numbers as an array")
+    x, y = data(card, variant)
+    names = ["width", "height", "age", "price"]
+    tables = {"pandas": pd.DataFrame(x, columns=names), "polars": pl.DataFrame(dict(zip(names, x.T)))}
+    plain = _answers(make(card, variant).fit(x, y), x)
+    wrong = []
+    for library, table in tables.items():
+        model = make(card, variant).fit(table, y)
+        if list(getattr(model, "feature_names_in_", ())) != names:
+            wrong.append(f"{library}: names lost")
+        if not _same(_answers(model, table), plain):
+            wrong.append(f"{library}: other answers")
+        if _answers_new_rows(card, variant):
+            try:
+                _answers(model, table[names[::-1]])
+            except ValueError as error:
+                if "feature names should match" not in str(error):
+                    wrong.append(f"{library}: {error}")
+            else:
+                wrong.append(f"{library}: another order accepted")
+    return Check(len(wrong), 0, f"departures{': ' + '; '.join(wrong) if wrong else ''}", "the same numbers as an array")
+
+
+def searched(card: Card, variant: str) -> Check:
+    """Works as the last step of scikit-learn's Pipeline inside cross_val_score and GridSearchCV, with the fold's own fit."""
+    from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import FunctionTransformer
+
+    x, y = data(card, variant)
+    folds = KFold(2, shuffle=True, random_state=0)
+    steps = Pipeline(
+        [("double", FunctionTransformer(kw_args={"times": 2.0}, func=_times)), ("model", make(card, variant))]
+    )
+    scores = cross_val_score(steps, x, y, cv=folds, error_score="raise")
+    search = GridSearchCV(steps, {"double__kw_args": [{"times": 1.0}, {"times": 2.0}]}, cv=folds, error_score="raise")
+    search.fit(x, y)
+    by_hand = [make(card, variant).fit(2 * x[a], y[a]).score(2 * x[b], y[b]) for a, b in folds.split(x)]
+    wrong = int(not np.allclose(scores, by_hand, rtol=1e-9, atol=1e-12))
+    found = [search.cv_results_[f"split{k}_test_score"][1] for k in range(2)]
+    wrong += int(not np.allclose(found, by_hand, rtol=1e-9, atol=1e-12))
+    wrong += int(len(search.predict(x)) != len(x))
+    return Check(wrong, 0, "scores that differ", "the folds fitted by hand")
+
+
+def _times(x: np.ndarray, times: float) -> np.ndarray:
+    return x * times
+
+
+_ALL = {
+    "scikit-learn": sklearn_protocol,
+    "named-columns": named_columns,
+    "same-seed": same_seed,
+    "saved": saved,
+    "bad-input": bad_input,
+}
+CLASSIFIER = {**_ALL, "searched": searched, "probabilities": probabilities}
+REGRESSOR = {**_ALL, "searched": searched}
 TRANSFORMER = dict(_ALL)
 CLUSTERER = dict(_ALL)
 DETECTOR = dict(_ALL)

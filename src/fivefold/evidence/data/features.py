@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest, smallest
 
 
 @evidence(
@@ -140,13 +140,13 @@ def discretizer_kmeans() -> Check:
             def squares(parts: list[np.ndarray]) -> float:
                 return sum(float(((p - p.mean()) ** 2).sum()) for p in parts)
 
-            least = min(
+            least = smallest(
                 squares([x[np.searchsorted(chosen, x, side="right") == b] for b in range(k)])
                 for chosen in itertools.combinations(distinct[1:], k - 1)
             )
             cuts = Discretizer(strategy="kmeans", n_bins=n_bins).fit(x[:, None]).cuts_[0]
             place = np.searchsorted(cuts, x, side="right")
-            wrong = max(wrong, abs(squares([x[place == b] for b in range(k)]) - least) / (1 + least))
+            wrong = largest(wrong, abs(squares([x[place == b] for b in range(k)]) - least) / (1 + least))
             # A cut is the middle between two training values.
             for cut in cuts:
                 wrong += abs(cut - (x[x < cut].max() + x[x >= cut].min()) / 2) > 1e-9 * abs(cut)
@@ -171,7 +171,7 @@ def discretizer_kmeans_large() -> Check:
         codes = model.transform(x)[:, 0]
         ours = sum(((x[codes == b] - x[codes == b].mean()) ** 2).sum() for b in range(k))
         theirs = KMeans(k, n_init=20, random_state=0).fit(x).inertia_
-        worst = max(worst, ours / theirs - 1, float(model.n_bins_[0] != k))
+        worst = largest(worst, ours / theirs - 1, float(model.n_bins_[0] != k))
     return Check(worst, 1e-10, "relative excess", "scikit-learn KMeans")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 @evidence(
@@ -35,7 +35,7 @@ def smote_segments() -> Check:
             step = rows[b] - rows[a]
             length = np.einsum("ij,ij->i", step, step)
             u = np.clip(np.einsum("ij,ij->i", point - rows[a], step) / np.where(length > 0, length, 1), 0, 1)
-            worst = max(worst, float(np.linalg.norm(rows[a] + u[:, None] * step - point, axis=1).min()))
+            worst = largest(worst, float(np.linalg.norm(rows[a] + u[:, None] * step - point, axis=1).min()))
     return Check(worst, 1e-10, "distance from the nearest allowed segment", "brute force")
 
 

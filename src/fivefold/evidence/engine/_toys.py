@@ -9,6 +9,7 @@ from fivefold.base.random import Streams
 from fivefold.data.batches import Batch, Batches
 from fivefold.engine.learner import Learner, PartSpec, Step, Steps, Sums, SupervisedLearner
 from fivefold.engine.runtime import seeded
+from fivefold.evidence import largest
 
 ADAM = {"model": {"optimizer": "adam", "options": {"lr": 1e-2}}}
 
@@ -68,4 +69,4 @@ class BilinearGame(Learner):
 def gap(a: nn.Module, b: nn.Module) -> float:
     """Return the largest difference between the weights of two equal modules."""
     other = b.state_dict()
-    return max(float((value.double() - other[name].double()).abs().max()) for name, value in a.state_dict().items())
+    return largest(float((value.double() - other[name].double()).abs().max()) for name, value in a.state_dict().items())

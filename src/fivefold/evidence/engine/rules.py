@@ -16,7 +16,7 @@ from fivefold.engine.callbacks import Callback
 from fivefold.engine.learner import Learner, PartSpec, Step, Steps, Sums, SupervisedLearner
 from fivefold.engine.parts import merge_specs
 from fivefold.engine.trainer import Trainer
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 from ._toys import ADAM, BilinearGame, gap, network, regression, source, table
 
@@ -64,7 +64,7 @@ def schedules_follow_their_counter() -> Check:
         history = Trainer(max_batches=7, parts=parts, callbacks=[watch]).fit(
             BilinearGame(3), _Told({"x": np.zeros(3)}, 1)
         )
-        worst = max(worst, abs(watch.fit.parts["y"].lr - _cosine(reached, 50, 0.1)))
+        worst = largest(worst, abs(watch.fit.parts["y"].lr - _cosine(reached, 50, 0.1)))
         worst += history.counters[counter] != reached
         worst += watch.rates[0]["x"] != 0.1
     return Check(worst, 1e-15, "max |rate - closed form|", "closed form")
@@ -152,7 +152,7 @@ def clipping_in_the_loop() -> Check:
                 total = float(torch.cat([p.grad.reshape(-1) for p in params]).norm())
                 for p in params:
                     p.sub_(0.05 * p.grad * min(1.0, clips.get("clip_norm", math.inf) / total))
-        worst = max(worst, gap(learner.module, peer))
+        worst = largest(worst, gap(learner.module, peer))
     return Check(worst, 1e-13, "max |weight difference|", "hand-written loop")
 
 
@@ -462,9 +462,11 @@ def supervised_means() -> Check:
         found = Trainer(1).evaluate(learner, Batches(fields, 7, shuffle=False))
         absolute = (out - pairs).abs().mean(1).numpy()
         mean = np.average(absolute, weights=weight.numpy()) if "weight" in fields else absolute.mean()
-        worst = max(worst, abs(seen[0] - expected), abs(found["loss"] - expected), abs(found["gap"] - float(mean)))
+        worst = largest(worst, abs(seen[0] - expected), abs(found["loss"] - expected), abs(found["gap"] - float(mean)))
     scalar = SupervisedLearner(module, nn.functional.mse_loss)
-    worst = max(worst, abs(Trainer(1).evaluate(scalar, Batches({"x": x, "y": pairs}, 7))["loss"] - float(rows.mean())))
+    worst = largest(
+        worst, abs(Trainer(1).evaluate(scalar, Batches({"x": x, "y": pairs}, 7))["loss"] - float(rows.mean()))
+    )
     merged = Sums(a=(1.0, 2), b=(3.0, 4)).merge(Sums(b=(1.0, 1), c=(0.0, 0)))
     wrong = dict(merged) != {"a": (1.0, 2), "b": (4.0, 5), "c": (0.0, 0)} or not math.isnan(merged.means()["c"])
     return Check(worst + wrong + abs(merged.means()["b"] - 0.8), 1e-14, "max |mean - numpy.average|", "numpy.average")

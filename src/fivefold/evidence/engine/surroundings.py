@@ -29,7 +29,7 @@ from fivefold.engine.progress import ProgressBar
 from fivefold.engine.runtime import Interrupts, Runtime, TrainingInterrupted
 from fivefold.engine.session import Session, current_session, session
 from fivefold.engine.trainer import Trainer
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 from ._toys import ADAM, gap, network, regression, source, table
 
@@ -402,7 +402,7 @@ def tensorboard_events() -> Check:
         or interval != [5, 10, 15]
         or any(t.endswith(("epoch", "batches")) for t in tags)
     )
-    worst = max(abs(e.value / v - 1) for e, v in zip(epoch, history["val_loss"], strict=True))
+    worst = largest(abs(e.value / v - 1) for e, v in zip(epoch, history["val_loss"], strict=True))
     return Check(worst + wrong, 1e-6, "max relative difference (float32 events)", "tensorboard")
 
 
@@ -559,7 +559,7 @@ def monitor_forms() -> Check:
             absolute = (2 * learner.module(x) - targets).abs().reshape(60, -1).mean(1).numpy()
         expected = float(np.average(absolute, weights=None if weights is None else weights.numpy()))
         worst = (
-            max(worst, abs(history["train_error"][-1] - expected), abs(history["validation_error"][-1] - expected))
+            largest(worst, abs(history["train_error"][-1] - expected), abs(history["validation_error"][-1] - expected))
             + wrong
         )
     return Check(worst, 1e-13, "max |metric - by hand|", "numpy.average")

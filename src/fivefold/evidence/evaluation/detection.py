@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 def _images(seed: int, count: int = 14) -> tuple[list[Any], list[Any]]:
@@ -119,8 +119,8 @@ def map_coco() -> Check:
         for size, low, high in (("small", 0, 32**2), ("medium", 32**2, 96**2), ("large", 96**2, 1e10)):
             precision, recall = _coco(true, pred, low, high, top, at)
             pairs += [(found.by_size[size], _over(precision)), (found.recall_by_size[size], _over(recall))]
-        worst = max(worst, *(0.0 if np.isnan(a) and np.isnan(b) else abs(a - b) for a, b in pairs))
-        worst = max(
+        worst = largest(worst, *(0.0 if np.isnan(a) and np.isnan(b) else abs(a - b) for a, b in pairs))
+        worst = largest(
             worst, float(set(found.recall) != {1, 10, top} or set(found.by_size) != {"small", "medium", "large"})
         )
     return Check(worst, 1e-12, "max difference", "plain Python")
@@ -236,5 +236,5 @@ def map_invariance() -> Check:
             save(merged, folder + "/m")
             again = load(folder + "/m")
         values = (merged.compute(), bent.compute(), again.compute())
-        worst = max(worst, *(abs(v - whole) for v in values), float(not 0.05 < whole < 0.95))
+        worst = largest(worst, *(abs(v - whole) for v in values), float(not 0.05 < whole < 0.95))
     return Check(worst, 1e-12, "max difference", "invariance")

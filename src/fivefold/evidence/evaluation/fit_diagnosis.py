@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 def _polynomial(degree: int) -> Any:
@@ -128,7 +128,7 @@ def borders() -> Check:
         wrong += ("too-little-data" in curve.findings) != found or ("too-complex" in curve.findings) == found
     shares = diagnose_fit((10, 30), [[1, 2], [3, 4]], [[5, 6], [6, 7]], guess=9.0, goal=2.0, fresh=7.9)
     parts = (shares.bias - 1.5 / 7, shares.variance - 3 / 7, shares.shift - 1.4 / 7, shares.noise - 2 / 9)
-    wrong += max(abs(p) for p in parts) > 1e-12 or not np.isnan(
+    wrong += not largest(abs(p) for p in parts) <= 1e-12 or not np.isnan(
         diagnose_fit((1, 2), (1, 1), (1, 1), guess=2, goal=1).shift
     )
     wrong += shares.findings != ("shift", "underfitting", "too-complex")
@@ -155,14 +155,14 @@ def floor_brute_force() -> Check:
             near = np.argsort(far, axis=1, kind="stable")[:, :k]
             delta = np.sort(far, axis=1)[:, :k].mean(0)
             apart = (y[near] != y[:, None]) if classification else (y[near] - y[:, None]) ** 2 / 2
-            level = max(0.0, float(np.polyfit(delta, apart.mean(0), 1)[1]))
+            level = largest(0.0, float(np.polyfit(delta, apart.mean(0), 1)[1]))
             if classification:
                 level = 0.75 * (1 - np.sqrt(1 - 4 / 3 * level))
             more = {} if k == 10 else {"neighbors": k}
             found = noise_floor(
                 np.concatenate([X, X[:5]]), np.concatenate([y, y[:5]]), classification=classification, **more
             )
-            worst = max(worst, abs(found - level))
+            worst = largest(worst, abs(found - level))
     return Check(float(worst), 1e-9, "max difference", "brute force")
 
 
@@ -184,4 +184,4 @@ def floor_planted() -> Check:
         drawn = rng.random(4000) < flipped
         label = np.where(drawn, (truth + rng.integers(1, classes, 4000)) % classes, truth)
         off.append(abs(noise_floor(X, label, classification=True) - flipped) / 0.05)
-    return Check(float(max(off)), 1.0, "differences in units of their bound", "planted noise")
+    return Check(float(largest(off)), 1.0, "differences in units of their bound", "planted noise")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 def _descent(rate: float, curvature: np.ndarray, updates: int) -> np.ndarray:
@@ -101,7 +101,7 @@ def rates_with_noise() -> Check:
         for rate, pattern in ((1.8, "oscillates"), (1.0, "oscillates"), (0.02, "right"), (0.0002, "slow"))
     )
     # E x² = η² σ² / (1 - (1 - η)²) on the ball; 64 runs of 400 updates settle the mean to a few percent.
-    off = max(abs(found.ends[rate] / (rate * sigma**2 / (2 * (2 - rate))) - 1) for rate in (1.8, 1.0))
+    off = largest(abs(found.ends[rate] / (rate * sigma**2 / (2 * (2 - rate))) - 1) for rate in (1.8, 1.0))
     return Check(wrong + off, 0.1, "wrong patterns + relative difference", "stationary law")
 
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 def _columns() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -38,7 +38,7 @@ def correlation_scipy() -> Check:
         mine = ours.cramers_v(np.array(["low", "middle", "up"])[rows], columns)
         errors.append(abs(mine.coefficient - stats.contingency.association(table, method="cramer")))
         errors.append(abs(mine.p_value - stats.chi2_contingency(table, correction=False).pvalue))
-    return Check(float(max(errors)), 1e-12, "max difference", "scipy")
+    return Check(float(largest(errors)), 1e-12, "max difference", "scipy")
 
 
 @evidence("correlation-analysis", claim="Five rows, a 2 × 2 table and y = x² by hand", against="by hand")
@@ -114,7 +114,7 @@ def significance_scipy() -> Check:
         table = np.array([[np.sum((cells[:, j] == a) & (y == b)) for b in range(3)] for a in range(3)])
         chi2 = stats.chi2_contingency(table, correction=False)
         errors += [abs(statistic[j] - chi2.statistic), abs(p[j] - chi2.pvalue)]
-    return Check(float(max(errors)), 1e-12, "max difference", "scipy, scikit-learn")
+    return Check(float(largest(errors)), 1e-12, "max difference", "scipy, scikit-learn")
 
 
 @evidence(
@@ -153,7 +153,7 @@ def significance_statsmodels() -> Check:
     errors.append(np.abs(fixed - adjust(p)).max())
     _, p, fixed = SignificanceAnalysis("t", "benjamini-hochberg").columns(X, y)
     errors.append(np.abs(fixed - adjust(p, method="benjamini-hochberg")).max())
-    return Check(float(max(errors)), 1e-12, "max difference", "statsmodels")
+    return Check(float(largest(errors)), 1e-12, "max difference", "statsmodels")
 
 
 @evidence("significance-analysis", claim="5×2 and resampled t statistics by their formulas", against="by hand")
@@ -280,8 +280,8 @@ def threshold_brute_force() -> Check:
         for costs in (Costs(fp=1, fn=1), Costs(fp=1, fn=10), Costs(fp=5, fn=1), Costs(fp=1, fn=4, tp=-2, tn=-0.3)):
             all_costs = [cost_of(y, score >= cut, costs, w) for cut in cuts]
             found = best_threshold(y, score, costs=costs, sample_weight=w)
-            worst = max(worst, abs(found.score - min(all_costs)))
-            worst = max(worst, abs(cost_of(y, score >= found.value, costs, w) - found.score))
+            worst = largest(worst, abs(found.score - min(all_costs)))
+            worst = largest(worst, abs(cost_of(y, score >= found.value, costs, w) - found.score))
         weight = np.ones(40) if w is None else w
         p, n = weight[y == 1].sum(), weight[y == 0].sum()
         values: dict[str, list[float]] = {"youden": [], "f1": [], "accuracy": []}
@@ -292,8 +292,8 @@ def threshold_brute_force() -> Check:
             values["accuracy"].append((tp + n - fp) / (p + n))
         for objective, reached in values.items():
             found = best_threshold(y, score, objective=objective, sample_weight=w)
-            worst = max(worst, abs(found.score - max(reached)))
-        worst = max(worst, abs(best_threshold(y, score, sample_weight=w).score - max(values["youden"])))
+            worst = largest(worst, abs(found.score - max(reached)))
+        worst = largest(worst, abs(best_threshold(y, score, sample_weight=w).score - max(values["youden"])))
     return Check(float(worst), 1e-12, "max difference", "brute force")
 
 
@@ -337,9 +337,9 @@ def calibration_defaults() -> Check:
     blocks = np.split(order, 10)  # 200 different values: 20 rows a bin
     mean, seen, rows = reliability_curve(y, p)
     worst = float(rows.tolist() != [20] * 10)
-    worst = max(worst, float(np.abs(mean - [p[b].mean() for b in blocks]).max()))
-    worst = max(worst, float(np.abs(seen - [y[b].mean() for b in blocks]).max()))
+    worst = largest(worst, float(np.abs(mean - [p[b].mean() for b in blocks]).max()))
+    worst = largest(worst, float(np.abs(seen - [y[b].mean() for b in blocks]).max()))
     bins = [np.flatnonzero((p > k / 10) & (p <= (k + 1) / 10)) for k in range(10)]
     wanted = sum(abs(w[b] @ y[b] - w[b] @ p[b]) for b in bins) / w.sum()
-    worst = max(worst, abs(expected_calibration_error(y, p, w) - wanted))
+    worst = largest(worst, abs(expected_calibration_error(y, p, w) - wanted))
     return Check(worst, 1e-12, "max difference", "by hand")

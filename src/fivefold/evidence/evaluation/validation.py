@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 @evidence(
@@ -146,7 +146,7 @@ def k_fold_selects() -> Check:
             test = np.arange(45) // 15 == k
             errors.append(np.sqrt(np.mean((y[test] - X[test] @ solve(~test, a)) ** 2)))
         means.append(np.mean(errors))
-    wrong = max(abs(chosen.results[n].mean["rmse"] - m) / m for n, m in zip(models, means))
+    wrong = largest(abs(chosen.results[n].mean["rmse"] - m) / m for n, m in zip(models, means))
     wrong += float(list(models).index(chosen.name) != int(np.argmin(means)))
     wrong += float(np.abs(chosen.estimator.coef_ - solve(np.arange(45), models[chosen.name].alpha)).max())
     return Check(float(wrong), 1e-6, "sum of differences", "normal equations")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 def _documented(*methods: Callable[..., Any], **given: Any) -> Check:
@@ -259,7 +259,7 @@ def combined_distances() -> Check:
         found = CombinedMarginLoss(m2=0.0, intra=intra, inter=inter, reduction="none")(x, y)
         # Two of the three axes lie √2 from the own one: their mean distance is √2.
         exact = plain.numpy() + intra * apart - inter * np.sqrt(2)
-        worst = max(worst, float(np.abs(found.numpy() - exact).max()))
+        worst = largest(worst, float(np.abs(found.numpy() - exact).max()))
     ends = torch.tensor([[3.0, 0.0, 0.0], [-3.0, 0.0, 0.0]], dtype=torch.float64, requires_grad=True)
     values = CombinedMarginLoss(m1=2.0, m2=0.1, reduction="none")(ends, torch.tensor([0, 0]))
     values.sum().backward()

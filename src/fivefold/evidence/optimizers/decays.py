@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.optim import lr_scheduler
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.optimizers.schedules._base import Schedule
 from fivefold.optimizers.schedules.cosine import CosineDecay
 from fivefold.optimizers.schedules.cycles import CosineWarmRestarts, TriangularCycle
@@ -132,7 +132,7 @@ def exponential_staircase() -> Check:
     stairs = _formula(lambda o: ExponentialDecay(o, 0.8, 5, staircase=True), lambda t: 0.8 ** (t // 5))
     natural = _formula(lambda o: ExponentialDecay(o, 0.8, 5, "natural", True), lambda t: math.exp(-0.8 * (t // 5)))
     still = _formula(lambda o: ExponentialDecay(o, 0.0, form="natural"), lambda t: 1.0)
-    worst = max(smooth.value, stairs.value, natural.value, still.value)
+    worst = largest(smooth.value, stairs.value, natural.value, still.value)
     return Check(worst, 1e-14, "max |rate - formula|", "formula")
 
 
@@ -150,7 +150,7 @@ def inverse_time() -> Check:
     smooth = _formula(lambda o: InverseTimeDecay(o, 0.5, 4), lambda t: 1 / (1 + 0.5 * t / 4))
     stairs = _formula(lambda o: InverseTimeDecay(o, 0.5, 4, staircase=True), lambda t: 1 / (1 + 0.5 * (t // 4)))
     plain = _formula(InverseTimeDecay, lambda t: 1 / (1 + 0.01 * t))
-    return Check(max(smooth.value, stairs.value, plain.value), 1e-14, "max |rate - formula|", "formula")
+    return Check(largest(smooth.value, stairs.value, plain.value), 1e-14, "max |rate - formula|", "formula")
 
 
 @evidence(
@@ -165,7 +165,7 @@ def inverse_time_differences() -> Check:
 @evidence("lr-inverse-sqrt", claim="At t = 0, 3, 8 the rate is lr, lr / 2, lr / 3", against="05#lr-decay-inv-sqrt")
 def inverse_sqrt_values() -> Check:
     rates = _rates(InverseSqrtDecay, 8)
-    gap = max(float(np.abs(rates[t] - np.array(LRS) / k).max()) for t, k in ((0, 1), (3, 2), (8, 3)))
+    gap = largest(float(np.abs(rates[t] - np.array(LRS) / k).max()) for t, k in ((0, 1), (3, 2), (8, 3)))
     return Check(gap, 1e-15, "max |rate - value|", "worked values")
 
 
@@ -184,7 +184,7 @@ def polynomial_equals_lambda() -> Check:
         lambda o: PolynomialDecay(o, 1.7, 0.3), lambda o: lr_scheduler.LambdaLR(o, lambda t: (0.3 * t + 1) ** -1.7)
     )
     plain = _gap(PolynomialDecay, InverseSqrtDecay)
-    return Check(max(given.value, plain.value), 1e-13, "max |rate difference|", "torch LambdaLR")
+    return Check(largest(given.value, plain.value), 1e-13, "max |rate difference|", "torch LambdaLR")
 
 
 @evidence(
@@ -193,7 +193,7 @@ def polynomial_equals_lambda() -> Check:
 def polynomial_special() -> Check:
     one = np.abs(_rates(lambda o: PolynomialDecay(o, 1.0, 0.4), 30) * (1 + 0.4 * np.arange(31))[:, None] - LRS).max()
     zero = np.abs(_rates(lambda o: PolynomialDecay(o, 0.0), 30) - LRS).max()
-    return Check(float(max(one, zero)), 1e-14, "max |difference|", "definition")
+    return Check(float(largest(one, zero)), 1e-14, "max |difference|", "definition")
 
 
 @evidence("lr-warmup-linear", claim="Step t of T has t/T of the rate, then all of it", against="02#lr-warmup-gradual")
@@ -225,7 +225,7 @@ def warmup_no_jump() -> Check:
         rates = _rates(lambda o, start=start: LinearWarmup(o, 10, start) + ExponentialDecay(o, 0.95), 30)  # type: ignore[misc]
         jumps.append(np.abs(np.diff(rates, axis=0) / LRS).max() - 0.1)
         jumps.append(abs(rates.max() - 0.7))
-    return Check(float(max(jumps)), 1e-12, "largest change beyond 1/T", "definition")
+    return Check(float(largest(jumps)), 1e-12, "largest change beyond 1/T", "definition")
 
 
 @evidence(
@@ -250,7 +250,7 @@ def sum_by_hand() -> Check:
             20,
         ).value
     )
-    return Check(max(found), 1e-14, "max |rate - formula|", "formulas")
+    return Check(largest(found), 1e-14, "max |rate - formula|", "formulas")
 
 
 @evidence(
@@ -266,7 +266,7 @@ def sum_metrics() -> Check:
     gap = float(np.abs(rates - [*cosine, 0.5, 0.5, 0.5, *[1.0] * 6]).max())
     # The metric after step number 4 is the first that the second schedule sees.
     falls = _rates(lambda o: CosineDecay(o, 4) + ReduceOnPlateau(o, patience=0), 8, {3: 1.0, 4: 5.0, 5: 4.0, 6: 6.0})
-    gap = max(gap, float(np.abs(falls[4:, 0] / 0.7 - [1.0, 1.0, 1.0, 0.1, 0.1]).max()))
+    gap = largest(gap, float(np.abs(falls[4:, 0] / 0.7 - [1.0, 1.0, 1.0, 0.1, 0.1]).max()))
     optimizer = _optimizer()
     endless, known = InverseTimeDecay(optimizer), CosineDecay(optimizer, 4)
     lengths = [(known + CosineDecay(optimizer, 3)).length, (known + endless).length]
@@ -324,7 +324,7 @@ def linear_scaling_values() -> Check:
     for batch, rate in ((256, 0.1), (1024, 0.4), (64, 0.025)):
         optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
         LinearScaling(optimizer, batch)
-        wrong = max(wrong, abs(optimizer.param_groups[0]["lr"] - rate))
+        wrong = largest(wrong, abs(optimizer.param_groups[0]["lr"] - rate))
     return Check(wrong, 1e-15, "max |rate - value|", "worked values")
 
 
@@ -387,7 +387,7 @@ def plateau_equals_torch() -> Check:
             return lr_scheduler.ReduceLROnPlateau(o, **given)
 
         a, b = _rates(ours, 120, metrics), _rates(theirs, 120, metrics)
-        worst = max(worst, float(np.abs(a - b).max()))
+        worst = largest(worst, float(np.abs(a - b).max()))
         fell += len(np.unique(a[:, 0])) - 1
     return Check(worst + (fell < 10), 1e-15, "max |rate difference|", "torch ReduceLROnPlateau")
 
@@ -424,7 +424,7 @@ def plateau_edges() -> Check:
                 options: dict[str, Any] = {**given, "mode": mode, "eps": 0.0}
                 ours = _rates(lambda o, a=options: ReduceOnPlateau(o, **a), 81, metrics)  # type: ignore[misc]
                 theirs = _rates(lambda o, a=options: lr_scheduler.ReduceLROnPlateau(o, **a), 81, metrics)  # type: ignore[misc]
-                worst = max(worst, float(np.abs(ours / theirs - 1).max()))
+                worst = largest(worst, float(np.abs(ours / theirs - 1).max()))
                 fell += len(np.unique(ours[:, 0])) - 1
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     schedule = ReduceOnPlateau(optimizer, factor=0.5, patience=0, eps=0.5)
@@ -451,7 +451,7 @@ def triangular_equals_torch() -> Check:
         def theirs(o: torch.optim.Optimizer, mode: str = mode) -> Any:
             return lr_scheduler.CyclicLR(o, list(LRS), [1.5, 0.3], 5, 8, mode, 0.97, cycle_momentum=False)
 
-        worst = max(worst, _gap(ours, theirs, 70).value)
+        worst = largest(worst, _gap(ours, theirs, 70).value)
     return Check(worst, 1e-13, "max |rate difference|", "torch CyclicLR")
 
 
@@ -483,7 +483,7 @@ def restarts_equal_torch() -> Check:
         def theirs(o: torch.optim.Optimizer, a: int = length, b: int = times, c: float = floor) -> Any:
             return lr_scheduler.CosineAnnealingWarmRestarts(o, a, b, c)
 
-        worst = max(worst, _gap(ours, theirs, 100).value)
+        worst = largest(worst, _gap(ours, theirs, 100).value)
     return Check(worst, 1e-13, "max |rate difference|", "torch CosineAnnealingWarmRestarts")
 
 
@@ -492,8 +492,8 @@ def restarts_equal_torch() -> Check:
 )
 def restarts_by_hand() -> Check:
     rates = _rates(lambda o: CosineWarmRestarts(o, 4, 2), 30)[:, 0] / 0.7
-    gap = max(abs(rates[t] - 1) for t in (0, 4, 12, 28))
-    gap = max(gap, *(abs(rates[t] - 0.5) for t in (2, 8, 20)))
+    gap = largest(abs(rates[t] - 1) for t in (0, 4, 12, 28))
+    gap = largest(gap, *(abs(rates[t] - 0.5) for t in (2, 8, 20)))
     return Check(gap + int((rates == 1).sum() != 4), 1e-15, "max |factor - value|", "by hand")
 
 

@@ -15,7 +15,7 @@ from sklearn.base import ClassifierMixin
 from fivefold.base.cards import Card
 from fivefold.base.estimator import Estimator
 from fivefold.base.random import Streams
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 _BINARY = ("logistic-regression", "gaussian-naive-bayes", "k-nearest-neighbors")
 _REGRESSION = ("linear-regression", "ridge-regression", "k-nearest-neighbors")
@@ -127,7 +127,9 @@ def table_from_predictions() -> Check:
                 )
                 for fold in folds
             ]
-            worst = max(worst, abs(np.mean(values) - row[name]), abs(np.std(values, ddof=1) - row[f"{name}_deviation"]))
+            worst = largest(
+                worst, abs(np.mean(values) - row[name]), abs(np.std(values, ddof=1) - row[f"{name}_deviation"])
+            )
     return Check(worst, 1e-9, "max |table - recomputed|", "scikit-learn metrics")
 
 
@@ -150,7 +152,7 @@ def regression_table_from_predictions() -> Check:
         folds = result.oof.filter(pl.col("method") == row["method"]).partition_by("fold")
         for name, function in functions.items():
             mean = np.mean([function(fold["truth"], fold["prediction"]) for fold in folds])
-            worst = max(worst, abs(mean - row[name]) / max(1.0, abs(mean)))
+            worst = largest(worst, abs(mean - row[name]) / max(1.0, abs(mean)))
     return Check(worst, 1e-9, "max relative |table - recomputed|", "scikit-learn metrics")
 
 
@@ -215,7 +217,7 @@ def classification_parity() -> Check:
             fitted = make_pipeline(StandardScaler(), peer).fit(X[folds != fold], y[folds != fold])
             scores.append(roc_auc_score(y[folds == fold], fitted.predict_proba(X[folds == fold])[:, 1]))
         mine = result.table.filter(pl.col("method") == name)["roc-auc"].item()
-        worst = max(worst, abs(mine / np.mean(scores) - 1))
+        worst = largest(worst, abs(mine / np.mean(scores) - 1))
     return Check(worst, 0.005, "max relative difference of ROC AUC", "scikit-learn pipelines")
 
 
@@ -247,7 +249,7 @@ def regression_parity() -> Check:
             fitted = make_pipeline(StandardScaler(), peer).fit(X[folds != fold], y[folds != fold])
             scores.append(root_mean_squared_error(y[folds == fold], fitted.predict(X[folds == fold])))
         mine = result.table.filter(pl.col("method") == name)["rmse"].item()
-        worst = max(worst, abs(mine / np.mean(scores) - 1))
+        worst = largest(worst, abs(mine / np.mean(scores) - 1))
     return Check(worst, 0.005, "max relative difference of RMSE", "scikit-learn pipelines")
 
 
@@ -262,13 +264,13 @@ def baseline_closed_form() -> Check:
     y, folds = result.plan.frame["progression"].to_numpy(), result.splits["fold"].to_numpy()
     base = next(row for row in result.rows if row.baseline)
     expected = [np.sqrt(np.mean((y[folds == k] - y[folds != k].mean()) ** 2)) for k in range(5)]
-    worst = max(worst, float(np.abs(np.array(base.scores["rmse"]) / expected - 1).max()))
+    worst = largest(worst, float(np.abs(np.array(base.scores["rmse"]) / expected - 1).max()))
     result = _compared("cancer")
     bad, folds = (result.plan.frame["diagnosis"] == "malignant").to_numpy(), result.splits["fold"].to_numpy()
     base = next(row for row in result.rows if row.baseline)
     share = np.array([bad[folds != k].mean() for k in range(5)])
     there = np.array([bad[folds == k].mean() for k in range(5)])
-    worst = max(
+    worst = largest(
         worst,
         float(np.abs(base.scores["log-loss"] + there * np.log(share) + (1 - there) * np.log(1 - share)).max()),
         float(np.abs(np.array(base.scores["accuracy"]) - (1 - there)).max()),
@@ -295,7 +297,7 @@ def weights_enter_fit_and_score() -> Check:
     worst = 0.0
     for entry, answer in zip(plan.entries, (fitted, mean)):
         mine = _score(plan, _cell(plan, entry))["rmse"] or float("nan")
-        worst = max(worst, abs(mine / root_mean_squared_error(y[test], answer, sample_weight=w[test]) - 1))
+        worst = largest(worst, abs(mine / root_mean_squared_error(y[test], answer, sample_weight=w[test]) - 1))
     label = pl.Series("label", np.where(y > 150, "high", "low"))
     plan = _plan(
         pl.DataFrame({"x": X[:, 0], "w": w}).with_columns(label), "label", ("gaussian-naive-bayes",), weight="w"
@@ -305,7 +307,7 @@ def weights_enter_fit_and_score() -> Check:
     share = np.average(y[train] <= 150, weights=w[train])
     if cell.predictions is None:
         return Check(float("nan"), 1e-9)
-    worst = max(worst, float(np.abs(cell.predictions["probability_low"].to_numpy() - share).max()))
+    worst = largest(worst, float(np.abs(cell.predictions["probability_low"].to_numpy() - share).max()))
     return Check(worst, 1e-9, "max difference", "scikit-learn with sample_weight")
 
 
@@ -346,7 +348,7 @@ def nothing_leaks_from_tested_rows() -> Check:
         same = ~changed[before.predictions["row"].to_numpy()]
         count += int(same.sum())
         gap = before.predictions["probability_yes"] - after.predictions["probability_yes"]
-        worst = max(worst, float(np.abs(gap.to_numpy()[same]).max()))
+        worst = largest(worst, float(np.abs(gap.to_numpy()[same]).max()))
     return Check(
         worst if count else float("nan"), 0.0, "largest change of a prediction", "the same cell, tested rows changed"
     )
@@ -372,7 +374,7 @@ def chance_on_random_labels() -> Check:
             means.setdefault(entry.id, []).append(float(_score(plan, cell)["roc-auc"] or float("nan")))
     # A fold of 48 rows, 24 a class: the AUC of noise has variance (n + 1) / (12 n₊ n₋).
     error = np.sqrt(49 / (12 * 24 * 24) / seeds)
-    worst = max(abs(float(np.mean(values)) - 0.5) for values in means.values())
+    worst = largest(abs(float(np.mean(values)) - 0.5) for values in means.values())
     return Check(worst, 5 * error, "largest |mean ROC AUC - 1/2|", "chance")
 
 

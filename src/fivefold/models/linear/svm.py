@@ -83,7 +83,7 @@ class KernelMachine(Estimator):
 
     def _support_values(self, X: Any, coef: np.ndarray) -> np.ndarray:
         """Return the sums of ``coef`` (S, k) times the kernels at the support vectors: (n, k)."""
-        X = wide(query_data(self, X, "shape_fit_", accept_sparse="csr"))
+        X = wide(query_data(self, X, "shape_fit_", accept_sparse="csr", order="C"))
         name = getattr(self, "kernel", "linear")
         if name == "precomputed":
             part = X[:, self.support_]
@@ -215,7 +215,7 @@ class SVC(ClassifierMixin, KernelMachine):
         tol = real("tol", self.tol, low=0.0, open_low=True)
         cache = real("cache_size", self.cache_size, low=0.0, open_low=True)
         limit = iteration_limit(self.max_iter)
-        X, y = training_data(self, X, y, accept_sparse="csr")
+        X, y = training_data(self, X, y, accept_sparse="csr", order="C")
         X = wide(X)
         weight = sample_weights(sample_weight, X.shape[0])
         classes, codes = encode_labels(y)

@@ -114,7 +114,7 @@ class SVR(RegressorMixin, KernelMachine):
         tol = real("tol", self.tol, low=0.0, open_low=True)
         cache = real("cache_size", self.cache_size, low=0.0, open_low=True)
         limit = iteration_limit(self.max_iter)
-        X, y = training_data(self, X, y, accept_sparse="csr", y_numeric=True)
+        X, y = training_data(self, X, y, accept_sparse="csr", order="C", y_numeric=True)
         X, y = wide(X), y.astype(np.float64)
         weight = sample_weights(sample_weight, X.shape[0])
         spec = self._spec(X)

@@ -143,7 +143,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Map the rows of X (n, d); ``y`` is ignored."""
-        X = finite_squares(checked_data(self, X, ensure_min_samples=2).astype(np.float64))
+        X = finite_squares(checked_data(self, X, ensure_min_samples=2).astype(np.float64, order="C"))
         self._embed(X)
         return self
 

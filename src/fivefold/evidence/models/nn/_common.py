@@ -8,9 +8,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from fivefold.evidence import largest
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -21,11 +22,6 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
 def weighted(y: Tensor) -> Tensor:
     """Return a scalar in which every output counts differently."""
     return (y * torch.linspace(-1, 2, y.numel(), dtype=y.dtype).view_as(y).cos()).sum()
-
-
-def largest(*values: Any) -> float:
-    """Return the largest of several numbers, and NaN where one of them is: Python's ``max`` would pass it over."""
-    return float(np.max([float(v) for v in values]))
 
 
 def gap(ours: Callable[..., Any], peer: Callable[..., Any], *inputs: Tensor) -> float:
@@ -40,7 +36,7 @@ def gap(ours: Callable[..., Any], peer: Callable[..., Any], *inputs: Tensor) -> 
         found.append([y.detach(), *torch.autograd.grad(weighted(y), wanted)])
     if [tuple(v.shape) for v in found[0]] != [tuple(v.shape) for v in found[1]]:
         return float("inf")
-    return largest(*(float((a - b).abs().max()) for a, b in zip(*found)))
+    return largest(float((a - b).abs().max()) for a, b in zip(*found))
 
 
 def same_weights(ours: torch.nn.Module, peer: torch.nn.Module, seed: int = 3) -> None:

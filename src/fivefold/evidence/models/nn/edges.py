@@ -11,7 +11,7 @@ import torch
 
 from fivefold.base.cards import get_card
 from fivefold.base.errors import InputError
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.models.nn import (
     AdaptiveInstanceNorm,
     AvgPool2d,
@@ -35,7 +35,7 @@ from fivefold.models.nn import (
     by_hand,
 )
 
-from ._common import largest, noise
+from ._common import noise
 
 
 def refused(make: Callable[..., Any], *given: Any) -> bool:
@@ -290,7 +290,7 @@ def batch_counts() -> Check:
 def local_response_places() -> Check:
     layer, x = LocalResponseNorm(1, 0.3), noise(2, 5, 2, 3)
     whole = layer(x)
-    error = max(float((layer(x[:, :, i, j]) - whole[:, :, i, j]).abs().max()) for i in range(2) for j in range(3))
+    error = largest(float((layer(x[:, :, i, j]) - whole[:, :, i, j]).abs().max()) for i in range(2) for j in range(3))
     wrong = refused(lambda: layer(x[:, 0, 0, 0])) is False
     return Check(error + wrong + refused(lambda: LocalResponseNorm(0, 0.0)), 1e-15, "max difference", "itself")
 
@@ -548,7 +548,7 @@ def spectral_start() -> Check:
     for _ in range(17):
         u = matrix @ v / np.linalg.norm(matrix @ v)
         v = matrix.T @ u / np.linalg.norm(matrix.T @ u)
-        errors.append(max(np.abs(rule.u.numpy() - u).max(), np.abs(rule.v.numpy() - v).max()))
+        errors.append(largest(np.abs(rule.u.numpy() - u).max(), np.abs(rule.v.numpy() - v).max()))
     # The start is drawn and normalized in single precision, which the iteration forgets; one step more or less shows.
     # PyTorch takes one pass when a weight is parametrized, here of one step.
     shown = min(errors[14], errors[16]) > 10 * errors[15]
