@@ -113,7 +113,9 @@ class Grid:
         width = axes.max(axis=1) - low
         if float(width.max()) > (WIDEST - ORDER) * self.spacing:
             return self.wide(Y)
-        spacing = np.where(width > 0, np.minimum(self.spacing, width / NODES), 1.0)
+        spacing = np.minimum(self.spacing, width / NODES)
+        # Nodes of a flat axis that are too close would magnify rounding, too far ones drown the other axis.
+        spacing = np.maximum(spacing, 1e-3 * spacing.max()) if spacing.max() > 0 else np.full(2, self.spacing)
         nodes = [int(w / s) + ORDER + 1 for w, s in zip(width.tolist(), spacing.tolist(), strict=True)]
         sizes = [fft.next_fast_len(2 * (count + _MARGIN), real=True) for count in nodes]
         grids = np.zeros((max(1, min(8, n // _CHUNK)), *nodes))

@@ -67,7 +67,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         Of the tree: larger is faster and coarser; 0 visits every pair.
     spacing : float > 0, default 0.4
         Of the grid's nodes, in units of the map, where the Student kernel has the width 1: smaller is finer and slower.
-        Halving it divides the error of the forces by about 100.
+        Halving it divides the error of the forces by about 64.
     random_state : int, Generator or None
 
     Attributes
