@@ -206,6 +206,7 @@ def newton_cg(objective: Objective, start: np.ndarray, *, tol: float, max_iter: 
     """Minimize by Newton's method whose steps come from preconditioned conjugate gradients: no Hessian is formed."""
     theta = start
     value, gradient = objective.value_gradient(theta)
+    first = float(np.linalg.norm(gradient))
     n_iter = 0
     while True:
         if not gradient.any():
@@ -215,12 +216,12 @@ def newton_cg(objective: Objective, start: np.ndarray, *, tol: float, max_iter: 
         found = None
         # Extra curvature is for where that of the objective vanishes; see `_rescue`.
         for extra in (0.0, 1e-3, 1e-1, 1e1, 1e3):  # any value: a ladder from little to much
-            # Dembo & Steihaug: the inner residual shrinks with the gradient, which gives superlinear convergence.
+            # Dembo & Steihaug: the inner residual shrinks faster than the gradient, which gives superlinear convergence.
             direction = _conjugate_gradients(
                 _with_more(objective.hessian_vector(theta), extra * norm),
                 gradient,
                 objective.hessian_diagonal(theta) + extra * norm,
-                min(0.25, np.sqrt(norm)) * norm,  # any value: below one, shrinking with the gradient
+                min(0.1, np.sqrt(norm / first)) * norm,  # any value: below one, shrinking with the gradient
             )
             slope = float(gradient @ direction)
             if extra == 0 and small and -slope / 2 <= tol * tol:
