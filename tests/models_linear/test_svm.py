@@ -15,6 +15,7 @@ import fivefold
 from fivefold.base.errors import DataError, FivefoldError, InputError, InputTypeError
 from fivefold.base.estimator import NotFittedError
 from fivefold.models.linear import SVC, SVR, HardMarginSVM, PegasosSVM, PolynomialKernel, RBFKernel, SoftMarginSVM
+from fivefold.models.linear._kernel_rows import KernelRows
 from fivefold.models.linear._smo import RowCache
 
 RNG = np.random.default_rng(0)
@@ -154,12 +155,12 @@ def test_the_cache_forms_a_row_again_only_after_it_was_dropped() -> None:
         asked.extend(rows.tolist())
         return K[rows]
 
-    cache = RowCache(rows_of, 30, 30 * 8 * 30 / 2**20)
+    cache = RowCache(KernelRows(rows_of, 30), 30 * 8 * 30 / 2**20)
     for rows in ([0, 1, 2], [1, 2, 3], [0, 29]):
         slots = cache.slots(np.array(rows))
         assert np.array_equal(cache.values[slots], K[rows])
     assert asked == [0, 1, 2, 3, 29]
-    small = RowCache(rows_of, 30, 1e-9)
+    small = RowCache(KernelRows(rows_of, 30), 1e-9)
     small.block = 4
     small.values, small._owner, small._used = small.values[:4], small._owner[:4], small._used[:4]
     asked.clear()

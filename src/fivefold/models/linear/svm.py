@@ -14,7 +14,8 @@ from fivefold.base.errors import DataError
 from fivefold.base.estimator import Estimator
 
 from ._blocks import row_blocks
-from ._smo import DualSolution, minimize_dual, rows_of_kernel
+from ._kernel_rows import rows_of_kernel
+from ._smo import DualSolution, minimize_dual
 from ._validation import (
     choice,
     class_weights,
@@ -240,7 +241,6 @@ class SVC(ClassifierMixin, KernelMachine):
             part = X if len(rows) == n else X[rows]
             solution = minimize_dual(
                 rows_of_kernel(spec, part, rows),
-                len(rows),
                 -sign,
                 np.where(sign > 0, 0.0, -bound[rows]),
                 np.where(sign > 0, bound[rows], 0.0),
