@@ -7,10 +7,11 @@ formed in pieces of fixed width that stay in the cache, each by one thread, so n
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Self
 
 import numba
 import numpy as np
@@ -20,17 +21,49 @@ from threadpoolctl import ThreadpoolController
 from .kernels import KernelSpec, squared_norms
 
 # Rows and columns of a piece: 1 MiB in single precision.
-_ROWS, _COLUMNS = 256, 1024
-# Kernel values from which threads and a draft in single precision pay.
-_WORTH_IT = 1 << 18
+_ROWS, _COLUMNS = 256, 1024  # any value: size of a piece
+# Kernel values, or products, from which threads pay.
+_WORTH_IT = 1 << 20  # any value: when threads pay
 # Smallest number of rows, and largest exponent gamma R^2, for which a draft is offered. Above that exponent rounding could
 # also make a distance of close rows so negative that their kernel value exceeds one noticeably.
-_DRAFT_ROWS, _DRAFT_EXPONENT = 1000, 256.0
+_DRAFT_ROWS, _DRAFT_EXPONENT = 1000, 256.0  # any value: when a draft pays
 
 
 @functools.cache
 def _blas() -> Any:
     return ThreadpoolController().select(user_api="blas")
+
+
+class Team:
+    """Threads that share the pieces of a job, as many as Numba may use; BLAS is held to one thread in each.
+
+    No digit of a result may depend on who does which piece.
+
+    Parameters
+    ----------
+    hold_blas : bool
+    """
+
+    def __init__(self, hold_blas: bool) -> None:
+        self._count = numba.get_num_threads()
+        self._stack = contextlib.ExitStack()
+        if hold_blas:
+            self._stack.enter_context(_blas().limit(limits=1))
+        self._pool = self._stack.enter_context(ThreadPoolExecutor(max(1, self._count - 1)))  # any value: who does what
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def share(self, act: Callable[[int, int], object], work: int) -> None:
+        """Call ``act(k, count)`` for every k below the number of threads: it does pieces k, k + count, and so on."""
+        count = self._count if work >= _WORTH_IT else 1  # any value: who does what changes no digit
+        others = [self._pool.submit(act, k, count) for k in range(1, count)]
+        act(0, count)
+        for other in others:
+            other.result()
 
 
 class KernelRows:
@@ -45,6 +78,7 @@ class KernelRows:
     """
 
     dtype: Any = np.float64
+    threaded = False
 
     def __init__(self, rows_of: Callable[[np.ndarray], np.ndarray], n: int) -> None:
         self._rows_of = rows_of
@@ -54,7 +88,7 @@ class KernelRows:
         """Return kernel rows: (k,) -> (k, n)."""
         return self._rows_of(rows)
 
-    def fill(self, rows: np.ndarray, out: np.ndarray, slots: np.ndarray) -> None:
+    def fill(self, rows: np.ndarray, out: np.ndarray, slots: np.ndarray, team: Team) -> None:
         """Write kernel rows into ``out[slots]``."""
         out[slots] = self(rows)
 
@@ -62,7 +96,7 @@ class KernelRows:
         """Return the kernel among ``rows``, whose kernel rows lie in ``values[slots]``: (k, k)."""
         return values[slots[:, None], rows]
 
-    def product(self, beta: np.ndarray) -> np.ndarray:
+    def product(self, beta: np.ndarray, team: Team) -> np.ndarray:
         """Return K β: (n,)."""
         used = np.flatnonzero(beta)
         out = np.zeros(self.n)
@@ -92,6 +126,8 @@ class GaussianRows(KernelRows):
     precision and lengths from the mean of the rows, which the data are moved to.
     """
 
+    threaded = True
+
     def __init__(self, X: np.ndarray, gamma: float, dtype: Any = np.float64) -> None:
         self.n, self.dtype = X.shape[0], np.dtype(dtype)
         self._X, self._gamma = X, gamma
@@ -105,7 +141,7 @@ class GaussianRows(KernelRows):
     @property
     def rounding(self) -> float:
         """The size of the error of one value."""
-        return float(np.finfo(self.dtype).eps) * (1.0 + 4.0 * self._largest)
+        return float(np.finfo(self.dtype).eps) * (1.0 + 4.0 * self._largest)  # any value: when a draft ends
 
     def draft(self) -> GaussianRows | None:
         """Return the rows in single precision, unless there are few or the exponents too large for it."""
@@ -120,30 +156,25 @@ class GaussianRows(KernelRows):
             np.minimum(out, 0.0, out=out)
         np.exp(out, out=out)
 
-    def _pieces(self, work: int, act: Callable[[slice, np.ndarray], None], rows: int) -> None:
-        """Call ``act`` with each piece of the columns and a buffer of ``rows`` rows, on threads when it pays."""
+    def _pieces(self, team: Team, rows: int, work: int, act: Callable[[slice, np.ndarray], None]) -> None:
+        """Call ``act`` with each piece of the columns and a buffer of ``rows`` rows."""
         pieces = [slice(start, min(start + _COLUMNS, self.n)) for start in range(0, self.n, _COLUMNS)]
-        threads = min(numba.get_num_threads(), len(pieces)) if work >= _WORTH_IT else 1
 
-        def share(first: int) -> None:
+        def share(first: int, count: int) -> None:
             buffer = np.empty(rows * _COLUMNS, dtype=self.dtype)
-            for piece in pieces[first::threads]:
+            for piece in pieces[first::count]:
                 act(piece, buffer[: rows * (piece.stop - piece.start)].reshape(rows, -1))
 
-        with _blas().limit(limits=1):
-            if threads == 1:
-                share(0)
-            else:
-                with ThreadPoolExecutor(threads) as pool:
-                    list(pool.map(share, range(threads)))
+        team.share(share, work)
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         """Return kernel rows: (k,) -> (k, n)."""
         out = np.empty((len(rows), self.n), dtype=self.dtype)
-        self.fill(rows, out, np.arange(len(rows)))
+        with Team(True) as team:
+            self.fill(rows, out, np.arange(len(rows)), team)
         return out
 
-    def fill(self, rows: np.ndarray, out: np.ndarray, slots: np.ndarray) -> None:
+    def fill(self, rows: np.ndarray, out: np.ndarray, slots: np.ndarray, team: Team) -> None:
         """Write kernel rows into ``out[slots]``."""
         for start in range(0, len(rows), _ROWS):
             mine, where = rows[start : start + _ROWS], slots[start : start + _ROWS]
@@ -153,18 +184,17 @@ class GaussianRows(KernelRows):
                 self._values(left, self._right[piece], buffer)
                 out[where, piece] = buffer
 
-            self._pieces(len(mine) * self.n, act, len(mine))
+            self._pieces(team, len(mine), len(mine) * self.n, act)
             out[where, mine] = 1.0
 
     def block(self, rows: np.ndarray, values: np.ndarray, slots: np.ndarray) -> np.ndarray:
         """Return the kernel among ``rows``: (k, k), formed anew, which is faster than to collect it from rows in memory."""
         out = np.empty((len(rows), len(rows)), dtype=self.dtype)
-        with _blas().limit(limits=1):
-            self._values(self._left[rows], self._right[rows], out)
+        self._values(self._left[rows], self._right[rows], out)
         np.fill_diagonal(out, 1.0)
         return out
 
-    def product(self, beta: np.ndarray) -> np.ndarray:
+    def product(self, beta: np.ndarray, team: Team) -> np.ndarray:
         """Return K β: (n,), without the rows being kept."""
         used = np.flatnonzero(beta)
         weight = beta[used]
@@ -177,7 +207,7 @@ class GaussianRows(KernelRows):
                 self._values(left[start : start + _ROWS], self._right[piece], values)
                 out[piece] += weight[start : start + _ROWS] @ values
 
-        self._pieces(len(used) * self.n, act, _ROWS)
+        self._pieces(team, _ROWS, len(used) * self.n, act)
         return out
 
 

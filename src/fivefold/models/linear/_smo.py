@@ -11,22 +11,22 @@ the same method goes on from there, so that single precision costs nothing in th
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
-import numba
 import numpy as np
 
 from fivefold.base.jit import njit
 
-from ._kernel_rows import KernelRows
+from ._kernel_rows import KernelRows, Team
 
 # Curvature given to a pair of equal rows (or to an indefinite kernel): their step goes to the bounds.
 _TAU = 1e-12
 # Added to a gradient to take a row out of a maximum.
-_FAR = 1e300
+_FAR = 1e300  # any value: beyond every gradient
 _BLOCK = 256
-_BINS = 1024
-# Entries of K β that a thread updates at a time, and the work from which threads pay.
-_PIECE, _WORTH_IT = 2048, 1 << 18
+_BINS = 1024  # any value: fineness of the order of violators
+# Entries of K β that are updated at a time.
+_PIECE = 2048  # any value: size of a piece
 _MEGABYTE = 1 << 20
 # Multiplication, addition and comparison may be reordered, as there is no NaN; infinite bounds stay what they are.
 _LOOSE = {"nnan", "nsz", "contract"}
@@ -70,14 +70,16 @@ class RowCache:
     source : KernelRows
     megabytes : float
         At least the rows of one block are kept, whatever the number.
+    team : Team
+        Threads that form rows.
     """
 
-    def __init__(self, source: KernelRows, megabytes: float) -> None:
+    def __init__(self, source: KernelRows, megabytes: float, team: Team) -> None:
         n = source.n
         self.block = min(_BLOCK, n)
         width = np.dtype(source.dtype).itemsize * n
         capacity = min(n, max(self.block, int(megabytes * _MEGABYTE // width)))
-        self._source = source
+        self._source, self._team = source, team
         self.values = np.empty((capacity, n), dtype=source.dtype)
         self._slot = np.full(n, -1, dtype=np.int64)
         self._owner = np.full(capacity, -1, dtype=np.int64)
@@ -102,7 +104,7 @@ class RowCache:
                 self._filled = len(self._owner)
                 evicted = self._owner[free]
                 self._slot[evicted[evicted >= 0]] = -1
-            self._source.fill(absent, self.values, free)
+            self._source.fill(absent, self.values, free, self._team)
             self._owner[free] = absent
             self._slot[absent] = free
             self._used[free] = self._clock
@@ -201,17 +203,9 @@ def _add_rows(f, values, slots, delta, start, stop):  # type: ignore[no-untyped-
 
 
 @njit
-def _accumulate(f, values, slots, delta):  # type: ignore[no-untyped-def]
-    """Add ``delta[k] * values[slots[k]]`` to f (n,), in pieces of f that stay in the cache."""
-    for start in range(0, len(f), _PIECE):
-        _add_rows(f, values, slots, delta, start, min(start + _PIECE, len(f)))
-
-
-@njit(parallel=True)
-def _accumulate_threaded(f, values, slots, delta):  # type: ignore[no-untyped-def]
-    """The same with the pieces spread over threads."""
-    for piece in numba.prange((len(f) + _PIECE - 1) // _PIECE):
-        start = piece * _PIECE
+def _accumulate(f, values, slots, delta, first, count):  # type: ignore[no-untyped-def]
+    """Add ``delta[k] * values[slots[k]]`` to the pieces ``first``, ``first + count``, ... of f (n,), which fit the cache."""
+    for start in range(first * _PIECE, len(f), count * _PIECE):
         _add_rows(f, values, slots, delta, start, min(start + _PIECE, len(f)))
 
 
@@ -335,10 +329,12 @@ def minimize_dual(
     f = np.zeros(rows_of.n) if scores is None else scores.copy()
     beta, done = start.copy(), 0
     draft = rows_of.draft()
-    if draft is not None:
-        done = _descend(draft, q, low, high, beta, f, tol, draft.rounding, budget, cache_size, stop_above).n_iter
-        f = rows_of.product(_shared(beta, rows_of.n))
-    solution = _descend(rows_of, q, low, high, beta, f, tol, 0.0, budget - done, cache_size, stop_above)
+    with Team(rows_of.threaded) as team:
+        if draft is not None:
+            rough = _descend(draft, q, low, high, beta, f, tol, draft.rounding, budget, cache_size, stop_above, team)
+            done = rough.n_iter
+            f = rows_of.product(_shared(beta, rows_of.n), team)
+        solution = _descend(rows_of, q, low, high, beta, f, tol, 0.0, budget - done, cache_size, stop_above, team)
     return solution if done == 0 else replace(solution, n_iter=done + solution.n_iter)
 
 
@@ -359,12 +355,13 @@ def _descend(
     budget: int,
     cache_size: float,
     stop_above: float,
+    team: Team,
 ) -> DualSolution:
     """Run the blocks from β and f = K β, both in place, until ``tol`` or what kernel values with an error can tell."""
     m, n = len(beta), rows_of.n
-    cache = RowCache(rows_of, cache_size)
+    cache = RowCache(rows_of, cache_size, team)
     size = min(m, cache.block)
-    whole = m <= size
+    whole = m <= size  # any value: a block of all rows needs no choice
     before = np.empty(0, dtype=np.int64)
     v = np.empty(m)
     done, residual, bias, converged = 0, 0.0, 0.0, False
@@ -398,15 +395,15 @@ def _descend(
         if m != n:
             K = K[inside[:, None], inside]  # (w, w)
         mine = beta[work]
-        goal = 0.5 * tol if whole else max(0.1 * residual, 0.5 * tol)
-        limit = int(min(budget - done, 100_000 if whole else 50 * size))
+        goal = 0.5 * tol if whole else max(0.1 * residual, 0.5 * tol)  # any value: when to look at all rows again
+        limit = int(min(budget - done, 100_000 if whole else 50 * size))  # any value: the same, but for the budget
         steps = int(_pairs(np.ascontiguousarray(K), mine, v[work], low[work], high[work], goal, limit))
         done += steps
         delta = np.bincount(inside, weights=mine - beta[work], minlength=len(rows))
         beta[work] = mine
         moved = np.flatnonzero(delta)
-        threaded = len(moved) * n >= _WORTH_IT and numba.get_num_threads() > 1
-        (_accumulate_threaded if threaded else _accumulate)(f, cache.values, slots[moved], delta[moved])
+        if len(moved):
+            team.share(partial(_accumulate, f, cache.values, slots[moved], delta[moved]), len(moved) * n)
         if steps == 0:
             # The block meets its goal though the whole does not: rounding is all that is left.
             break
@@ -446,6 +443,8 @@ def solve_one_class(
     # The first rows fill their boxes until the sum is reached.
     filled = np.cumsum(high)
     start = np.clip(mass - (filled - high), 0.0, high)
+    with Team(rows_of.threaded) as team:
+        scores = rows_of.product(start, team)
     return minimize_dual(
         rows_of,
         np.zeros(n),
@@ -455,5 +454,5 @@ def solve_one_class(
         tol=tol,
         max_iter=max_iter,
         cache_size=cache_size,
-        scores=rows_of.product(start),
+        scores=scores,
     )

@@ -36,7 +36,7 @@ class SVR(RegressorMixin, KernelMachine):
     epsilon : float, >= 0, default=0.1
         Half the width of the tube, in units of y.
     cache_size : float, > 0, default=200
-        Megabytes for kernel rows.
+        Megabytes for kernel rows, of which at least a block of 256 is kept.
     max_iter : int, default=-1
         Most pairs to optimize; -1 sets no limit.
 

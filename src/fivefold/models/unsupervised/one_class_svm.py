@@ -33,7 +33,7 @@ class OneClassSVM(OutlierMixin, KernelMachine):
     nu : float in (0, 1], default=0.5
         Bound on the share of outliers among the training rows.
     cache_size : float, > 0, default=200
-        Megabytes for kernel rows.
+        Megabytes for kernel rows, of which at least a block of 256 is kept.
     max_iter : int, default=-1
         Most pairs to optimize; -1 sets no limit.
 
