@@ -9,12 +9,12 @@ import numpy as np
 from fivefold.base.errors import InputError
 
 if TYPE_CHECKING:
-    from .cart import _DecisionTree
+    from ._tree import BinaryTree
 
 _SHOWN_LEVELS = 10
 
 
-def tree_text(tree: _DecisionTree, feature_names: Any, class_names: Any, max_depth: int, decimals: int) -> str:
+def tree_text(tree: BinaryTree, feature_names: Any, class_names: Any, max_depth: int, decimals: int) -> str:
     """Return one line a rule and one a leaf, indented by depth."""
     names = _names(tree, feature_names)
     classes = getattr(tree, "classes_", None)
@@ -43,7 +43,7 @@ def tree_text(tree: _DecisionTree, feature_names: Any, class_names: Any, max_dep
     return "\n".join(lines) + "\n"
 
 
-def _names(tree: _DecisionTree, given: Any) -> list[str]:
+def _names(tree: BinaryTree, given: Any) -> list[str]:
     if given is None:
         given = getattr(tree, "feature_names_in_", [f"feature_{i}" for i in range(tree.n_features_in_)])
     names = [str(name) for name in given]
@@ -52,7 +52,7 @@ def _names(tree: _DecisionTree, given: Any) -> list[str]:
     return names
 
 
-def _rules(tree: _DecisionTree, node: int, names: list[str], decimals: int) -> tuple[str, str]:
+def _rules(tree: BinaryTree, node: int, names: list[str], decimals: int) -> tuple[str, str]:
     feature = int(tree.feature_[node])
     levels = tree.categories_[feature]
     if levels is None:
@@ -65,7 +65,7 @@ def _rules(tree: _DecisionTree, node: int, names: list[str], decimals: int) -> t
     return f"{names[feature]} in {{{shown}}}", f"{names[feature]} not in {{{shown}}}"
 
 
-def _depth_below(tree: _DecisionTree, node: int) -> int:
+def _depth_below(tree: BinaryTree, node: int) -> int:
     deepest, stack = 1, [(node, 1)]
     while stack:
         at, depth = stack.pop()
