@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+from scipy.special import expit
 
 from fivefold.evidence import Check, evidence
 
@@ -84,13 +85,13 @@ def cox_line() -> Check:
             found = calibration_slope_intercept(y, p, weight)
             z = np.log(np.clip(p, 1e-15, 1 - 1e-15)) - np.log1p(-np.clip(p, 1e-15, 1 - 1e-15))
             design = np.stack([np.ones(len(z)), (z - z.mean()) / z.std()])
-            q = 1 / (1 + np.exp(-found.intercept - found.slope * z))
+            q = expit(found.intercept + found.slope * z)
             worst += (np.abs(design @ (w * (y - q))) / w.sum()).tolist()
             error = np.sqrt(np.linalg.inv((design * w * q * (1 - q)) @ design.T)[1, 1]) / z.std()
             worst.append(
                 abs(found.slope_standard_error / error - 1.0) / 1e4
             )  # of the information a step before the end
-            alone = 1 / (1 + np.exp(-found.intercept_given_slope_1 - z))
+            alone = expit(found.intercept_given_slope_1 + z)
             worst.append(abs(w @ (y - alone)) / w.sum())
     return Check(float(np.max(worst)), 1e-9, "largest mean residual", "score equations")
 
