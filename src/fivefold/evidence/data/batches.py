@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest, smallest
 
 
 class _Picked:
@@ -45,11 +45,11 @@ def batches_are_slices() -> Check:
                     order = picked.indices(epoch)
                 elif options.get("shuffle", True):
                     order = Streams(options.get("seed", 0)).numpy("order", epoch).permutation(rows)
-                count = max(1, len(order) // size) if "drop_last" in options else -(-len(order) // size)
+                count = largest(1, len(order) // size) if "drop_last" in options else -(-len(order) // size)
                 wrong += len(data) != count
                 for start, world in ((0, 1), (1, 1), (0, 3), (1, 2)):
                     shares = [list(data.epoch(epoch, start, rank, world)) for rank in range(world)]
-                    wrong += any(len(share) != max(0, count - start) for share in shares)
+                    wrong += any(len(share) != largest(0, count - start) for share in shares)
                     for k, parts in enumerate(zip(*shares), start):
                         place = order[k * size : (k + 1) * size]
                         wrong += not torch.equal(torch.cat([p.x for p in parts]), torch.from_numpy(x[place]))
@@ -57,7 +57,7 @@ def batches_are_slices() -> Check:
                         if "index" in options:
                             wrong += torch.cat([p.index for p in parts]).tolist() != place.tolist()
                         lengths = [len(p) for p in parts]
-                        wrong += max(lengths) - min(lengths) > 1
+                        wrong += largest(lengths) - smallest(lengths) > 1
                         ends = np.cumsum([0, *lengths])[:-1].tolist()
                         wrong += [p.place.offset for p in parts] != ends
                         wrong += any(

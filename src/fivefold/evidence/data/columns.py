@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest, smallest
 
 
 def _lost(value: Any) -> bool:
@@ -211,8 +211,8 @@ def nearest_words() -> Check:
         for k in (1, 3, 50):
             found = model.most_similar(word, k)
             wrong += float([w for w, _ in found] != order[:k])
-            wrong += float(max(abs(score - cosine[w]) for w, score in found) > 1e-12)
-    wrong += float(len(model.most_similar("a")) != min(5, len(vectors) - 1))
+            wrong += float(largest(abs(score - cosine[w]) for w, score in found) > 1e-12)
+    wrong += float(len(model.most_similar("a")) != smallest(5, len(vectors) - 1))
     mean = model.transform(["a c", "zebra", "b b zebra a"])
     a, b, c = (vectors[w] for w in "abc")
     wrong += float(np.abs(mean - [(a + c) / 2, 0 * a, (2 * b + a) / 3]).max() > 1e-12)

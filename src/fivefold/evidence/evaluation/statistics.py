@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence, largest
+from fivefold.evidence import Check, evidence, largest, smallest
 
 
 def _columns() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -287,7 +287,9 @@ def threshold_brute_force() -> Check:
                 for c, v in zip(cuts, all_costs)
                 if v < min(all_costs) + 1e-9
             ]
-            worst = largest(worst, float(found.value != -min(best)[1]))  # the nearest to the theory, and the higher
+            worst = largest(
+                worst, float(found.value != -smallest(best)[1])
+            )  # the nearest to the theory, and the higher
         weight = np.ones(40) if w is None else w
         p, n = weight[y == 1].sum(), weight[y == 0].sum()
         values: dict[str, list[float]] = {"youden": [], "f1": [], "accuracy": []}
@@ -300,7 +302,7 @@ def threshold_brute_force() -> Check:
             found = best_threshold(y, score, objective=objective, sample_weight=w)
             worst = largest(worst, abs(found.score - max(reached)))
             best = [(abs(c - 0.5), -c) for c, v in zip(cuts, reached) if v > max(reached) - 1e-9]
-            worst = largest(worst, float(found.value != -min(best)[1]))
+            worst = largest(worst, float(found.value != -smallest(best)[1]))
         worst = largest(worst, abs(best_threshold(y, score, sample_weight=w).score - max(values["youden"])))
     return Check(float(worst), 1e-12, "max difference", "brute force")
 

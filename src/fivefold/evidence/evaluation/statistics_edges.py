@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence, largest
+from fivefold.evidence import Check, evidence, largest, smallest
 
 
 @evidence(
@@ -50,12 +50,12 @@ def cramers_by_hand() -> Check:
     n, r, c = counts.sum(), 4, 3
     chi2 = n * (np.sum(counts**2 / np.outer(counts.sum(1), counts.sum(0))) - 1.0)
     phi = chi2 / n - (r - 1) * (c - 1) / (n - 1)
-    fixed = math.sqrt(phi / (min(r - (r - 1) ** 2 / (n - 1), c - (c - 1) ** 2 / (n - 1)) - 1))
+    fixed = math.sqrt(phi / (smallest(r - (r - 1) ** 2 / (n - 1), c - (c - 1) ** 2 / (n - 1)) - 1))
     # The upper tail of chi-square with 6 degrees.
     tail = math.exp(-chi2 / 2) * (1 + chi2 / 2 + chi2**2 / 8)
     worst = 0.0
     for x, y in ((i, j), (j, i)):
-        worst = max(
+        worst = largest(
             worst, abs(cramers_v(x, y).coefficient - math.sqrt(chi2 / n / 2)), abs(cramers_v(x, y).p_value - tail)
         )
         worst = largest(worst, abs(cramers_v(x, y, corrected=True).coefficient - fixed))

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
-from fivefold.evidence.models.linear._common import worst_of
+from fivefold.evidence import Check, evidence, largest, smallest
 
 
 def _rows(n: int = 1100, d: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -55,15 +54,15 @@ def stated_error() -> Check:
                 product = rows.product(beta, team)
             block = rows.block(chosen, values, slots)
             for found in (values[slots], rows(chosen)):
-                worst = worst_of(worst, (np.abs(found - true) / allowed).max())
-            worst = worst_of(worst, (np.abs(block - true[:, chosen]) / allowed[:, chosen]).max())
+                worst = largest(worst, (np.abs(found - true) / allowed).max())
+            worst = largest(worst, (np.abs(block - true[:, chosen]) / allowed[:, chosen]).max())
             sums = 300 * u * (np.abs(beta[chosen]) @ true) + np.abs(beta[chosen]) @ allowed
-            worst = worst_of(worst, (np.abs(product - beta[chosen] @ true) / sums).max())
+            worst = largest(worst, (np.abs(product - beta[chosen] @ true) / sums).max())
             exact_one = (np.diag(block) == 1).all() and (values[slots, chosen] == 1).all()
             untouched = not np.delete(values, slots, axis=0).any()
             # Large exponents are kept from rising above zero by rounding.
             above = spread > 1 and values.max() > 1
-            worst = worst_of(worst, 2.0 * (not exact_one), 2.0 * (not untouched), 2.0 * above)
+            worst = largest(worst, 2.0 * (not exact_one), 2.0 * (not untouched), 2.0 * above)
     return Check(worst, 1.0, "error / stated error", "exponentials of differences")
 
 
@@ -87,11 +86,11 @@ def drafted() -> Check:
         # Sums of a thousand products of float64: errors of 1e-16 times the sum of the multipliers.
         scale = 1e-13 * (1 + np.abs(beta).sum())
         value = np.abs(beta).sum() - 0.5 * beta @ f
-        worst = worst_of(worst, abs(residual - model.kkt_residual_) / scale, (residual - tol) / scale)
-        worst = worst_of(worst, abs(value - model.dual_objective_[0]) / (1e-13 * np.abs(beta).sum() ** 2))
-        worst = worst_of(worst, abs(beta.sum()) / scale, (sign * beta - bound).max() / scale, -(sign * beta).min())
+        worst = largest(worst, abs(residual - model.kkt_residual_) / scale, (residual - tol) / scale)
+        worst = largest(worst, abs(value - model.dual_objective_[0]) / (1e-13 * np.abs(beta).sum() ** 2))
+        worst = largest(worst, abs(beta.sum()) / scale, (sign * beta - bound).max() / scale, -(sign * beta).min())
         free = (beta != 0) & (np.abs(beta) < bound)
-        worst = worst_of(worst, abs(model.intercept_[0] - (sign - f)[free].mean()) / scale)
+        worst = largest(worst, abs(model.intercept_[0] - (sign - f)[free].mean()) / scale)
     rows = rows_of_kernel(KernelSpec("rbf", 3, 0.3, 0.0), X)
     draft = rows.draft()
     offered = draft is not None and draft.dtype == np.float32 and draft.draft() is None
@@ -122,11 +121,11 @@ def system() -> Check:
         full = held.copy()
         full[free] = found[:-1]
         # The multipliers of near rows are loose where the kernel is nearly singular; the function is not.
-        worst = worst_of(worst, np.abs(K @ (full - beta)).max(), abs(found[-1] - model.intercept_[0]))
-        worst = worst_of(worst, np.abs(given.decision_function(K) - model.decision_function(X)).max())
+        worst = largest(worst, np.abs(K @ (full - beta)).max(), abs(found[-1] - model.intercept_[0]))
+        worst = largest(worst, np.abs(given.decision_function(K) - model.decision_function(X)).max())
         margin = sign * (K @ full + found[-1]) - 1
-        worst = worst_of(worst, (-margin[beta == 0]).max(), margin[(beta == bound)].max())
-        worst = worst_of(worst, abs(model.dual_objective_[0] / given.dual_objective_[0] - 1))
+        worst = largest(worst, (-margin[beta == 0]).max(), margin[(beta == bound)].max())
+        worst = largest(worst, abs(model.dual_objective_[0] / given.dual_objective_[0] - 1))
     return Check(worst, 1e-7, "max |f - f of the system|", "numpy.linalg.lstsq")
 
 
@@ -145,12 +144,12 @@ def violators() -> Check:
         top, bottom, total, free, largest, square = _conditions(f, q, beta, low, high, v)
         expected = -(np.tile(f, m // n) + q)
         up, down, inner = beta < high, beta > low, beta == 0.5
-        worst = worst_of(worst, np.abs(v - expected).max(), abs(top - v[up].max()), abs(bottom - v[down].min()))
-        worst = worst_of(worst, abs(total - v[inner].sum()) / np.abs(v[inner]).sum() * 1e-3, free - inner.sum())
-        worst = worst_of(worst, abs(largest - 2), abs(square / (beta @ beta) - 1) * 1e-3)
+        worst = largest(worst, np.abs(v - expected).max(), abs(top - v[up].max()), abs(bottom - v[down].min()))
+        worst = largest(worst, abs(total - v[inner].sum()) / np.abs(v[inner]).sum() * 1e-3, free - inner.sum())
+        worst = largest(worst, abs(largest - 2), abs(square / (beta @ beta) - 1) * 1e-3)
         for before in (np.empty(0, np.int64), rng.permutation(m)[:256]):
             work = _working_set(v, beta, low, high, top, bottom, before, 256)
-            worst = worst_of(worst, len(work) - 256, len(set(work.tolist())) - 256)
+            worst = largest(worst, len(work) - 256, len(set(work.tolist())) - 256)
             each = 64 if len(before) else 128
             new = np.zeros(m, dtype=bool)
             root = np.sqrt(top - bottom)
@@ -158,16 +157,16 @@ def violators() -> Check:
                 violation = np.sqrt(np.where(side, np.maximum(gap, 0), 0)) / root
                 edge = np.sort(violation)[-each]
                 # All that violate by a bin more than the last wanted one are in; no more new ones are than wanted.
-                worst = worst_of(
+                worst = largest(
                     worst, float(not np.isin(np.flatnonzero(violation > edge + 1 / (_BINS - 1)), work).all())
                 )
                 new |= violation >= edge - 1 / (_BINS - 1)
             fresh = work[: 2 * each] if not len(before) else work[np.r_[True, np.diff(work) > 0].cumprod().astype(bool)]
-            worst = worst_of(worst, float(not new[fresh[:-1]].all()), float(len(fresh) > 2 * each + 1))
+            worst = largest(worst, float(not new[fresh[:-1]].all()), float(len(fresh) > 2 * each + 1))
             if len(before):
                 chosen = work[: len(work) - len(_tail(work, before))]
                 kept = [t for t in before.tolist() if t not in set(chosen.tolist())][: 256 - len(chosen)]
-                worst = worst_of(worst, float(_tail(work, before) != kept))
+                worst = largest(worst, float(_tail(work, before) != kept))
     return Check(worst, 1e-15, "difference, wrong rows", "sorting")
 
 
@@ -198,10 +197,10 @@ def drafted_tube() -> Check:
         bound = np.full(n, C)
         residual = _residual(f, q, both, np.concatenate([zero, -bound]), np.concatenate([bound, zero]))
         scale = 1e-13 * (1 + np.abs(beta).sum())
-        worst = worst_of(worst, abs(residual - model.kkt_residual_) / scale, (residual - tol) / scale)
-        worst = worst_of(worst, abs(beta.sum()) / scale, (np.abs(beta) - C).max() / scale)
+        worst = largest(worst, abs(residual - model.kkt_residual_) / scale, (residual - tol) / scale)
+        worst = largest(worst, abs(beta.sum()) / scale, (np.abs(beta) - C).max() / scale)
         value = y @ beta - epsilon * np.abs(beta).sum() - 0.5 * beta @ K @ beta
-        worst = worst_of(worst, abs(model.dual_objective_ / value - 1) * 1e10)
+        worst = largest(worst, abs(model.dual_objective_ / value - 1) * 1e10)
     return Check(worst, 1.0, "difference / rounding", "definition")
 
 
@@ -218,11 +217,9 @@ def drafted_support() -> Check:
         alpha[model.support_] = model.dual_coef_[0]
         residual = _residual(K @ alpha, 0 * alpha, alpha, 0 * alpha, bound)
         scale = 1e-13 * alpha.sum()
-        worst = worst_of(worst, abs(residual - model.kkt_residual_) / scale, (residual - tol) / scale)
-        worst = worst_of(
-            worst, abs(alpha.sum() - nu * bound.sum()) / scale, (alpha - bound).max() / scale, -alpha.min()
-        )
-        worst = worst_of(worst, abs(model.dual_objective_ / (0.5 * alpha @ K @ alpha) - 1) * 1e10)
+        worst = largest(worst, abs(residual - model.kkt_residual_) / scale, (residual - tol) / scale)
+        worst = largest(worst, abs(alpha.sum() - nu * bound.sum()) / scale, (alpha - bound).max() / scale, -alpha.min())
+        worst = largest(worst, abs(model.dual_objective_ / (0.5 * alpha @ K @ alpha) - 1) * 1e10)
     return Check(worst, 1.0, "difference / rounding", "definition")
 
 
@@ -253,7 +250,7 @@ def one_pair() -> Check:
         expected, after = beta.copy(), v.copy()
         if pair is not None:
             j, curvature = pair
-            step = min((v[i] - v[j]) / curvature, high[i] - beta[i], beta[j] - low[j])
+            step = smallest((v[i] - v[j]) / curvature, high[i] - beta[i], beta[j] - low[j])
             expected[i] += step
             expected[j] -= step
             after -= step * (K[i] - K[j])
@@ -262,13 +259,13 @@ def one_pair() -> Check:
             count = _pairs(K.astype(dtype), found, slope, low, high, 0.0, 1)
             same = np.abs(found - expected).max(), np.abs(slope - after).max() / (1 + np.abs(after).max())
             # A curvature that is zero but for rounding differs between precisions; the step then ends at a bound all the same.
-            worst = worst_of(worst, *(value / allowed for value in same), 2.0 * (count != (pair is not None)))
+            worst = largest(worst, *(value / allowed for value in same), 2.0 * (count != (pair is not None)))
             # What reaches a bound is exactly there, and nothing passes it.
             at = np.isclose(expected, high, atol=1e-9) & (dtype is np.float64)
-            worst = worst_of(worst, 2.0 * (found[at] != high[at]).any(), 2.0 * ((found < low) | (found > high)).any())
+            worst = largest(worst, 2.0 * (found[at] != high[at]).any(), 2.0 * ((found < low) | (found > high)).any())
         gap = v[up].max() - v[down].min() if down.any() else -1.0
-        idle = _pairs(K, beta.copy(), v.copy(), low, high, max(gap, 0.0), 5)
-        worst = worst_of(worst, 2.0 * (idle != 0))
+        idle = _pairs(K, beta.copy(), v.copy(), low, high, largest(gap, 0.0), 5)
+        worst = largest(worst, 2.0 * (idle != 0))
     return Check(worst, 1.0, "difference / rounding, wrong counts", "all pairs")
 
 
