@@ -120,14 +120,10 @@ class BinaryDescent:
                 b += t * shift
                 return True
             t *= 0.5
-        self.loss(z)
         return False
 
     def face(self, w: np.ndarray, b: np.ndarray, z: np.ndarray) -> bool:
-        """Take a Newton step on the weights that are not zero, w (d,), b (1,), z (n,) in place; return whether it moved.
-
-        Expects ``r`` and ``h`` of :meth:`loss` at z.
-        """
+        """Take a Newton step on the weights that are not zero, w (d,), b (1,), z (n,) in place; return whether it moved."""
         if self.rest > 0:
             self.rest -= 1
             return False
@@ -146,6 +142,8 @@ class BinaryDescent:
         stays = (w[active] + slope / scale) * sign > 0.0
         slope = np.append(np.where(stays, slope, 0.0), r.sum() if self.intercept else 0.0)
         scale = np.append(scale, h.sum())
+        if not slope.any():
+            return False
 
         def product(v: np.ndarray) -> np.ndarray:
             """Return the Hessian on the face times v (m+1,)."""
