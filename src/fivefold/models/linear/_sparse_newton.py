@@ -15,6 +15,7 @@ import numpy as np
 
 from fivefold.base.jit import njit
 
+from ._blocks import dot
 from ._columns import Columns
 from ._sparse_rows import Rows
 
@@ -86,7 +87,7 @@ class BinaryDescent:
 
     def penalty(self, w: np.ndarray) -> float:
         """Return the penalty of the weights."""
-        return self.l1 * float(np.abs(w).sum()) + 0.5 * self.l2 * float(w @ w)
+        return self.l1 * float(np.abs(w).sum()) + 0.5 * self.l2 * dot(w, w)
 
     def scores(self, features: np.ndarray, w: np.ndarray) -> np.ndarray:
         """Return X[:, features] w, by columns where that reads less."""
@@ -109,7 +110,7 @@ class BinaryDescent:
         scores = self.scores(work, change) + shift
         # The model's minimum lies at least half its curvature along the step below its start (Tseng & Yun 2009); the
         # difference of the two values themselves would drown in rounding.
-        promise = 0.5 * (float(h @ scores**2) + self.l2 * float(change @ change))
+        promise = 0.5 * (dot(h, scores**2) + self.l2 * dot(change, change))
         if not promise > 0.0:
             return False
         t, before = 1.0, loss + self.penalty(old)
@@ -155,17 +156,17 @@ class BinaryDescent:
                 wide[active] = v[:-1]
                 image, every = self.rows.bend(h, wide, float(v[-1]))
                 sums = every[active]
-            return np.append(np.where(stays, sums + self.l2 * v[:-1], 0.0), h @ image if self.intercept else 0.0)
+            return np.append(np.where(stays, sums + self.l2 * v[:-1], 0.0), dot(h, image) if self.intercept else 0.0)
 
         step, edge = _conjugate_gradients(product, slope, scale, self.radius, _FEW if self.crossed else _MANY)
-        length = float(np.sqrt(step @ (scale * step)))
+        length = float(np.sqrt(dot(step, scale * step)))
         t, before = 1.0, loss + self.penalty(w)
         for _ in range(_SHORTER):
             trial = w[active] + t * step[:-1]
             crosses = trial * sign < 0.0
             trial[crosses] = 0.0
             scores = self.scores(active, trial) + (b + t * step[-1])
-            promise = float(slope[:-1] @ (trial - w[active]) + slope[-1] * t * step[-1])
+            promise = dot(slope[:-1], trial - w[active]) + float(slope[-1] * t * step[-1])
             if self.loss(scores) + self.penalty(trial) <= before * (1.0 + ROUNDING) - ARMIJO * max(promise, 0.0):
                 w[active], z[:] = trial, scores
                 b += t * step[-1]
@@ -188,23 +189,23 @@ def _conjugate_gradients(
     """Return a step with ``H step ≈ slope``, of length ≤ radius by the diagonal ``scale``; and whether it ends there."""
     step, residual = np.zeros_like(slope), slope
     search = slope / scale
-    rho = float(residual @ search)
-    target = _SHARE**2 * float(slope @ slope)
+    rho = dot(residual, search)
+    target = _SHARE**2 * dot(slope, slope)
     for _ in range(most):
         image = product(search)
-        curvature = float(search @ image)
+        curvature = dot(search, image)
         if curvature <= 0.0:
             break
         alpha = rho / curvature
         longer = step + alpha * search
-        if float(longer @ (scale * longer)) > radius * radius:
+        if dot(longer, scale * longer) > radius * radius:
             # Up to the edge: |step + α search| = radius.
-            a, c, e = (float(u @ (scale * v)) for u, v in ((search, search), (step, search), (step, step)))
+            a, c, e = (dot(u, scale * v) for u, v in ((search, search), (step, search), (step, step)))
             return step + (np.sqrt(c * c + a * (radius * radius - e)) - c) / a * search, True
         step, residual = longer, residual - alpha * image
-        if float(residual @ residual) <= target:
+        if dot(residual, residual) <= target:
             break
         scaled = residual / scale
-        rho, before = float(residual @ scaled), rho
+        rho, before = dot(residual, scaled), rho
         search = scaled + (rho / before) * search
     return step, False
