@@ -99,11 +99,13 @@ class BinaryDescent:
 
     def cycle(self, pull: np.ndarray, loss: float, w: np.ndarray, b: np.ndarray, z: np.ndarray, exact: bool) -> bool:
         """Take a prox-Newton step by coordinate descent, w (d,), b (1,), z (n,) in place; return whether it moved."""
-        work = np.flatnonzero((w != 0.0) | (np.abs(pull) > _DOUBT * self.l1))
+        doubt = np.abs(pull) > _DOUBT * self.l1  # any value: below one, cost alone
+        work = np.flatnonzero((w != 0.0) | doubt)
         cycles = min(max(2, self.columns.X.nnz // max(1, self.counts[work].sum())), _CYCLES)  # any value: cost alone
         old = w[work]
         new, left, h = old.copy(), self.r.copy(), self.h.copy()
-        shift = self.columns.descend(work, new, left, h, self.l1, self.l2, self.intercept, cycles, 0.05)
+        ease = 0.05  # any value: cost alone
+        shift = self.columns.descend(work, new, left, h, self.l1, self.l2, self.intercept, cycles, ease)
         if exact and len(work) <= _EXACT:
             shift += self.columns.exact(work, new, left, h, self.l1, self.l2, self.intercept)
         change = new - old
@@ -116,16 +118,17 @@ class BinaryDescent:
         t, before = 1.0, loss + self.penalty(old)
         for _ in range(HALVINGS):
             moved, trial = old + t * change, z + t * scores
-            if self.loss(trial) + self.penalty(moved) <= before * (1.0 + ROUNDING) - ARMIJO * t * promise:
+            enough = before * (1.0 + ROUNDING) - ARMIJO * t * promise  # any value: a small share
+            if self.loss(trial) + self.penalty(moved) <= enough:
                 w[work], z[:] = moved, trial
                 b += t * shift
                 return True
-            t *= 0.5
+            t *= 0.5  # any value: below one
         return False
 
     def face(self, w: np.ndarray, b: np.ndarray, z: np.ndarray) -> bool:
         """Take a Newton step on the weights that are not zero, w (d,), b (1,), z (n,) in place; return whether it moved."""
-        if self.rest > 0:
+        if self.rest > 0:  # any value: cost alone
             self.rest -= 1
             return False
         loss = self.loss(z)
@@ -137,7 +140,7 @@ class BinaryDescent:
         squares = self.columns.curvatures(active, h) if few else self.rows.squares(h)[active]
         sums = self.columns.products(active, r) if few else self.rows.sums(r)[active]
         scale = squares + self.l2
-        scale[scale == 0.0] = 1.0
+        scale[scale == 0.0] = 1.0  # any value: such a column is empty where it counts
         slope = sums - self.l2 * w[active] - self.l1 * sign
         # Weights that their own curvature already sends through zero are left to coordinate descent.
         stays = (w[active] + slope / scale) * sign > 0.0
@@ -163,23 +166,24 @@ class BinaryDescent:
         t, before = 1.0, loss + self.penalty(w)
         for _ in range(_SHORTER):
             trial = w[active] + t * step[:-1]
-            crosses = trial * sign < 0.0
+            crosses = np.sign(trial) == -sign
             trial[crosses] = 0.0
             scores = self.scores(active, trial) + (b + t * step[-1])
             promise = dot(slope[:-1], trial - w[active]) + float(slope[-1] * t * step[-1])
-            if self.loss(scores) + self.penalty(trial) <= before * (1.0 + ROUNDING) - ARMIJO * max(promise, 0.0):
+            enough = before * (1.0 + ROUNDING) - ARMIJO * max(promise, 0.0)  # any value: a small share
+            if self.loss(scores) + self.penalty(trial) <= enough:
                 w[active], z[:] = trial, scores
                 b += t * step[-1]
-                self.crossed, self.delay = bool(crosses.any()), 0
+                self.crossed, self.delay = bool(crosses.any()), 0  # any value: cost alone
                 if t < 1.0:
-                    self.radius = t * length
+                    self.radius = t * length  # any value: shorter than the step, cost alone
                 elif edge:
-                    self.radius *= 4.0
+                    self.radius *= 4.0  # any value: above one, cost alone
                 return True
-            t *= 0.5
-        self.radius = t * length
-        self.delay = 2 * self.delay + 1
-        self.rest, self.crossed = self.delay, True
+            t *= 0.5  # any value: below one
+        self.radius = t * length  # any value: shorter than the step, cost alone
+        self.delay = 2 * self.delay + 1  # any value: growing, cost alone
+        self.rest, self.crossed = self.delay, True  # any value: cost alone
         return False
 
 

@@ -68,7 +68,7 @@ def _bend(data, columns, starts, low, high, h, w, shift, image, out):  # type: i
 
 def in_parts(task: Callable[[int], Any], parts: int, size: int) -> None:
     """Run compiled work, which releases the interpreter lock, for each part; by several threads where the size is worth it."""
-    threads = min(parts, numba.get_num_threads())
+    threads = min(parts, numba.get_num_threads())  # any value: cost alone
     if threads == 1 or size < _WORTH:  # any value: cost alone
         for t in range(parts):
             task(t)
