@@ -103,7 +103,7 @@ class RowCache:
                 free = np.argpartition(self._used, len(absent) - 1)[: len(absent)]
                 self._filled = len(self._owner)
                 evicted = self._owner[free]
-                self._slot[evicted[evicted >= 0]] = -1
+                self._slot[evicted[evicted >= 0]] = -1  # any value: below zero
             self._source.fill(absent, self.values, free, self._team)
             self._owner[free] = absent
             self._slot[absent] = free
@@ -114,10 +114,10 @@ class RowCache:
 
 @njit(fastmath=_LOOSE)
 def _last(values, wanted):  # type: ignore[no-untyped-def]
-    """Return the last position at which ``wanted`` stands, -1 if nowhere."""
-    found = -1
+    """Return the last position at which ``wanted`` stands, which must be somewhere."""
+    found = 0
     for t in range(len(values)):
-        found = max(found, t if values[t] == wanted else -1)
+        found = max(found, t if values[t] == wanted else 0)
     return found
 
 

@@ -289,16 +289,19 @@ def kept_rows() -> Check:
             cache = RowCache(KernelRows(rows_of, n), megabytes, team)
             wrong += int(len(cache.values) != room)
             last_used: dict[int, int] = {}
-            for clock in range(60):
-                rows = rng.choice(n, 40, replace=False)
+            known: set[int] = set()
+            for clock in range(150):
+                rows = rng.choice(n, int(rng.integers(1, 40)), replace=False)
                 asked.clear()
                 wrong += int(not np.array_equal(cache.values[cache.slots(rows)], K[rows]))
                 absent = [r for r in rows.tolist() if r not in last_used]
                 wrong += len(set(absent) - set(asked))
-                # Rows used at the same time may be dropped in any order: only more recent and equally old ones may be there.
-                for r in set(asked) - set(absent):
-                    wrong += int(sum(used >= last_used[r] for used in last_used.values()) < room)
-                kept = [r for r in rows.tolist() if r not in asked]
-                wrong += sum(sum(used > last_used[r] for used in last_used.values()) >= room for r in kept)
                 last_used.update(dict.fromkeys(rows.tolist(), clock))
+                # Those there are the last used, as many as there is room for; of equally old ones any may be gone.
+                there = np.flatnonzero(cache._slot >= 0).tolist()
+                gone = [used for r, used in last_used.items() if r not in set(there)]
+                wrong += int(len(there) != min(room, len(last_used)))
+                wrong += int(max(gone, default=-1) > min(last_used[r] for r in there))
+                wrong += len(set(asked) & known)
+                known = set(there)
     return Check(float(wrong), 0.0, "rows formed without need, or wrong", "a list")
