@@ -18,7 +18,9 @@ _GROWTH = 64  # any value: cost alone
 # Features up to which a Gram matrix is kept: 288 MB.
 _MOST = 6000  # any value: cost alone
 # Most passes over the working set before a Newton step.
-_PASSES = 30  # any value: cost alone
+_PASSES = 10  # any value: cost alone
+# Most Newton steps, each up to a change of sign, before the next pass.
+_STEPS = 10  # any value: cost alone
 
 
 @njit(fastmath={"reassoc", "contract", "nsz"})
@@ -261,7 +263,7 @@ class LassoPath:
         return self.columns.target - self.columns.image(self._taken[:, :m], self.members, self.w)
 
     def _newton(self, c: np.ndarray, l1: float, l2: float) -> bool:
-        """Move to the minimum on the line to that of the present signs, in place; return whether it was possible."""
+        """Move to the minimum on the line to that of the present signs, in place; return whether that was reached."""
         m = len(self.members)
         support = np.flatnonzero(self.w)
         w = self.w[support]
@@ -272,10 +274,10 @@ class LassoPath:
         image = self._gram[:m, :m] @ full
         square = float(full @ image) + l2 * float(d @ d)
         if not square > 0:
-            return False
+            return True
         t, self.w[support] = _best_step(w, d, float(pull @ d), square, l1)
         c -= t * image
-        return True
+        return t >= 1.0 - 1e-9  # any value: size of rounding
 
     def _settle(self, l1: float, l2: float, goal: float, limit: int) -> tuple[np.ndarray, int]:
         """Solve on the working set to a gap of ``goal``; return ``b - G w`` and the passes."""
@@ -292,8 +294,11 @@ class LassoPath:
 
         while done < limit:
             done += _descend(self._gram, c, self.w, l1, l2, m, min(_PASSES, limit - done))
-            if gap() <= goal or (self.w.any() and self._newton(c, l1, l2) and gap() <= goal):
-                break
+            for _ in range(_STEPS):
+                if gap() <= goal:
+                    return c, done
+                if not self.w.any() or self._newton(c, l1, l2):
+                    break
         return c, done
 
     def _settle_by_rows(self, l1: float, l2: float, goal: float, limit: int) -> tuple[np.ndarray, int]:
