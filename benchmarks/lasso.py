@@ -1,8 +1,9 @@
-"""A lasso path of 100 penalties with intercept beside celer, skglm and scikit-learn, each at the same accuracy.
+"""A lasso path of 100 penalties with intercept beside celer, skglm and scikit-learn.
 
-At every penalty the primal value lies at most 1e-6 of half the mean square of y above a dual value. One program judges both
-sides, with the best dual value that a far finer run of ours gives, so that nobody pays for a poor dual point; the peers
-run at the loosest tolerance that reaches it. The peer of the contest with a target is the fastest; the others are measured.
+Ours must have a duality gap of at most 1e-6 of half the mean square of y at every penalty; one program computes it for all
+sides from the weights alone, the residual scaled until it is feasible for the dual. Each peer runs at the tolerance at which
+its own certificate promises that; where its certificate is better than the residual, its printed gap is larger than 1e-6,
+which only spares it work. The contest with a target is that with the fastest peer; the others are measured.
 """
 
 from __future__ import annotations
@@ -47,19 +48,17 @@ def contests(rows: int, features: int) -> list[Contest]:
     top = float(np.abs(X.T @ center).max()) / n
     alphas = np.geomspace(top, top * REACH, PENALTIES)
 
-    def values(coefs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return primal and dual values of weights (d, K) with the best intercepts."""
+    def gaps(coefs: np.ndarray) -> np.ndarray:
+        """Return the gaps of weights (d, K) with the best intercepts."""
         residuals = center[:, None] - (X @ coefs - x_mean @ coefs)
         residuals -= residuals.mean(axis=0)
         size = np.square(residuals).sum(axis=0) / n
         scale = np.minimum(1.0, alphas * n / np.abs(X.T @ residuals).max(axis=0))
         primal = 0.5 * size + alphas * np.abs(coefs).sum(axis=0)
-        return primal, scale * (center @ residuals) / n - 0.5 * scale**2 * size
-
-    floor = values(Lasso(tol=1e-9).path(X, y, alphas=alphas)[1])[1]
+        return (primal - scale * (center @ residuals) / n + 0.5 * scale**2 * size) / half
 
     def worst(results: list[np.ndarray]) -> float:
-        return max(float(((values(coefs)[0] - floor) / half).max()) for coefs in results)
+        return max(float(gaps(coefs).max()) for coefs in results)
 
     def quality(ours: list[Any], peer: list[Any]) -> tuple[float, float, bool]:
         mine, theirs = worst(ours), worst(peer)
@@ -78,9 +77,11 @@ def contests(rows: int, features: int) -> list[Contest]:
     def scikit(run: int) -> np.ndarray:
         return np.asarray(lasso_path(*centered(), alphas=alphas, tol=GAP / 2, max_iter=100_000)[1])
 
-    # skglm bounds the violation of the optimality conditions; this one reaches the gap at the least penalty.
+    # skglm bounds the violation of the optimality conditions; this is the largest that reached the gap on 300 x 2000.
     def skglm(run: int) -> np.ndarray:
-        return np.asarray(SkglmLasso(tol=1e-3 * alphas[-1], max_iter=200).path(*centered(), alphas=alphas)[1])
+        return np.asarray(
+            SkglmLasso(fit_intercept=False, tol=1e-2 * alphas[-1], max_iter=200).path(*centered(), alphas=alphas)[1]
+        )
 
     peers: dict[str, Callable[[int], np.ndarray]] = {"celer": celer, "skglm": skglm, "scikit-learn": scikit}
     times = {}
