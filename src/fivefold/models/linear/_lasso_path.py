@@ -277,7 +277,7 @@ class LassoPath:
             return True
         t, self.w[support] = _best_step(w, d, float(pull @ d), square, l1)
         c -= t * image
-        return t >= 1.0 - 1e-9  # any value: size of rounding
+        return t >= 1.0 - 1e-9 or t <= 0.0  # any value: size of rounding
 
     def _settle(self, l1: float, l2: float, goal: float, limit: int) -> tuple[np.ndarray, int]:
         """Solve on the working set to a gap of ``goal``; return ``b - G w`` and the passes."""
@@ -292,13 +292,16 @@ class LassoPath:
             size = total - float(self.w @ (self.b + c)) + l2 * float(self.w @ self.w)
             return gap_of(self.w, c - l2 * self.w, max(size, 0.0), l1)[0]
 
+        passes, steps = _PASSES, _STEPS
         while done < limit:
-            done += _descend(self._gram, c, self.w, l1, l2, m, min(_PASSES, limit - done))
-            for _ in range(_STEPS):
+            done += _descend(self._gram, c, self.w, l1, l2, m, min(passes, limit - done))
+            for _ in range(steps):
                 if gap() <= goal:
                     return c, done
                 if not self.w.any() or self._newton(c, l1, l2):
                     break
+            # Features that depend on each other come back with every pass and leave one by one.
+            passes, steps = max(1, passes // 2), 2 * steps  # any value: cost alone
         return c, done
 
     def _settle_by_rows(self, l1: float, l2: float, goal: float, limit: int) -> tuple[np.ndarray, int]:
