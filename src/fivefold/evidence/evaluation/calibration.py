@@ -65,6 +65,8 @@ def bins_counted() -> Check:
     against="the score equations and the inverse information",
 )
 def cox_line() -> Check:
+    from scipy.special import expit
+
     from fivefold.evaluation.calibration import calibration_slope_intercept
 
     rng, worst = np.random.default_rng(1), []
@@ -84,13 +86,13 @@ def cox_line() -> Check:
             found = calibration_slope_intercept(y, p, weight)
             z = np.log(np.clip(p, 1e-15, 1 - 1e-15)) - np.log1p(-np.clip(p, 1e-15, 1 - 1e-15))
             design = np.stack([np.ones(len(z)), (z - z.mean()) / z.std()])
-            q = 1 / (1 + np.exp(-found.intercept - found.slope * z))
+            q = expit(found.intercept + found.slope * z)
             worst += (np.abs(design @ (w * (y - q))) / w.sum()).tolist()
             error = np.sqrt(np.linalg.inv((design * w * q * (1 - q)) @ design.T)[1, 1]) / z.std()
             worst.append(
                 abs(found.slope_standard_error / error - 1.0) / 1e4
             )  # of the information a step before the end
-            alone = 1 / (1 + np.exp(-found.intercept_given_slope_1 - z))
+            alone = expit(found.intercept_given_slope_1 + z)
             worst.append(abs(w @ (y - alone)) / w.sum())
     return Check(float(np.max(worst)), 1e-9, "largest mean residual", "score equations")
 
@@ -131,6 +133,8 @@ def cox_recovers() -> Check:
     against="where the likelihood has a maximum",
 )
 def cox_without_end() -> Check:
+    from scipy.special import expit
+
     from fivefold.evaluation.calibration import calibration_slope_intercept
 
     wrong = 0.0
@@ -147,7 +151,7 @@ def cox_without_end() -> Check:
         found = calibration_slope_intercept(y, p, w)
         wrong += float(not np.isnan([found.slope, found.intercept, found.slope_standard_error]).all())
         z = np.log(p) - np.log1p(-np.asarray(p))
-        level = 1 / (1 + np.exp(-found.intercept_given_slope_1 - z))
+        level = expit(found.intercept_given_slope_1 + z)
         wrong += float(not abs(np.dot(w, level) - np.dot(w, y)) < 1e-10)
     for y, p, w in (
         ([0, 0, 0], [0.2, 0.5, 0.7], None),
