@@ -160,13 +160,13 @@ def sparse() -> Check:
             path = Lasso(l1_ratio=ratio, fit_intercept=bias, tol=1e-14).path(X, y, mass, n_alphas=6, eps=0.02)
             for rows in (sp.csr_array(X), sp.csc_array(X), sp.csr_matrix(X), np.asfortranarray(X)):
                 other = Lasso(0.05, l1_ratio=ratio, fit_intercept=bias, tol=1e-14).fit(rows, y, mass)
-                worst = worst_of(
+                worst = largest(
                     worst, np.abs(other.coef_ - plain.coef_).max(), abs(other.intercept_ - plain.intercept_)
                 )
-                worst = worst_of(worst, np.abs(other.predict(rows) - plain.predict(X)).max())
+                worst = largest(worst, np.abs(other.predict(rows) - plain.predict(X)).max())
                 same = Lasso(l1_ratio=ratio, fit_intercept=bias, tol=1e-14).path(rows, y, mass, n_alphas=6, eps=0.02)
-                worst = worst_of(worst, *(np.abs(a - b).max() for a, b in zip(path, same, strict=True)))
-                worst = worst_of(worst, float(other.coef_[2] != 0))
+                worst = largest(worst, *(np.abs(a - b).max() for a, b in zip(path, same, strict=True)))
+                worst = largest(worst, float(other.coef_[2] != 0))
     return Check(worst, 1e-10, "max difference", "dense rows")
 
 
@@ -195,8 +195,8 @@ def without_gram() -> Check:
                 for alpha in (2.0, 0.5, 0.1):
                     gap, passes = found.solve(alpha * ratio, alpha * (1 - ratio), goal, 100_000)
                     known.solve(alpha * ratio, alpha * (1 - ratio), goal, 100_000)
-                    worst = worst_of(worst, np.abs(found.coef() - known.coef()).max(), 1e-5 * (gap > goal))
-                worst = worst_of(worst, float(len(found.members) <= 8), float(passes < 1))
+                    worst = largest(worst, np.abs(found.coef() - known.coef()).max(), 1e-5 * (gap > goal))
+                worst = largest(worst, float(len(found.members) <= 8), float(passes < 1))
     # A gap of 1e-13 of |y|² (40) leaves the weights within sqrt(2 · 4e-12 / 0.01), the least curvature being near 0.01.
     return Check(worst, 1e-5, "max difference", "Gram matrix")
 
@@ -227,13 +227,13 @@ def ill_conditioned() -> Check:
                 return float(error @ error / 120 + alpha * ratio * np.abs(w).sum() + alpha * (1 - ratio) / 2 * w @ w)
 
             half = float(np.var(y)) / 2
-            worst = worst_of(worst, (value(ours.coef_) - value(theirs.coef_)) / half, ours.dual_gap_ / half)
+            worst = largest(worst, (value(ours.coef_) - value(theirs.coef_)) / half, ours.dual_gap_ / half)
             moves = rng.normal(size=(100, rows.shape[1])) * 10.0 ** rng.uniform(-8, 0, size=(100, 1))
             best = value(ours.coef_)
-            worst = worst_of(
+            worst = largest(
                 worst, *((best - value(ours.coef_ + move / rows.std(axis=0).clip(1))) / half for move in moves)
             )
-            worst = worst_of(worst, *(float(w != 0) for w in ours.coef_[rows.std(axis=0) == 0]))
+            worst = largest(worst, *(float(w != 0) for w in ours.coef_[rows.std(axis=0) == 0]))
     return Check(worst, 1.1e-9, "excess over half the variance of y", "scikit-learn ElasticNet")
 
 
@@ -257,6 +257,6 @@ def unread() -> Check:
         scale = np.minimum(1.0, alphas * 120 / np.abs(X.T @ r).max(axis=0))
         size = np.square(r).sum(axis=0) / 120
         gap = 0.5 * size + alphas * np.abs(coefs).sum(axis=0) - scale * (center @ r) / 120 + 0.5 * scale**2 * size
-        worst = worst_of(worst, gap.max() / half, 1e3 * np.abs(gap - gaps).max() / half)
-        worst = worst_of(worst, float(np.count_nonzero(coefs[:, -1]) > 120), float(np.count_nonzero(coefs[:, -1]) < 60))
+        worst = largest(worst, gap.max() / half, 1e3 * np.abs(gap - gaps).max() / half)
+        worst = largest(worst, float(np.count_nonzero(coefs[:, -1]) > 120), float(np.count_nonzero(coefs[:, -1]) < 60))
     return Check(worst, 1.001e-6, "relative gap", "definition")

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from fivefold.evidence import Check, evidence
-from fivefold.evidence.models.linear._common import worst_of
+from fivefold.evidence import Check, evidence, largest
 
 
 def _wide(n: int = 300, d: int = 400, seed: int = 3) -> tuple[sp.csr_array, np.ndarray, np.ndarray]:
@@ -66,7 +65,7 @@ def passes() -> Check:
                 (Columns(dense).curvatures(work, h), (dense[:, work] ** 2).T @ h),
             ]
             for got, known in pairs:
-                worst = worst_of(worst, float(got.shape != known.shape), np.abs(got - known).max(initial=0.0))
+                worst = largest(worst, float(got.shape != known.shape), np.abs(got - known).max(initial=0.0))
     # Sums of 200 products of numbers below 5 in any order.
     return Check(worst, 200 * 25 * 2.0**-52, "error", "NumPy")
 
@@ -97,19 +96,19 @@ def trust_region_by_hand() -> Check:
         ]
         for radius, most, known, edge in cases:
             step, ended = _conjugate_gradients(lambda v: H @ v, slope, c * ones, radius, most)
-            worst = worst_of(worst, np.abs(step - known).max(), float(ended != edge))
+            worst = largest(worst, np.abs(step - known).max(), float(ended != edge))
     # The exact diagonal takes one step; a residual of a tenth of the slope is small enough, a little more is not.
     step, _ = _conjugate_gradients(lambda v: H @ v, slope, np.array([1.0, 3.0]), np.inf, 9)
-    worst = worst_of(worst, np.abs(step - whole).max())
+    worst = largest(worst, np.abs(step - whole).max())
     for spread, known in ((0.0999, False), (0.1001, True)):
         near = np.diag([1 - spread, 1 + spread])
         # From (1, 1) the step has length one and leaves the residual (spread, -spread).
         step, _ = _conjugate_gradients(lambda v, near=near: near @ v, slope, ones, np.inf, 9)
         solved = np.abs(near @ step - slope).max() < 1e-12
-        worst = worst_of(worst, float(solved != known))
+        worst = largest(worst, float(solved != known))
     # Without curvature nothing is known beyond the start.
     step, ended = _conjugate_gradients(lambda v: 0.0 * v, slope, ones, np.inf, 9)
-    return Check(worst_of(worst, np.abs(step).max(), float(ended)), 1e-12, "error", "worked by hand")
+    return Check(largest(worst, np.abs(step).max(), float(ended)), 1e-12, "error", "worked by hand")
 
 
 @evidence(
@@ -144,8 +143,8 @@ def step_on_the_face() -> Check:
             known = w + np.where(w != 0, slope, 0.0) / np.maximum(bend, 1e-300)
             known = np.where(known * np.sign(w) > 0, known, w)  # those that would cross are left alone
             moved = descent.face(w, b, z)
-            worst = worst_of(worst, np.abs(w - known).max(), np.abs(z - dense @ w).max(), float(not moved), abs(b[0]))
-            worst = worst_of(worst, float(descent.crossed), float(descent.radius != np.inf))
+            worst = largest(worst, np.abs(w - known).max(), np.abs(z - dense @ w).max(), float(not moved), abs(b[0]))
+            worst = largest(worst, float(descent.crossed), float(descent.radius != np.inf))
     # A weight and the bias: the step solves both equations; a weight beyond zero stops there.
     for start in (0.4, 2.0):
         dense = rng.normal(size=(n, 1))
@@ -160,14 +159,14 @@ def step_on_the_face() -> Check:
         before = descent.loss(z) + descent.penalty(w)
         descent.face(w, b, z)
         after = descent.loss(z) + descent.penalty(w)
-        worst = worst_of(worst, np.abs(z - dense @ w - b).max(), float(after > before), float(w[0] < 0))
+        worst = largest(worst, np.abs(z - dense @ w - b).max(), float(after > before), float(w[0] < 0))
         hessian = (D.T * h) @ D + np.diag([0.1, 0.0])
         scale = np.diagonal(hessian)
         stays = np.array([start + slope[0] / scale[0] > 0, True])
         residual = slope - hessian @ (np.array([w[0], b[0]]) - [start, 0.1])
         if not descent.crossed and descent.radius == np.inf:
             off = np.linalg.norm(residual[stays]) / np.linalg.norm(slope[stays])
-            worst = worst_of(worst, float(off > 0.1 + 1e-9))
+            worst = largest(worst, float(off > 0.1 + 1e-9))
     # Far out the curvature misleads: the whole step overshoots, its halves are tried, and the region is their length.
     X = sp.csr_array(np.ones((2, 1)))
     descent = BinaryDescent(X, Columns(X), np.array([1.0, -1.0]), np.array([0.5, 0.5]), 1e-6, 0.0, False)
@@ -176,7 +175,7 @@ def step_on_the_face() -> Check:
     q = 1 / (1 + np.exp(-4.0))
     newton = (0.5 * (1 - 2 * q) - 1e-6 + 0.0) / (q * (1 - q)) * 1.0
     # Its own curvature sends the weight through zero: nothing is left to do here.
-    worst = worst_of(worst, float(4.0 + newton > 0), float(descent.face(w, b, z)), abs(w[0] - 4.0))
+    worst = largest(worst, float(4.0 + newton > 0), float(descent.face(w, b, z)), abs(w[0] - 4.0))
     return Check(worst, 1e-12, "error", "NumPy")
 
 
@@ -208,8 +207,8 @@ def wide_data() -> Check:
         value = _value(dense, y, v, w, b, C, ratio)
         # A gap of g bounds the squared violations by 2 g P L, with the curvature L of the heaviest column at most Σ v x² / 4.
         reach = np.sqrt(2e-9 * value * v.sum() * (v @ dense**2).max() / 4)
-        worst = worst_of(worst, off / reach, abs(value - model.objective_) / value / 1e-12)
-        worst = worst_of(worst, abs(r.sum()) / reach / 10 if bias else float(b != 0.0), model.dual_gap_ / 1e-9)
+        worst = largest(worst, off / reach, abs(value - model.objective_) / value / 1e-12)
+        worst = largest(worst, abs(r.sum()) / reach / 10 if bias else float(b != 0.0), model.dual_gap_ / 1e-9)
     return Check(worst, 1.0, "error / its bound")
 
 
@@ -228,16 +227,16 @@ def sparse_is_dense() -> Check:
     for C, ratio in ((1.0, 1.0), (10.0, 0.7)):
         model = SparseLogisticRegression(C, l1_ratio=ratio, tol=1e-8).fit(X, y, mass)
         other = SparseLogisticRegression(C, l1_ratio=ratio, tol=1e-8).fit(X.toarray(), y, mass)
-        worst = worst_of(worst, abs(model.objective_ - other.objective_) / other.objective_ / 1e-8)
+        worst = largest(worst, abs(model.objective_ - other.objective_) / other.objective_ / 1e-8)
         same = SparseLogisticRegression(C, l1_ratio=ratio, tol=1e-8).fit(sp.csc_matrix(X), y, mass)
-        worst = worst_of(worst, np.abs(model.coef_ - same.coef_).max() / 1e-10)
+        worst = largest(worst, np.abs(model.coef_ - same.coef_).max() / 1e-10)
         before = numba.get_num_threads()
         numba.set_num_threads(1)
         try:
             one = SparseLogisticRegression(C, l1_ratio=ratio, tol=1e-8).fit(X, y, mass)
         finally:
             numba.set_num_threads(before)
-        worst = worst_of(worst, np.abs(model.coef_ - one.coef_).max() / 1e-10)
+        worst = largest(worst, np.abs(model.coef_ - one.coef_).max() / 1e-10)
     return Check(worst, 1.0, "difference / its bound")
 
 
@@ -259,4 +258,4 @@ def peer_without_bias() -> Check:
     ours = SparseLogisticRegression(2.0, fit_intercept=False, tol=1e-12).fit(X, y)
     worst = np.abs(ours.coef_ - theirs.coef_).max()
     support = np.mean((ours.coef_ != 0) != (theirs.coef_ != 0))
-    return Check(worst_of(worst, float(support > 0.01)), 1e-4, "largest difference", "scikit-learn liblinear")
+    return Check(largest(worst, float(support > 0.01)), 1e-4, "largest difference", "scikit-learn liblinear")
