@@ -1,5 +1,14 @@
 # Written by tools/stubs.py from the cards; `make stubs` renews it.
+from fivefold.models.trees.adaboost import AdaBoostClassifier as AdaBoostClassifier
+from fivefold.models.trees.adaboost import AdaBoostM1Classifier as AdaBoostM1Classifier
+from fivefold.models.trees.adaboost_r2 import AdaBoostRegressor as AdaBoostRegressor
+from fivefold.models.trees.bagging import BaggingClassifier as BaggingClassifier
+from fivefold.models.trees.bagging import BaggingRegressor as BaggingRegressor
 from fivefold.models.trees.cart import DecisionTreeClassifier as DecisionTreeClassifier
 from fivefold.models.trees.cart import DecisionTreeRegressor as DecisionTreeRegressor
 from fivefold.models.trees.forest import RandomForestClassifier as RandomForestClassifier
 from fivefold.models.trees.forest import RandomForestRegressor as RandomForestRegressor
+from fivefold.models.trees.oob import OutOfBag as OutOfBag
+from fivefold.models.trees.stacking import StackingClassifier as StackingClassifier
+from fivefold.models.trees.stacking import StackingRegressor as StackingRegressor
+from fivefold.models.trees.voting import VotingClassifier as VotingClassifier
