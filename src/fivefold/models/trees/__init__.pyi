@@ -8,7 +8,11 @@ from fivefold.models.trees.cart import DecisionTreeClassifier as DecisionTreeCla
 from fivefold.models.trees.cart import DecisionTreeRegressor as DecisionTreeRegressor
 from fivefold.models.trees.forest import RandomForestClassifier as RandomForestClassifier
 from fivefold.models.trees.forest import RandomForestRegressor as RandomForestRegressor
+from fivefold.models.trees.multiway import C45Classifier as C45Classifier
+from fivefold.models.trees.multiway import ID3Classifier as ID3Classifier
 from fivefold.models.trees.oob import OutOfBag as OutOfBag
+from fivefold.models.trees.pruned import PostPrunedTreeClassifier as PostPrunedTreeClassifier
+from fivefold.models.trees.pruned import PrePrunedTreeClassifier as PrePrunedTreeClassifier
 from fivefold.models.trees.stacking import StackingClassifier as StackingClassifier
 from fivefold.models.trees.stacking import StackingRegressor as StackingRegressor
 from fivefold.models.trees.voting import VotingClassifier as VotingClassifier
