@@ -141,12 +141,12 @@ def violators() -> Check:
         low, high = np.full(m, -1.0), np.full(m, 2.0)
         beta = rng.choice([-1.0, 2.0, 0.5], size=m)
         v = np.empty(m)
-        top, bottom, total, free, largest, square = _conditions(f, q, beta, low, high, v)
+        top, bottom, total, free, longest, square = _conditions(f, q, beta, low, high, v)
         expected = -(np.tile(f, m // n) + q)
         up, down, inner = beta < high, beta > low, beta == 0.5
         worst = largest(worst, np.abs(v - expected).max(), abs(top - v[up].max()), abs(bottom - v[down].min()))
         worst = largest(worst, abs(total - v[inner].sum()) / np.abs(v[inner]).sum() * 1e-3, free - inner.sum())
-        worst = largest(worst, abs(largest - 2), abs(square / (beta @ beta) - 1) * 1e-3)
+        worst = largest(worst, abs(longest - 2), abs(square / (beta @ beta) - 1) * 1e-3)
         for before in (np.empty(0, np.int64), rng.permutation(m)[:256]):
             work = _working_set(v, beta, low, high, top, bottom, before, 256)
             worst = largest(worst, len(work) - 256, len(set(work.tolist())) - 256)
