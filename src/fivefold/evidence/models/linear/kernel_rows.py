@@ -298,10 +298,10 @@ def kept_rows() -> Check:
                 wrong += len(set(absent) - set(asked))
                 last_used.update(dict.fromkeys(rows.tolist(), clock))
                 # Those there are the last used, as many as there is room for; of equally old ones any may be gone.
-                there = np.flatnonzero(cache._slot >= 0).tolist()
-                gone = [used for r, used in last_used.items() if r not in set(there)]
+                there = set(np.flatnonzero(cache._slot >= 0).tolist())
+                gone = [used for r, used in last_used.items() if r not in there]
                 wrong += int(len(there) != min(room, len(last_used)))
                 wrong += int(max(gone, default=-1) > min(last_used[r] for r in there))
                 wrong += len(set(asked) & known)
-                known = set(there)
+                known = there
     return Check(float(wrong), 0.0, "rows formed without need, or wrong", "a list")
