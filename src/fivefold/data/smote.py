@@ -144,7 +144,7 @@ class _Mixed:
 
     def __init__(self, owner: SMOTE, X: Any, nominal: Sequence[Any] | None) -> None:
         self.source = X
-        self.framed = not isinstance(X, np.ndarray) and hasattr(X, "columns")
+        self.framed = hasattr(X, "columns")
         names = list(X.columns) if self.framed else []
         d = X.shape[1]
         self.blocks = [self._block(f, names, d) for f in (nominal if nominal is not None else ())]
@@ -191,7 +191,8 @@ class _Mixed:
         parts = [numbers]
         for codes in self.codes[rows].T:
             # Two different values are sqrt(2) * Med / sqrt(2) apart.
-            parts.append((codes[:, None] == np.unique(codes)) * (median / np.sqrt(2.0)))
+            known, place = np.unique(codes, return_inverse=True)
+            parts.append(np.eye(len(known))[place] * (median / np.sqrt(2.0)))
         return np.hstack(parts)
 
     def votes(self, near: np.ndarray, turns: np.ndarray) -> np.ndarray:

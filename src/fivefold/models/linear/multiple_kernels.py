@@ -15,6 +15,7 @@ from fivefold.base.estimator import Estimator
 
 from ._blocks import row_blocks
 from ._kernel_bank import KernelBank, read_kernels
+from ._kernel_rows import KernelRows
 from ._smo import minimize_dual
 from ._validation import (
     class_weights,
@@ -54,8 +55,7 @@ class _Machine:
         """Return the machine of the combined kernel, begun at the multipliers of this one."""
         scores = weights @ self.parts
         solution = minimize_dual(
-            bank.combined(weights),
-            len(self.sign),
+            KernelRows(bank.combined(weights), len(self.sign)),
             -self.sign,
             self.low,
             self.high,
@@ -137,8 +137,7 @@ def _newton_step(weights: np.ndarray, gradient: np.ndarray, curvature: np.ndarra
     H = curvature / scale + least * np.eye(m)
     slope = gradient / scale - H @ weights
     found = minimize_dual(
-        lambda rows: H[rows],
-        m,
+        KernelRows(lambda rows: H[rows], m),
         slope,
         np.zeros(m),
         np.ones(m),

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
-from fivefold.evidence.models.linear._common import worst_of
+from fivefold.evidence import Check, evidence, largest
 
 
 def _hard() -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
@@ -33,7 +32,7 @@ def _improvement(value: Callable[[np.ndarray], float], theta: np.ndarray, scale:
     rng = np.random.default_rng(1)
     best = value(theta)
     moved = [value(theta + 10.0 ** rng.uniform(-8, 0) * rng.normal(size=theta.shape) / scale) for _ in range(100)]
-    return worst_of(*((best - one) / abs(best) for one in moved))
+    return largest(*((best - one) / abs(best) for one in moved))
 
 
 def _spread(rows: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -66,9 +65,9 @@ def ridge() -> Check:
                     return float(mass @ error**2 + alpha * theta[:-1] @ theta[:-1])
 
                 theta = np.append(model.coef_, model.intercept_)
-                worst = worst_of(worst, _improvement(value, theta, scale))
+                worst = largest(worst, _improvement(value, theta, scale))
                 peer = Peer(alpha).fit(dense, score, mass)
-                worst = worst_of(worst, value(theta) / value(np.append(peer.coef_, peer.intercept_)) - 1)
+                worst = largest(worst, value(theta) / value(np.append(peer.coef_, peer.intercept_)) - 1)
     return Check(worst, 1e-12, "relative improvement", "perturbations, scikit-learn Ridge")
 
 
@@ -97,9 +96,9 @@ def logistic() -> Check:
                     return float(mass @ loss + theta[:-1] @ theta[:-1] / (2 * C))
 
                 theta = np.append(model.coef_[0], model.intercept_[0])
-                worst = worst_of(worst, _improvement(value, theta, scale))
+                worst = largest(worst, _improvement(value, theta, scale))
                 peer = Peer(C=C, tol=1e-8, solver="newton-cholesky").fit(dense, y, mass)
-                worst = worst_of(worst, value(theta) / value(np.append(peer.coef_[0], peer.intercept_[0])) - 1)
+                worst = largest(worst, value(theta) / value(np.append(peer.coef_[0], peer.intercept_[0])) - 1)
     return Check(worst, 1e-10, "relative improvement", "perturbations, scikit-learn LogisticRegression")
 
 
@@ -128,8 +127,8 @@ def softmax() -> Check:
                 return float(mass @ loss + np.square(theta[:, :-1]).sum() / (2 * C))
 
             theta = np.column_stack([model.coef_, model.intercept_])
-            worst = worst_of(worst, _improvement(value, theta, scale))
+            worst = largest(worst, _improvement(value, theta, scale))
             peer = Peer(C=C, tol=1e-9, max_iter=10_000).fit(dense / scale[:-1] if C > 1e3 else dense, y, mass)
             other = np.column_stack([peer.coef_ / scale[:-1] if C > 1e3 else peer.coef_, peer.intercept_])
-            worst = worst_of(worst, value(theta) / value(other) - 1)
+            worst = largest(worst, value(theta) / value(other) - 1)
     return Check(worst, 1e-10, "relative improvement", "perturbations, scikit-learn LogisticRegression")

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
-from fivefold.evidence.models.linear._common import worst_of
+from fivefold.evidence import Check, evidence, largest
 
 
 def _rows(n: int = 60, classes: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -74,12 +73,10 @@ def one_kernel() -> Check:
                     scores.append(peer.decision_function(K / scale))
                     total += _value(K / scale, sign, price)
                 ours = model.decision_function(X).reshape(80, -1)
-                worst = worst_of(
-                    worst, np.abs(ours - np.stack(scores, axis=1)).max(), abs(model.objective_ / total - 1)
-                )
-                worst = worst_of(worst, abs(model.kernel_scales_[0] - scale), abs(model.kernel_weights_[0] - 1))
+                worst = largest(worst, np.abs(ours - np.stack(scores, axis=1)).max(), abs(model.objective_ / total - 1))
+                worst = largest(worst, abs(model.kernel_scales_[0] - scale), abs(model.kernel_weights_[0] - 1))
                 best = (ours[:, 0] > 0).astype(int) if classes == 2 else ours.argmax(axis=1)
-                worst = worst_of(worst, (model.predict(X) != np.array(["a", "b", "c"])[best]).sum())
+                worst = largest(worst, (model.predict(X) != np.array(["a", "b", "c"])[best]).sum())
     # A relative gap of 1e-9 of an objective near 50 leaves |w - w*| <= sqrt(2 · 5e-8), and a score within that.
     return Check(worst, 4e-4, "largest difference", "scikit-learn SVC")
 
@@ -115,7 +112,7 @@ def program() -> Check:
             if extra:
                 return np.append(-np.ones(26), 0.5)
             squares = np.array([a @ M @ a for M in Q])
-            size = max((squares**q).sum() ** (1 / q), 1e-300)
+            size = largest((squares**q).sum() ** (1 / q), 1e-300)
             return np.einsum("m,mij,j->i", (squares / size) ** (q - 1), Q, a) - 1
 
         constraints: list[dict[str, Any]] = [
@@ -139,17 +136,17 @@ def program() -> Check:
             options={"ftol": 1e-14, "maxiter": 1000},
         )
         model = MultipleKernelSVC(named, C=C, norm=norm, normalize=False, tol=1e-8).fit(X, y, mass)
-        worst = worst_of(worst, abs(model.objective_ / -found.fun - 1))
+        worst = largest(worst, abs(model.objective_ / -found.fun - 1))
         # The weights are the derivative of half the dual norm by the squares.
         squares = np.array([found.x[:26] @ M @ found.x[:26] for M in Q])
         if norm > 1:
             beta = squares ** (q / norm) / (squares**q).sum() ** (1 / norm)
-            worst = worst_of(worst, 1e-2 * np.abs(model.kernel_weights_ - beta).max())
+            worst = largest(worst, 1e-2 * np.abs(model.kernel_weights_ - beta).max())
         else:
             # A kernel whose square is below the largest has no weight.
             idle = squares < squares.max() * (1 - 1e-3)
-            worst = worst_of(worst, np.abs(model.kernel_weights_[idle]).max(initial=0.0))
-        worst = worst_of(worst, abs((model.kernel_weights_**norm).sum() - 1), -model.dual_gap_ / model.objective_)
+            worst = largest(worst, np.abs(model.kernel_weights_[idle]).max(initial=0.0))
+        worst = largest(worst, abs((model.kernel_weights_**norm).sum() - 1), -model.dual_gap_ / model.objective_)
     return Check(worst, 1e-6, "relative difference", "scipy.optimize SLSQP")
 
 
@@ -170,8 +167,8 @@ def simplex() -> Check:
     grid = np.array([(i, j, 10 - i - j) for i in range(11) for j in range(11 - i)]) / 10
     values = np.array([_value(np.tensordot(beta, K, 1), sign, bound) for beta in grid])
     below = model.objective_ - values.min() - model.dual_gap_
-    worst = worst_of(below / model.objective_, model.dual_gap_ / model.objective_ - 1e-6)
-    worst = worst_of(worst, float(values.min() > 1.05 * model.objective_))
+    worst = largest(below / model.objective_, model.dual_gap_ / model.objective_ - 1e-6)
+    worst = largest(worst, float(values.min() > 1.05 * model.objective_))
     two = MultipleKernelSVC(named[:2], C=2.0, normalize=False, tol=1e-8).fit(X, y)
     line = minimize_scalar(
         lambda t: _value(t * K[0] + (1 - t) * K[1], sign, bound),
@@ -179,13 +176,13 @@ def simplex() -> Check:
         method="bounded",
         options={"xatol": 1e-6},
     )
-    worst = worst_of(worst, abs(two.objective_ / line.fun - 1), 1e-3 * abs(two.kernel_weights_[0] - line.x))
+    worst = largest(worst, abs(two.objective_ / line.fun - 1), 1e-3 * abs(two.kernel_weights_[0] - line.x))
     # Bounds of a rough fit: its objective is at most its gap above that of the fine one.
     for tol in (0.3, 1e-2):
         rough = MultipleKernelSVC(named, C=2.0, normalize=False, tol=tol).fit(X, y)
         excess = rough.objective_ - model.objective_
-        worst = worst_of(worst, (excess - rough.dual_gap_) / model.objective_, -excess / model.objective_)
-        worst = worst_of(worst, rough.dual_gap_ / rough.objective_ - tol)
+        worst = largest(worst, (excess - rough.dual_gap_) / model.objective_, -excess / model.objective_)
+        worst = largest(worst, rough.dual_gap_ / rough.objective_ - tol)
     return Check(worst, 2e-6, "relative excess", "scikit-learn SVC")
 
 
@@ -205,26 +202,26 @@ def conditions() -> Check:
         model = MultipleKernelSVC(named, C=C, norm=norm, tol=1e-9).fit(X, y, weight)
         v = weight / weight.sum()
         scale = np.array([v @ M.diagonal() - v @ M @ v for M in K])
-        worst = worst_of(worst, np.abs(model.kernel_scales_ / scale - 1).max())
+        worst = largest(worst, np.abs(model.kernel_scales_ / scale - 1).max())
         total = np.tensordot(model.kernel_weights_ / scale, K, 1)
         coef = np.zeros((3, 90))
         coef[:, model.support_] = model.dual_coef_
         squares = np.array([np.einsum("ki,ij,kj->", coef, M, coef) for M in K]) / scale
         beta = squares ** (1 / (norm - 1))
         # The value is flat to second order in the weights: a gap of 1e-9 leaves them within a few roots of it.
-        worst = worst_of(worst, 1e-3 * np.abs(model.kernel_weights_ - beta / (beta**norm).sum() ** (1 / norm)).max())
+        worst = largest(worst, 1e-3 * np.abs(model.kernel_weights_ - beta / (beta**norm).sum() ** (1 / norm)).max())
         scores = total @ coef.T + model.intercept_
         value = 0.5 * model.kernel_weights_ @ squares
         for k in range(3):
             sign = np.where(y == k, 1.0, -1.0)
             alpha = coef[k] * sign
             value += C * weight @ np.maximum(0, 1 - sign * scores[:, k])
-            worst = worst_of(worst, -alpha.min(), (alpha - C * weight).max(), abs(coef[k].sum()))
-        worst = worst_of(worst, abs(model.objective_ / value - 1), np.abs(model.decision_function(X) - scores).max())
-        worst = worst_of(worst, np.abs(model.combined_kernel(X) - total[:, model.support_]).max())
+            worst = largest(worst, -alpha.min(), (alpha - C * weight).max(), abs(coef[k].sum()))
+        worst = largest(worst, abs(model.objective_ / value - 1), np.abs(model.decision_function(X) - scores).max())
+        worst = largest(worst, np.abs(model.combined_kernel(X) - total[:, model.support_]).max())
         q = norm / (norm - 1)
         gap = value - np.abs(coef).sum() + 0.5 * (squares**q).sum() ** (1 / q)
-        worst = worst_of(worst, abs(gap - model.dual_gap_) / value, 1e-6 * (model.dual_gap_ > 1e-9 * value))
+        worst = largest(worst, abs(gap - model.dual_gap_) / value, 1e-6 * (model.dual_gap_ > 1e-9 * value))
     return Check(worst, 1e-7, "largest violation", "definition")
 
 
@@ -281,24 +278,24 @@ def invariances() -> Check:
         return 40.0 * (A[:, :2] @ B[:, :2].T) + 7.0
 
     other = MultipleKernelSVC([moved, *named[1:]], **fit).fit(X, y)
-    worst = worst_of(np.abs(other.decision_function(X) - want).max(), abs(other.objective_ / plain.objective_ - 1))
+    worst = largest(np.abs(other.decision_function(X) - want).max(), abs(other.objective_ / plain.objective_ - 1))
     few = MultipleKernelSVC(named, cache_size=1e-3, **fit).fit(X, y)
-    worst = worst_of(worst, np.abs(few.decision_function(X) - want).max())
+    worst = largest(worst, np.abs(few.decision_function(X) - want).max())
     sparse = MultipleKernelSVC(named, **fit).fit(sp.csr_array(X), y)
-    worst = worst_of(worst, np.abs(sparse.decision_function(sp.csr_array(X)) - want).max())
-    worst = worst_of(worst, np.abs(sparse.decision_function(X) - want).max())
+    worst = largest(worst, np.abs(sparse.decision_function(sp.csr_array(X)) - want).max())
+    worst = largest(worst, np.abs(sparse.decision_function(X) - want).max())
     counts = np.arange(70) % 3  # rows of no weight do not count
     repeated = MultipleKernelSVC(named, **fit).fit(np.repeat(X, counts, axis=0), np.repeat(y, counts))
     weighted = MultipleKernelSVC(named, **fit).fit(X, y, counts)
-    worst = worst_of(worst, np.abs(repeated.decision_function(X) - weighted.decision_function(X)).max())
-    worst = worst_of(worst, float((counts[weighted.support_] == 0).any()))
-    worst = worst_of(worst, np.abs(X[weighted.support_] - weighted.support_vectors_).max())
+    worst = largest(worst, np.abs(repeated.decision_function(X) - weighted.decision_function(X)).max())
+    worst = largest(worst, float((counts[weighted.support_] == 0).any()))
+    worst = largest(worst, np.abs(X[weighted.support_] - weighted.support_vectors_).max())
     counted = np.bincount(y, weights=weight)
     balanced = MultipleKernelSVC(named, class_weight="balanced", **fit).fit(X, y, weight)
     given = MultipleKernelSVC(named, class_weight=dict(enumerate(weight.sum() / (2 * counted))), **fit).fit(
         X, y, weight
     )
-    worst = worst_of(worst, np.abs(balanced.decision_function(X) - given.decision_function(X)).max())
+    worst = largest(worst, np.abs(balanced.decision_function(X) - given.decision_function(X)).max())
     # A relative gap of 1e-8 of an objective near 20 leaves |w - w*| <= sqrt(2 · 2e-7), times a row of length at most 5.
     return Check(worst, 3e-3, "largest difference", "itself")
 
@@ -321,7 +318,7 @@ def defaults() -> Check:
     plain = MultipleKernelSVC().fit(X, y)
     given = MultipleKernelSVC(stated, C=1.0, norm=1.0, normalize=True, tol=1e-3, max_iter=200).fit(X, y)
     worst = np.abs(plain.decision_function(X) - given.decision_function(X)).max()
-    worst = worst_of(worst, np.abs(plain.gammas_[1:] / (scale * np.array([1, 0.1, 1, 10])) - 1).max())
+    worst = largest(worst, np.abs(plain.gammas_[1:] / (scale * np.array([1, 0.1, 1, 10])) - 1).max())
     # An entry without numbers: degree 3, gamma "scale" of its own columns, no offset.
     short = MultipleKernelSVC([{"kernel": "poly", "features": [0, 4]}, {}, "linear"], norm=2.0).fit(X, y)
     part = X[:, [0, 4]]
@@ -331,9 +328,9 @@ def defaults() -> Check:
         {"kernel": "linear", "features": None},
     ]
     other = MultipleKernelSVC(full, norm=2.0).fit(X, y)
-    worst = worst_of(worst, np.abs(short.decision_function(X) - other.decision_function(X)).max())
+    worst = largest(worst, np.abs(short.decision_function(X) - other.decision_function(X)).max())
     auto = MultipleKernelSVC([{"gamma": "auto"}]).fit(X, y)
-    worst = worst_of(worst, abs(auto.gammas_[0] - 0.2))
+    worst = largest(worst, abs(auto.gammas_[0] - 0.2))
     facts = MultipleKernelSVC()
     told = (facts.C, facts.norm, facts.normalize, facts.tol, facts.max_iter, facts.class_weight, facts.cache_size)
     faults = float(told != (1.0, 1.0, True, 1e-3, 200, None, 1000) or facts.kernels is not None)
