@@ -171,6 +171,8 @@ def correction_parts() -> Check:
     wrong = float(not hasattr(PriorCorrection(LogisticRegression()), "predict_proba"))
     wrong += float(hasattr(PriorCorrection(Perceptron()), "predict_proba"))
     wrong += float(not hasattr(PriorCorrection(LogisticRegression()).fit(X, y), "predict_proba"))
+    known = PriorCorrection(LogisticRegression(), true_shares=[9, 1]).fit(X, y)
+    wrong += float(np.abs(known.true_shares_ - [0.9, 0.1]).max() > 1e-15)  # counts are taken as shares
     steps = [
         ("scale", StandardScaler()),
         ("less", RandomUnderSampler(sampling_strategy=0.8, random_state=1)),
