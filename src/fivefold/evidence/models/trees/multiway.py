@@ -297,7 +297,9 @@ def id3_is_entropy_cart() -> Check:
         bits = (X > 0.3).astype(float)
         ours, known = ID3Classifier().fit(bits, y, w), DecisionTreeClassifier(criterion="entropy").fit(bits, y, w)
         wrong += not np.allclose(ours.predict_proba(bits), known.predict_proba(bits))
-        zero = ID3Classifier().fit(np.vstack([bits, bits]), np.concatenate([y, classes - 1 - y]), np.repeat([1.0, 0.0], 300))
+        zero = ID3Classifier().fit(
+            np.vstack([bits, bits]), np.concatenate([y, classes - 1 - y]), np.repeat([1.0, 0.0], 300)
+        )
         wrong += not np.allclose(zero.predict_proba(bits), ID3Classifier().fit(bits, y).predict_proba(bits))
     return Check(wrong, 0, "trees that differ", "DecisionTreeClassifier")
 
