@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 
 import fivefold
-from fivefold.base.errors import FivefoldError, InputError, InputTypeError
+from fivefold.base.errors import DataError, FivefoldError, InputError, InputTypeError
 from fivefold.models.linear import Lasso
 
 RNG = np.random.default_rng(0)
