@@ -38,12 +38,7 @@ def _descend(G, c, w, l1, l2, size, passes):  # type: ignore[no-untyped-def]
             old = w[j]
             pull = c[j] + G[j, j] * old
             # Soft threshold of the unpenalized step.
-            if pull > l1:
-                new = (pull - l1) / curvature
-            elif pull < -l1:
-                new = (pull + l1) / curvature
-            else:
-                new = 0.0
+            new = (max(pull - l1, 0.0) + min(pull + l1, 0.0)) / curvature
             if new != old:
                 if new * old <= 0.0:
                     turned += 1
@@ -67,7 +62,7 @@ def _descend_rows(A, r, w, squares, l1, l2, passes):  # type: ignore[no-untyped-
             pull = squares[j] * old
             for i in range(len(r)):
                 pull += column[i] * r[i]
-            new = np.sign(pull) * max(abs(pull) - l1, 0.0) / (squares[j] + l2)
+            new = (max(pull - l1, 0.0) + min(pull + l1, 0.0)) / (squares[j] + l2)
             if new != old:
                 w[j] = new
                 change = new - old
@@ -91,7 +86,7 @@ def _descend_sparse(data, indices, indptr, mean, root, r, w, squares, l1, l2, pa
             pull = squares[j] * old + mean[j] * (h - level)
             for p in range(indptr[j], indptr[j + 1]):
                 pull += data[p] * r[indices[p]]
-            new = np.sign(pull) * max(abs(pull) - l1, 0.0) / (squares[j] + l2)
+            new = (max(pull - l1, 0.0) + min(pull + l1, 0.0)) / (squares[j] + l2)
             if new != old:
                 w[j] = new
                 change = new - old
