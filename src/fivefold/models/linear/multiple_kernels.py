@@ -61,6 +61,7 @@ class _Machine:
             self.high,
             self.beta,
             tol=tol,
+            max_iter=-1,
             cache_size=cache,
             scores=scores,
         )
