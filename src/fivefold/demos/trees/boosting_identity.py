@@ -171,16 +171,16 @@ class BoostingIdentityDemo:
     def _draw(self, path: Path, alphas: dict[str, np.ndarray], losses: dict[str, np.ndarray], dpi: int) -> Path:
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(10, 4.2), layout="constrained")
-        axes: Any = figure.subplots(1, 2)
-        styles = [("o", "#9ecae9", 7.0), (".", "#1b3a5c", 5.0), ("x", "#e45756", 5.0)]
+        figure = Figure(figsize=(10, 4.2), layout="constrained")  # any value: looks
+        axes: Any = figure.subplots(1, 2)  # any value: looks
+        styles = [("o", "#9ecae9", 7.0), (".", "#1b3a5c", 5.0), ("x", "#e45756", 5.0)]  # any value: looks
         for axis, curves, title in ((axes[0], alphas, "weight of each member"), (axes[1], losses, "mean exp(-y g)")):
             for (name, values), (marker, color, size) in zip(curves.items(), styles, strict=True):
-                rounds = np.arange(1, len(values) + 1)
+                rounds = np.arange(1, len(values) + 1)  # any value: looks
                 axis.plot(rounds, values, marker, color=color, markersize=size, label=name)
             axis.set_xlabel("round")
             axis.set_title(title)
-        axes[0].legend(fontsize=8)
+        axes[0].legend(fontsize=8)  # any value: looks
         figure.savefig(path, dpi=dpi)
         return path
 

@@ -147,46 +147,46 @@ class AdaBoostErrorBoundDemo:
     ) -> Path:
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(10, 4.2), layout="constrained")
-        axes: Any = figure.subplots(1, 2, width_ratios=(2, 1))
-        rounds = np.arange(1, len(curves["training error"]) + 1)
+        figure = Figure(figsize=(10, 4.2), layout="constrained")  # any value: looks
+        axes: Any = figure.subplots(1, 2, width_ratios=(2, 1))  # any value: looks
+        rounds = np.arange(1, len(curves["training error"]) + 1)  # any value: looks
         styles = {
-            "training error": ("#e45756", "-", 1.6),
-            "mean exp(-y f)": ("#4c78a8", "-", 4.0),
-            "product of Z": ("#f58518", "--", 2.0),
+            "training error": ("#e45756", "-", 1.6),  # any value: looks
+            "mean exp(-y f)": ("#4c78a8", "-", 4.0),  # any value: looks
+            "product of Z": ("#f58518", "--", 2.0),  # any value: looks
             "product of 2 sqrt(e (1 - e))": ("black", ":", 1.6),
-            "error on new rows": ("#54a24b", "-", 1.6),
+            "error on new rows": ("#54a24b", "-", 1.6),  # any value: looks
         }
         for name, (color, line, width) in styles.items():
             alpha_of = 0.45 if width > 3 else 1.0
             axes[0].plot(rounds, curves[name], line, color=color, linewidth=width, label=name, alpha=alpha_of)
         axes[0].set_xscale("log")
-        axes[0].set_yscale("symlog", linthresh=1e-3)
-        axes[0].set_ylim(0, 1.2)
+        axes[0].set_yscale("symlog", linthresh=1e-3)  # any value: looks
+        axes[0].set_ylim(0, 1.2)  # any value: looks
         axes[0].set_xlabel("members")
-        axes[0].legend(fontsize=8, loc="lower left")
-        axes[0].set_title("The training error and its bound")
+        axes[0].legend(fontsize=8, loc="lower left")  # any value: looks
+        axes[0].set_title("The training error and its bound")  # any value: looks
         axes[1].plot(grid, z, color="#4c78a8")
-        axes[1].axvline(alpha, color="#e45756", linestyle="--", label="½ ln((1 - ε) / ε)")
+        axes[1].axvline(alpha, color="#e45756", linestyle="--", label="½ ln((1 - ε) / ε)")  # any value: looks
         axes[1].set_xlabel("α of the first member")
-        axes[1].set_title("Z(α)")
-        axes[1].legend(fontsize=8)
+        axes[1].set_title("Z(α)")  # any value: looks
+        axes[1].legend(fontsize=8)  # any value: looks
         figure.savefig(path, dpi=dpi)
         return path
 
     def _draw_margins(self, path: Path, margins: dict[int, np.ndarray], dpi: int) -> Path:
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(7, 4.2), layout="constrained")
+        figure = Figure(figsize=(7, 4.2), layout="constrained")  # any value: looks
         axes = figure.subplots()
-        colors = ["#9ecae9", "#4c78a8", "#1b3a5c", "#f58518", "#e45756"]
+        colors = ["#9ecae9", "#4c78a8", "#1b3a5c", "#f58518", "#e45756"]  # any value: looks
         for (m, values), color in zip(margins.items(), colors * len(margins), strict=False):
-            share = np.arange(1, len(values) + 1) / len(values)
+            share = np.arange(1, len(values) + 1) / len(values)  # any value: looks
             axes.step(np.sort(values), share, where="post", color=color, linewidth=1.8, label=f"{m} members")
-        axes.axvline(0, color="gray", linestyle=":")
+        axes.axvline(0, color="gray", linestyle=":")  # any value: looks
         axes.set_xlabel("margin y f / Σ α")
         axes.set_ylabel("share of training rows at or below")
-        axes.legend(fontsize=9)
+        axes.legend(fontsize=9)  # any value: looks
         figure.savefig(path, dpi=dpi)
         return path
 

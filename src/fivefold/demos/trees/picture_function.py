@@ -121,17 +121,17 @@ class PictureFunctionDemo:
         names = list(drawn)
         groups = [[n for n in names if n.startswith(kind)] for kind in ("tree", "forest", "boosted")]
         columns = max(len(group) for group in groups)
-        figure = Figure(figsize=(2.3 * (columns + 1), 7.4), layout="constrained")
-        grid: Any = figure.subplots(3, columns + 1, squeeze=False)
+        figure = Figure(figsize=(2.3 * (columns + 1), 7.4), layout="constrained")  # any value: looks
+        grid: Any = figure.subplots(3, columns + 1, squeeze=False)  # any value: looks
         for axes in grid.ravel():
             axes.set_axis_off()
         for row, group in enumerate(groups):
             for column, name in enumerate(group, 1):
                 axes = grid[row, column]
-                axes.imshow(1 - drawn[name].reshape(size, size), cmap="gray", vmin=0, vmax=1)
-                axes.set_title(f"{name}\n{np.mean(drawn[name] == y):.1%}", fontsize=9)
-        grid[1, 0].imshow(1 - y.reshape(size, size), cmap="gray", vmin=0, vmax=1)
-        grid[1, 0].set_title("the picture", fontsize=9)
+                axes.imshow(1 - drawn[name].reshape(size, size), cmap="gray", vmin=0, vmax=1)  # any value: looks
+                axes.set_title(f"{name}\n{np.mean(drawn[name] == y):.1%}", fontsize=9)  # any value: looks
+        grid[1, 0].imshow(1 - y.reshape(size, size), cmap="gray", vmin=0, vmax=1)  # any value: looks
+        grid[1, 0].set_title("the picture", fontsize=9)  # any value: looks
         figure.savefig(path, dpi=dpi)
         return path
 
