@@ -115,9 +115,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         n_clusters = whole("n_clusters", self.n_clusters, low=1)
         max_iter = whole("max_iter", self.max_iter, low=1)
         tol = real("tol", self.tol, low=0.0)
-        bounded = (
-            choice("algorithm", self.algorithm, ("auto", "lloyd", "elkan")) != "lloyd" and n_clusters > 1
-        )  # any value: a way, not a result
+        algorithm = choice("algorithm", self.algorithm, ("auto", "lloyd", "elkan"))
+        bounded = algorithm != "lloyd" and n_clusters > 1  # any value: a way, not a result
         # Finiteness is seen by the pass that forms the mean.
         X = checked_data(self, X, order="C", ensure_all_finite=False)
         weight = sample_weights(sample_weight, len(X))

@@ -317,7 +317,7 @@ def _minka(variance: np.ndarray, n: int) -> int:
     """Return the number of components with the largest evidence (Minka 2000, equation 30)."""
     d = len(variance)
     evidence = np.full(d, -np.inf)
-    tiny = 1e-15 * float(variance[0])
+    tiny = 1e-15 * float(variance[0])  # any value: a few roundings
     for rank in range(1, d):
         if variance[rank - 1] <= tiny:
             break
