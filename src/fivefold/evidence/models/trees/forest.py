@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fivefold.base.random import Streams
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest, smallest
 
 _ARRAYS = (
     "feature_",
@@ -207,7 +207,7 @@ def threads_change_nothing() -> Check:
         for name in ("feature_", "threshold_", "right_", "value_", "oob_decision_function_", "tree_importances_"):
             wrong += not np.array_equal(getattr(forest, name), getattr(forests[0], name), equal_nan=True)
     before, answers = numba.get_num_threads(), []
-    for count in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
+    for count in (1, smallest(2, numba.config.NUMBA_NUM_THREADS)):
         numba.set_num_threads(count)
         answers.append(forests[0].predict_proba(np.tile(X, (3, 1))))
     numba.set_num_threads(before)
@@ -302,10 +302,12 @@ def drawn_columns() -> Check:
         forest = RandomForestClassifier(30, max_features=given, draw_per="tree", random_state=1).fit(X, y > 0)
         used = [set(tree.feature_[tree.feature_ >= 0].tolist()) for tree in forest.estimators_]
         wrong += sum(len(columns) > width for columns in used) + (forest.max_features_ != width)
-        wrong += max(len(columns) for columns in used) < width or len(set.union(*used)) != 9
+        wrong += largest(len(columns) for columns in used) < width or len(set.union(*used)) != 9
         wrong += width < 9 and len({frozenset(columns) for columns in used}) < 5
     split = RandomForestClassifier(5, random_state=1).fit(X, y > 0)
-    wrong += split.max_features_ != 3 or min(len(np.unique(t.feature_[t.feature_ >= 0])) for t in split.estimators_) < 8
+    wrong += (
+        split.max_features_ != 3 or smallest(len(np.unique(t.feature_[t.feature_ >= 0])) for t in split.estimators_) < 8
+    )
     wrong += RandomForestRegressor(1).fit(X, y).max_features_ != 9
     # Nodes of one tree draw columns of their own: next to the root all of them turn up.
     deep = [

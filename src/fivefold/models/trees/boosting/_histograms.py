@@ -1,0 +1,209 @@
+"""Histograms of gradients and Hessians over binned columns, exact in 64-bit fixed point.
+
+Bins lie twice in memory. ``words`` holds eight columns to a 64-bit word, up to four words a row, so that all bins of a row
+come in one cache line when a histogram is filled; ``columns`` (d, n) holds each column alone, for partitioning rows.
+
+A row's gradient and Hessian are rounded once a tree to 31 and 30 bits below a power of two and packed into one 64-bit number.
+Sums of integers do not depend on their order, so the histogram of a node is the same for any number of threads and any
+chunks. While a chunk of at most 65,536 rows is summed, a bin is a pair (sum g, sum h << 17 | rows); it is flushed into the
+node's histogram (sum g, sum h) and counts before the 17 bits could overflow.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import prange
+
+from fivefold.base.jit import njit
+
+from ._vector import add_eight, add_four, prefetch
+
+BINS = 256
+"""Bins a column may have; the last is for missing values."""
+MISSING = 255
+COLUMNS_OF_BLOCK = 32
+CHUNK = 1 << 16
+ROUND = 1024  # any value: rows gathered at a time, small enough for the first-level cache
+_AHEAD = 16  # any value: how many rows ahead memory is asked for
+_COUNT_BITS = 17
+_COUNT_MASK = (1 << _COUNT_BITS) - 1
+FRACTION_BITS = 30
+
+
+@njit
+def _fill(words, first_word, n_words, used, rows, start, end, gh, scratch, buffer):
+    """Add the rows [start, end) to the pairs in ``scratch`` (4 words x 8 columns x 256 bins x 2)."""
+    last = end - 1
+    for begin in range(start, end, ROUND):
+        stop = min(end, begin + ROUND)
+        for p in range(begin, stop):
+            ahead = np.int64(rows[min(p + _AHEAD, last)])
+            prefetch(words, first_word + ahead * n_words)
+            prefetch(gh, ahead)
+            packed = gh[rows[p]]
+            at = 2 * (p - begin)
+            buffer[at] = packed >> 32
+            buffer[at + 1] = ((packed & 0xFFFFFFFF) << _COUNT_BITS) | 1
+        for w in range(n_words):
+            base = w * 4096
+            place = first_word + w
+            if used[w] == 8:
+                for p in range(begin, stop):
+                    at = 2 * (p - begin)
+                    word = words[place + np.int64(rows[p]) * n_words]
+                    add_eight(scratch, base, word, buffer[at], buffer[at + 1])
+            elif used[w] == 4:
+                for p in range(begin, stop):
+                    at = 2 * (p - begin)
+                    word = words[place + np.int64(rows[p]) * n_words]
+                    add_four(scratch, base, word, buffer[at], buffer[at + 1])
+
+
+@njit
+def _flush(scratch, first_column, n_columns, n_bins, sums, counts, fresh):
+    """Add the pairs of a chunk to a node's histogram, or write them when it is ``fresh``, and clear them."""
+    for c in range(n_columns):
+        column = first_column + c
+        for b in range(n_bins[column] + 1):
+            bin_ = b if b < n_bins[column] else MISSING
+            at = 2 * (c * BINS + bin_)
+            to = column * BINS + bin_
+            g, h = scratch[at], scratch[at + 1]
+            scratch[at] = 0
+            scratch[at + 1] = 0
+            if fresh:
+                sums[2 * to] = g
+                sums[2 * to + 1] = h >> _COUNT_BITS
+                counts[to] = h & _COUNT_MASK
+            else:
+                sums[2 * to] += g
+                sums[2 * to + 1] += h >> _COUNT_BITS
+                counts[to] += h & _COUNT_MASK
+
+
+@njit
+def fill_block(words, block, blocks, used, n_bins, rows, start, end, gh, scratch, buffer, sums, counts):
+    """Write the histogram of the rows [start, end) for the columns of one block."""
+    first_word, n_words, first_column, n_columns = blocks[block]
+    active = used[block]
+    fresh = True
+    if start == end:
+        _flush(scratch, first_column, n_columns, n_bins, sums, counts, True)
+    for begin in range(start, end, CHUNK):
+        _fill(words, first_word, n_words, active, rows, begin, min(end, begin + CHUNK), gh, scratch, buffer)
+        _flush(scratch, first_column, n_columns, n_bins, sums, counts, fresh)
+        fresh = False
+
+
+@njit
+def combine(column, n, sums, counts, other_sums, other_counts, sign):
+    """Add one column of another histogram (``sign`` 1) or take it away (-1)."""
+    first = column * BINS
+    for i in range(2 * first, 2 * (first + n)):
+        sums[i] += sign * other_sums[i]
+    for i in range(first, first + n):
+        counts[i] += sign * other_counts[i]
+    last = first + MISSING
+    sums[2 * last] += sign * other_sums[2 * last]
+    sums[2 * last + 1] += sign * other_sums[2 * last + 1]
+    counts[last] += sign * other_counts[last]
+
+
+@njit
+def _pack_part(g, h, rows, first, last, scale_g, scale_h, out, totals):
+    sum_g, sum_h = np.int64(0), np.int64(0)
+    for p in range(first, last):
+        r = rows[p]
+        a = np.int64(np.rint(g[r] * scale_g))
+        b = np.int64(np.rint(h[r] * scale_h))
+        sum_g += a
+        sum_h += b
+        out[r] = (a << 32) | b
+    totals[0] = sum_g
+    totals[1] = sum_h
+
+
+@njit(parallel=True)
+def pack_gradients(g, h, rows, scale_g, scale_h, out, parts):
+    """Round to fixed point: g, h (n,) float -> out (n,) int64 with g above h; parts (threads, 2) get the totals."""
+    m, threads = len(rows), len(parts)
+    for t in prange(threads):
+        _pack_part(g, h, rows, m * t // threads, m * (t + 1) // threads, scale_g, scale_h, out, parts[t])
+
+
+@njit
+def _largest_part(g, h, rows, first, last, out):
+    top_g, top_h, low_h, spoiled = 0.0, 0.0, np.inf, 0.0
+    for p in range(first, last):
+        r = rows[p]
+        a, b = abs(g[r]), h[r]
+        top_g = max(top_g, a)
+        top_h = max(top_h, b)
+        low_h = min(low_h, b)
+        spoiled += a * 0.0 + b * 0.0
+    out[0] = top_g + spoiled
+    out[1] = top_h + spoiled
+    out[2] = low_h
+
+
+@njit(parallel=True)
+def largest(g, h, rows, parts):
+    """Write max |g|, max h and min h over ``rows`` by thread: parts (threads, 3); NaN where a number is not finite."""
+    m, threads = len(rows), len(parts)
+    for t in prange(threads):
+        _largest_part(g, h, rows, m * t // threads, m * (t + 1) // threads, parts[t])
+
+
+@njit
+def _count_part(column, goes_left, rows, first, last):
+    count = np.int64(0)
+    for p in range(first, last):
+        count += np.int64(goes_left[column[rows[p]]])
+    return count
+
+
+@njit
+def _share_part(column, goes_left, rows, first, last, left, right, spare):
+    for p in range(first, last):
+        r = rows[p]
+        go = np.int64(goes_left[column[r]])
+        spare[left if go else right] = r
+        left += go
+        right += 1 - go
+
+
+@njit
+def _partition_serial(column, goes_left, rows, start, end, spare):
+    left, right = start, np.int64(0)
+    for p in range(start, end):
+        r = rows[p]
+        go = np.int64(goes_left[column[r]])
+        spare[right] = r
+        rows[left] = r
+        left += go
+        right += 1 - go
+    for p in range(right):
+        rows[left + p] = spare[p]
+
+
+@njit(parallel=True)
+def partition(column, goes_left, rows, start, end, n_left, spare, threads):
+    """Order rows[start:end] stably so that those whose bin goes left come first."""
+    if threads == 1:
+        _partition_serial(column, goes_left, rows, start, end, spare)
+        return
+    size = end - start
+    lefts = np.zeros(threads + 1, dtype=np.int64)
+    for t in prange(threads):
+        lefts[t + 1] = _count_part(
+            column, goes_left, rows, start + size * t // threads, start + size * (t + 1) // threads
+        )
+    for t in range(threads):
+        lefts[t + 1] += lefts[t]
+    for t in prange(threads):
+        first, last = size * t // threads, size * (t + 1) // threads
+        left = lefts[t]
+        _share_part(column, goes_left, rows, start + first, start + last, left, n_left + first - left, spare)
+    for t in prange(threads):
+        for p in range(size * t // threads, size * (t + 1) // threads):
+            rows[start + p] = spare[p]

@@ -1,0 +1,250 @@
+"""The best split of one column from its histogram.
+
+For a node with sums G and H a leaf with the value w changes the objective by G w + (H + l2) w^2 / 2 + l1 |w|, so the best
+value is ``-S(G) / (H + l2)`` where S shrinks by l1, and the gain of a split is the score of both sides minus the node's:
+
+    score(G, H) = S(G)^2 / (H + l2),   gain = score(left) + score(right) - score(node)
+
+Missing values go left or right, whichever gains more; a node without any sends them to its heavier side.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fivefold.base.jit import njit
+
+from ._histograms import BINS, MISSING
+
+# Integer settings.
+(
+    MAX_LEAVES, MAX_DEPTH, MIN_SAMPLES, DEPTHWISE, PREFER_HIGH, INCLUSIVE, SEED, CAT_ONE_HOT, CAT_LIMIT, CAT_GROUP,
+    MIN_SPLIT,
+) = range(11)  # fmt: skip
+N_WHOLE = 11
+# Real settings.
+L2, L1, MIN_HESSIAN, MIN_GAIN, MAX_STEP, CAT_SMOOTH, CAT_L2, BY_LEVEL, BY_NODE = range(9)
+N_REAL = 9
+_NOISE = 1e-14
+
+
+@njit(error_model="numpy")
+def shrink(g, l1):
+    """Return sign(g) max(|g| - l1, 0)."""
+    return max(0.0, g - l1) if g > 0 else min(0.0, g + l1)
+
+
+@njit(error_model="numpy")
+def leaf_value(g, h, l1, l2, step, low, high):
+    """Return the best value of a leaf within its bounds; ``step`` > 0 limits its size."""
+    value = -shrink(g, l1) / (h + l2) if h + l2 > 0 else 0.0
+    if step > 0:
+        value = min(max(value, -step), step)
+    return min(max(value, low), high)
+
+
+@njit(error_model="numpy")
+def leaf_score(g, h, l1, l2, value):
+    """Return twice the decrease of the objective by a leaf with this value."""
+    return -(2.0 * shrink(g, l1) * value + (h + l2) * value * value)
+
+
+@njit(error_model="numpy")
+def _scores(gl, hl, cl, n, g, h, c, l2, min_samples, min_hessian, out):
+    """Score every cut of plain second-order boosting: (n,) sums of the left -> out (n,), -1 where it is not allowed."""
+    for b in range(n):
+        left, weight = gl[b], hl[b]
+        right, rest = g - left, h - weight
+        score = left * left / (weight + l2) + right * right / (rest + l2)
+        allowed = (cl[b] >= min_samples) & (c - cl[b] >= min_samples) & (weight >= min_hessian) & (rest >= min_hessian)
+        out[b] = score if allowed else -1.0
+
+
+@njit(error_model="numpy")
+def _scores_bounded(gl, hl, cl, n, g, h, c, l2, min_samples, min_hessian, l1, step, low, high, direction, out):
+    """Score every cut with l1, a limited step, bounds on the values and a monotone direction."""
+    for b in range(n):
+        left, weight = gl[b], hl[b]
+        right, rest = g - left, h - weight
+        out[b] = -np.inf
+        if cl[b] < min_samples or c - cl[b] < min_samples or weight < min_hessian or rest < min_hessian:
+            continue
+        below = leaf_value(left, weight, l1, l2, step, low, high)
+        above = leaf_value(right, rest, l1, l2, step, low, high)
+        if direction * (above - below) >= 0:
+            out[b] = leaf_score(left, weight, l1, l2, below) + leaf_score(right, rest, l1, l2, above)
+
+
+@njit
+def _best(scores, n, best, from_high):
+    """Return the first cut (the last one ``from_high``) with the highest score above ``best``, or -1."""
+    at = -1
+    if from_high:
+        for b in range(n - 1, -1, -1):
+            if scores[b] > best:
+                best = scores[b]
+                at = b
+    else:
+        for b in range(n):
+            if scores[b] > best:
+                best = scores[b]
+                at = b
+    return at
+
+
+@njit(error_model="numpy")
+def split_column(sums, counts, column, n, node, unit, limits, whole, real, direction, work, score, what, left):
+    """Find the best numeric cut of a column for one node.
+
+    ``node`` (3,) holds G, H in units of ``unit`` (2,) and the count; ``limits`` the bounds of values and the score to beat;
+    ``work`` (4, 256). On success writes score[column], what[column] = (bin, missing goes left, kind of split) and
+    left[column] = sums of the left in units; else the score is -inf.
+    """
+    score[column] = -np.inf
+    gl, hl, cl, out = work[0], work[1], work[2], work[3]
+    first = column * BINS
+    sum_g, sum_h, count = np.int64(0), np.int64(0), np.int64(0)
+    for b in range(n):
+        at = first + b
+        sum_g += sums[2 * at]
+        sum_h += sums[2 * at + 1]
+        count += counts[at]
+        gl[b] = sum_g * unit[0]
+        hl[b] = sum_h * unit[1]
+        cl[b] = count
+    g, h, c = node[0] * unit[0], node[1] * unit[1], node[2]
+    l1, l2, step, low, high = real[L1], real[L2], real[MAX_STEP], limits[0], limits[1]
+    min_samples, min_hessian = np.float64(whole[MIN_SAMPLES]), max(real[MIN_HESSIAN], unit[1])
+    plain = l1 == 0 and step == 0 and direction == 0 and low == -np.inf and high == np.inf
+    n_missing = counts[first + MISSING]
+    from_high = whole[PREFER_HIGH] == 1
+    best, at, missing_left = limits[2], -1, False
+    for turn in range(2 if n_missing > 0 else 1):
+        # Of equal cuts LightGBM keeps the highest (missing left first), XGBoost the lowest (missing right first).
+        to_left = n_missing > 0 and (turn == 0) == from_high
+        if to_left:
+            for b in range(n):
+                gl[b] += sums[2 * (first + MISSING)] * unit[0]
+                hl[b] += sums[2 * (first + MISSING) + 1] * unit[1]
+                cl[b] += n_missing
+        elif turn == 1:
+            for b in range(n):
+                gl[b] -= sums[2 * (first + MISSING)] * unit[0]
+                hl[b] -= sums[2 * (first + MISSING) + 1] * unit[1]
+                cl[b] -= n_missing
+        if plain:
+            _scores(gl, hl, cl, n, g, h, c, l2, min_samples, min_hessian, out)
+        else:
+            _scores_bounded(gl, hl, cl, n, g, h, c, l2, min_samples, min_hessian, l1, step, low, high, direction, out)
+        found = _best(out, n, best, (turn == 0) == from_high)
+        if found >= 0:
+            best, at, missing_left = out[found], found, to_left
+    if at < 0:
+        return
+    sum_g, sum_h, count = np.int64(0), np.int64(0), np.int64(0)
+    for b in range(at + 1):
+        sum_g += sums[2 * (first + b)]
+        sum_h += sums[2 * (first + b) + 1]
+        count += counts[first + b]
+    if missing_left:
+        sum_g += sums[2 * (first + MISSING)]
+        sum_h += sums[2 * (first + MISSING) + 1]
+        count += n_missing
+    elif n_missing == 0:
+        missing_left = 2 * count >= node[2]
+    score[column] = best
+    what[column, 0] = at
+    what[column, 1] = np.int64(missing_left)
+    what[column, 2] = 0
+    left[column, 0] = sum_g
+    left[column, 1] = sum_h
+    left[column, 2] = count
+
+
+@njit(error_model="numpy")
+def split_levels(sums, counts, column, n, node, unit, limits, whole, real, work, score, what, left, level_bits):
+    """Find the best set of levels of a categorical column; the set goes left, everything else (missing too) right.
+
+    Up to CAT_ONE_HOT levels are tried one against the rest; more are sorted by G / (H + smooth) and scanned from both ends,
+    at most CAT_LIMIT levels deep and in steps of at least CAT_GROUP rows, with CAT_L2 added to l2.
+    """
+    score[column] = -np.inf
+    first = column * BINS
+    g, h, c = node[0] * unit[0], node[1] * unit[1], node[2]
+    l1, step, low, high = real[L1], real[MAX_STEP], limits[0], limits[1]
+    min_samples, min_hessian = whole[MIN_SAMPLES], max(real[MIN_HESSIAN], unit[1])
+    one_hot = n <= whole[CAT_ONE_HOT]
+    l2 = real[L2] + (0.0 if one_hot else real[CAT_L2])
+    best, depth, backwards = limits[2], -1, False
+    ratio = work[0]
+    order = np.empty(n, dtype=np.int64)
+    m = 0
+    for b in range(n):
+        count = counts[first + b]
+        # LightGBM leaves levels with fewer rows than the smoothing out of the order.
+        if count > 0 and (one_hot or count >= real[CAT_SMOOTH]):
+            order[m] = b
+            ratio[m] = (sums[2 * (first + b)] * unit[0]) / (sums[2 * (first + b) + 1] * unit[1] + real[CAT_SMOOTH])
+            m += 1
+    if not one_hot:
+        for i in range(1, m):  # stable insertion; there are at most 255
+            value, b, j = ratio[i], order[i], i
+            while j > 0 and ratio[j - 1] > value:
+                ratio[j], order[j] = ratio[j - 1], order[j - 1]
+                j -= 1
+            ratio[j], order[j] = value, b
+    for way in range(1 if one_hot else 2):
+        sum_g, sum_h, count, group = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+        deepest = m if one_hot else min(whole[CAT_LIMIT], (m + 1) // 2)
+        for i in range(deepest):
+            b = first + order[m - 1 - i if way == 1 else i]
+            if one_hot:
+                sum_g, sum_h, count, group = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+            sum_g += sums[2 * b]
+            sum_h += sums[2 * b + 1]
+            count += counts[b]
+            group += counts[b]
+            lg, lh = sum_g * unit[0], sum_h * unit[1]
+            if count < min_samples or lh < min_hessian:
+                continue
+            if c - count < min_samples or h - lh < min_hessian:
+                if one_hot:
+                    continue
+                break
+            if not one_hot:
+                if c - count < whole[CAT_GROUP]:
+                    break
+                if group < whole[CAT_GROUP]:
+                    continue
+                group = 0
+            below = leaf_value(lg, lh, l1, l2, step, low, high)
+            above = leaf_value(g - lg, h - lh, l1, l2, step, low, high)
+            value = leaf_score(lg, lh, l1, l2, below) + leaf_score(g - lg, h - lh, l1, l2, above)
+            if value > best:
+                best, depth, backwards = value, i, way == 1
+    if depth < 0:
+        return
+    for i in range(4):
+        level_bits[column, i] = 0
+    sum_g, sum_h, count = np.int64(0), np.int64(0), np.int64(0)
+    for i in range(depth if one_hot else 0, depth + 1):
+        b = order[m - 1 - i if backwards else i]
+        level_bits[column, b >> 6] |= np.uint64(1) << np.uint64(b & 63)
+        sum_g += sums[2 * (first + b)]
+        sum_h += sums[2 * (first + b) + 1]
+        count += counts[first + b]
+    score[column] = best
+    what[column, 0] = -1
+    what[column, 1] = 0
+    what[column, 2] = 1 if one_hot else 2
+    left[column, 0] = sum_g
+    left[column, 1] = sum_h
+    left[column, 2] = count
+
+
+@njit
+def worth(gain, score, real, whole):
+    """Return whether a gain suffices: above MIN_GAIN (or equal, when INCLUSIVE) and above the rounding of the score."""
+    if gain <= _NOISE * abs(score):
+        return False
+    return gain >= real[MIN_GAIN] if whole[INCLUSIVE] == 1 else gain > real[MIN_GAIN]
