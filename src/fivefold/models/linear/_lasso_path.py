@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dpotrf
 
+from fivefold.base.blas import one_blas_thread
 from fivefold.base.jit import njit
 
 from ._lasso_columns import Columns
@@ -333,7 +334,8 @@ class LassoPath:
         while True:
             c = np.empty(0)
             if len(self.members):
-                c, passes = self._settle(l1, l2, inner, max(max_iter - done, 1))
+                with one_blas_thread():
+                    c, passes = self._settle(l1, l2, inner, max(max_iter - done, 1))
                 done += passes
             r = self.residual()
             size = float(r @ r) + l2 * float(self.w @ self.w)
