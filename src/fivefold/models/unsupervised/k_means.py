@@ -10,8 +10,8 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
 
+from fivefold.base.blas import one_blas_thread
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.estimator import Estimator
 from fivefold.base.random import Streams
@@ -126,7 +126,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         starts = self._starts(given)
         # The threads are ours, the products are small.
         work = X.size * n_clusters  # any value: when threads pay
-        with threadpool_limits(limits=1, user_api="blas"), threads_for(work):
+        with one_blas_thread(), threads_for(work):
             rows = _Rows.of(self, X, weight, n_clusters)
             streams = Streams.of(self.random_state)
             best = None
@@ -186,7 +186,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         """Return the nearest center of every row, the first of equals: X (n, d) -> (n,) int32."""
         X = self._checked(X)
         work = X.size * len(self.cluster_centers_)  # any value: when threads pay
-        with threadpool_limits(limits=1, user_api="blas"), threads_for(work):
+        with one_blas_thread(), threads_for(work):
             return _nearest(X, self.cluster_centers_.astype(np.float64))
 
     def transform(self, X: Any) -> np.ndarray:
@@ -206,7 +206,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         X = self._checked(X)
         weight = sample_weights(sample_weight, len(X))
         work = X.size * len(self.cluster_centers_)  # any value: when threads pay
-        with threadpool_limits(limits=1, user_api="blas"), threads_for(work):
+        with one_blas_thread(), threads_for(work):
             labels = _nearest(X, self.cluster_centers_.astype(np.float64))
             return -_inertia(X, self.cluster_centers_, labels, weight)
 
