@@ -101,7 +101,7 @@ def _against_enumeration(kind: Any, criterion: str) -> Check:
         left = tree.apply(X) == tree.children_left_[0]
         p = tree.weighted_n_node_samples_ / w.sum()
         gain = tree.impurity_[0] - (p * tree.impurity_)[1:].sum()
-        wrong += abs(tree.impurity_[0] - parent) > 1e-10 or abs(gain - known.gain) > 1e-10
+        wrong += not abs(tree.impurity_[0] - parent) <= 1e-10 or not abs(gain - known.gain) <= 1e-10
         wrong += tree.feature_[0] != known.feature
         if known.feature not in categorical:
             wrong += not np.array_equal(left, known.left) or tree.threshold_[0] != known.threshold
