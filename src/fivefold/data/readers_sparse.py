@@ -145,7 +145,8 @@ class MultiFieldReader:
         if offsets is None:
             offsets = np.arange(0, inds.size + 1, inds.shape[1])
         size = n_features or self.n_features or int(inds.max(initial=-1)) + 1
-        csr = scipy.sparse.csr_matrix((vals.reshape(-1), inds.reshape(-1), offsets), shape=(len(offsets) - 1, size))
+        shape = (len(offsets) - 1, size)
+        csr = scipy.sparse.csr_matrix((vals.reshape(-1), inds.reshape(-1), offsets), shape=shape, copy=True)
         csr.sum_duplicates()
         return csr
 
