@@ -189,6 +189,10 @@ class SupervisedLearner(Learner):
         self.objective = objective
         self.metrics = dict(metrics or {})
 
+    def outputs(self, batch: Batch) -> Tensor:
+        """Return what the module makes of a batch; override it where its input is more than ``batch.x``."""
+        return self.module(batch.x)
+
     def _rows(self, values: Tensor) -> Tensor:
         # A loss per output, (batch, outputs), counts once a row.
         return values.flatten(1).mean(1) if values.ndim > 1 else values
@@ -200,7 +204,7 @@ class SupervisedLearner(Learner):
         )
 
     def steps(self, batch: Batch) -> Steps:
-        values = self.objective(self.module(batch.x), batch.y)
+        values = self.objective(self.outputs(batch), batch.y)
         weight = batch.get("weight")
         if weight is None:
             yield Step("model", values if values.ndim == 0 else values.mean())
@@ -211,7 +215,7 @@ class SupervisedLearner(Learner):
         yield Step("model", (self._rows(values) * weight).sum() / total)
 
     def evaluate(self, batch: Batch) -> Sums:
-        prediction = self.module(batch.x)
+        prediction = self.outputs(batch)
         weight = batch.get("weight")
         rows = len(batch)
         sums = Sums()
@@ -226,4 +230,4 @@ class SupervisedLearner(Learner):
         return sums
 
     def predict(self, batch: Batch) -> Tensor:
-        return self.module(batch.x)
+        return self.outputs(batch)

@@ -13,7 +13,7 @@ import numpy as np
 from fivefold.base.cards import Card
 from fivefold.workbench.proof import Check
 
-from . import estimators, generators
+from . import ctr, estimators, generators
 
 if TYPE_CHECKING:
     from fivefold.engine.fit import Fit
@@ -32,6 +32,8 @@ def _subject(card: Card, variant: str) -> tuple[Any, tuple[np.ndarray, ...]]:
     model.set_params(max_epochs=2, batch_size=16)
     if card.kind == "generator":
         return model, (generators.example(card),)
+    if card.kind == "ctr-model":
+        return model, (ctr.clicks(), "click")
     return model, estimators.data(card, variant)
 
 
