@@ -204,15 +204,17 @@ class SupervisedLearner(Learner):
         )
 
     def steps(self, batch: Batch) -> Steps:
-        values = self.objective(self.outputs(batch), batch.y)
+        yield Step("model", self.reduced(self.objective(self.outputs(batch), batch.y), batch))
+
+    def reduced(self, values: Tensor, batch: Batch) -> Tensor:
+        """Return the mean of the objective over the rows, weighted where the batch carries weights."""
         weight = batch.get("weight")
         if weight is None:
-            yield Step("model", values if values.ndim == 0 else values.mean())
-            return
+            return values if values.ndim == 0 else values.mean()
         if values.ndim == 0:
             self._refuse_weights()
         total = global_weight(weight, len(batch), batch.place.rows)
-        yield Step("model", (self._rows(values) * weight).sum() / total)
+        return (self._rows(values) * weight).sum() / total
 
     def evaluate(self, batch: Batch) -> Sums:
         prediction = self.outputs(batch)

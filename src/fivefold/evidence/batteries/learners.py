@@ -28,7 +28,7 @@ def trained_by_engine(card: Card) -> bool:
 
 
 def _subject(card: Card, variant: str) -> tuple[Any, tuple[np.ndarray, ...]]:
-    model = estimators.make(card, variant)
+    model = ctr.subject(card, variant) if card.kind == "ctr-model" else estimators.make(card, variant)
     model.set_params(max_epochs=2, batch_size=16)
     if card.kind == "generator":
         return model, (generators.example(card),)

@@ -107,6 +107,10 @@ class CTRModel(NeuralEstimator):
         """Return the network f(x; θ) for the fields of ``layout``."""
         raise NotImplementedError
 
+    def _first_order(self) -> bool:
+        """Tell whether a weight stands beside each vector of the table."""
+        return False
+
     def _options(self) -> dict[str, Any]:
         """Return what every network takes: the length of the vectors, sparse gradients or not, the penalty."""
         return {"dim": int(self.embedding_dim), "sparse": self.updates == "lazy", "l2": float(self.l2)}
@@ -220,7 +224,7 @@ class CTRModel(NeuralEstimator):
         return rows
 
     def _memory_plan(self) -> str:
-        rows, columns = self.encoder_.rows, int(self.embedding_dim) + 1
+        rows, columns = self.encoder_.rows, int(self.embedding_dim) + self._first_order()
         width = 8 if self._dtype_name() == "float64" else 4
         states = _STATES.get(get_card(self.optimizer).id, 2)
         table, state = rows * columns * width, rows * columns * width * states

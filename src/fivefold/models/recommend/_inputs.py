@@ -80,23 +80,29 @@ class FusedTable(nn.Module):
         Length of :math:`v`; the table has one column more for :math:`w`.
     sparse : bool
         Whether gradients name the looked-up rows only, so that a step costs as much as these.
+    first_order : bool
+        False leaves :math:`w` out; the first-order sum is then 0.
     """
 
-    def __init__(self, layout: Layout, dim: int, sparse: bool) -> None:
+    def __init__(self, layout: Layout, dim: int, sparse: bool, first_order: bool) -> None:
         super().__init__()
         self.layout = layout
         self.dim = dim
-        self.table = nn.Embedding(layout.rows, dim + 1, sparse=sparse)
+        self.table = nn.Embedding(layout.rows, dim + first_order, sparse=sparse)
         with torch.no_grad():
             self.table.weight.normal_(0.0, EMBEDDING_STD)
-            self.table.weight[:, dim] = 0.0
+            self.table.weight[:, dim:] = 0.0
+
+    def singles(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the vectors and weights of the fields with one value a row (batch, width, dim + 1)."""
+        return self.table(batch["inds"]) * batch["vals"].unsqueeze(2)
 
     def forward(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Return the vectors of the fields (batch, fields, dim) and the first-order sum (batch,)."""
-        found = self.table(batch["inds"]) * batch["vals"].unsqueeze(2)  # (batch, width, dim + 1)
+        found = self.singles(batch)
         if self.layout.sets:
             found = torch.cat([found, *(self.pooled(batch[s.name]).unsqueeze(1) for s in self.layout.sets)], dim=1)
-        return found[:, :, : self.dim], found[:, :, self.dim].sum(1)
+        return found[:, :, : self.dim], found[:, :, self.dim :].sum((1, 2))
 
     def pooled(self, codes: Tensor) -> Tensor:
         """Return the mean of the rows of each set (batch, dim + 1); an empty set gives 0."""
@@ -129,10 +135,12 @@ class FieldNetwork(nn.Module):
 
     counts: Tensor
 
-    def __init__(self, layout: Layout, dim: int, *, sparse: bool = False, l2: float = 0.0) -> None:
+    def __init__(
+        self, layout: Layout, dim: int, *, sparse: bool = False, l2: float = 0.0, first_order: bool = False
+    ) -> None:
         super().__init__()
         self.layout = layout
-        self.inputs = FusedTable(layout, dim, sparse)
+        self.inputs = FusedTable(layout, dim, sparse, first_order)
         self.l2 = l2
         self.register_buffer("counts", torch.tensor(layout.counts), persistent=False)
         self.extra: Tensor | None = None
@@ -180,7 +188,7 @@ def perceptron(
         for size in hidden_sizes:
             yield nn.Linear(before, size)
             if batch_norm:
-                yield nn.BatchNorm1d(size, eps=1e-3, momentum=0.01)
+                yield BatchNorm(size, eps=1e-3, momentum=0.01)
             yield activation(size) if activation is Dice else activation()
             if dropout > 0:
                 yield nn.Dropout(dropout)
@@ -194,6 +202,17 @@ def width_after(inputs: int, hidden_sizes: Sequence[int]) -> int:
     return hidden_sizes[-1] if hidden_sizes else inputs
 
 
+class BatchNorm(nn.BatchNorm1d):
+    """Batch norm that a batch of one row, which has no variance, passes with the running statistics."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and len(x) < 2:
+            return nn.functional.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
+        return super().forward(x)
+
+
 class Dice(nn.Module):
     r"""Dice, a PReLU whose kink follows the data.
 
@@ -204,7 +223,7 @@ class Dice(nn.Module):
 
     def __init__(self, size: int, eps: float = 1e-8) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm1d(size, eps=eps, affine=False)
+        self.norm = BatchNorm(size, eps=eps, affine=False)
         self.alpha = nn.Parameter(torch.zeros(size))
 
     def forward(self, s: Tensor) -> Tensor:

@@ -31,18 +31,15 @@ class DeepFMNetwork(FieldNetwork):
         use_bias: bool = True,
         **options: Any,
     ) -> None:
-        super().__init__(layout, **options)
+        super().__init__(layout, first_order=use_linear, **options)
         wide = layout.fields * self.inputs.dim
         self.deep = perceptron(wide, hidden_sizes, dropout=dropout, batch_norm=batch_norm) if hidden_sizes else None
         self.out = nn.Linear(width_after(wide, hidden_sizes), 1, bias=False) if hidden_sizes else None
-        self.use_linear = use_linear
         self.bias = nn.Parameter(torch.zeros(1)) if use_bias else None
 
     def score(self, batch: Mapping[str, Tensor]) -> Tensor:
         e, linear = self.inputs(batch)  # (batch, fields, dim), (batch,)
-        logit = pairwise_sum(e)
-        if self.use_linear:
-            logit = logit + linear
+        logit = pairwise_sum(e) + linear
         if self.deep is not None and self.out is not None:
             logit = logit + self.out(self.deep(e.flatten(1)))[:, 0]
         if self.bias is not None:
@@ -100,6 +97,9 @@ class DeepFM(CTRModel):
         self.batch_norm = batch_norm
         self.use_linear = use_linear
         self.use_bias = use_bias
+
+    def _first_order(self) -> bool:
+        return self.use_linear
 
     def network(self, layout: Layout, n_outputs: int) -> FieldNetwork:
         return DeepFMNetwork(
