@@ -8,7 +8,7 @@ import polars as pl
 
 from fivefold.evidence import Check, evidence, largest
 
-from ._plain import ratings
+from ._ratings import ratings
 
 
 def _amounts(frame: pl.DataFrame) -> np.ndarray:
@@ -116,12 +116,16 @@ def implicit_folding() -> Check:
     from fivefold.models.recommend.implicit_als import AlternatingLeastSquares
 
     frame = ratings(30, 20, seed=9)
-    model = AlternatingLeastSquares(factors=4, alpha=3.0, regularization=0.2, rating="rating", random_state=0).fit(frame)
+    model = AlternatingLeastSquares(factors=4, alpha=3.0, regularization=0.2, rating="rating", random_state=0).fit(
+        frame
+    )
     r = _amounts(frame)
     p = _solved(r, model.item_factors_, 3.0, 0.2)
     past = frame.with_columns(user=pl.col("user") + 1000)
     got = model.recommend(history=past, k=20, exclude_seen=False).sort("user", "item")
-    worst = largest(np.abs(got["score"].to_numpy().reshape(30, 20) - p @ model.item_factors_.T).max(), got["fallback"].any())
+    worst = largest(
+        np.abs(got["score"].to_numpy().reshape(30, 20) - p @ model.item_factors_.T).max(), got["fallback"].any()
+    )
     for user, item in ((3, 5), (17, 0)):
         shares = model.explain(user, item, k=50)
         worst = largest(worst, abs(shares["contribution"].sum() - p[user] @ model.item_factors_[item]))

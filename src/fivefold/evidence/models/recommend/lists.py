@@ -41,9 +41,7 @@ def metrics_by_hand() -> Check:
     from fivefold.evaluation.recommendation import evaluate_recommendations
 
     train = pl.DataFrame({"user": [1, 2, 3, 4, 1, 2, 3, 1], "item": list("aaaabbcd")})
-    lists = pl.DataFrame(
-        {"user": [1, 1, 2, 2, 3, 3, 5, 5], "item": list("cabdcdab"), "rank": [1, 2, 1, 2, 1, 2, 1, 2]}
-    )
+    lists = pl.DataFrame({"user": [1, 1, 2, 2, 3, 3, 5, 5], "item": list("cabdcdab"), "rank": [1, 2, 1, 2, 1, 2, 1, 2]})
     test = pl.DataFrame({"user": [1, 1, 1, 2, 2, 3, 9], "item": ["a", "c", "x", "d", "d", "a", "a"]})
     report = evaluate_recommendations(lists, test, train, k=2)
     gain = 1 / np.log2(3)
@@ -76,7 +74,7 @@ def random_level() -> Check:
     from fivefold.evaluation.recommendation import evaluate_recommendations
     from fivefold.models.recommend._interactions import PopularityRecommender
 
-    from ._plain import movielens
+    from ._ratings import movielens
 
     train, test = movielens("ua")
     model = PopularityRecommender(random_state=0).fit(train)

@@ -7,7 +7,7 @@ import polars as pl
 
 from fivefold.evidence import Check, evidence, largest
 
-from ._plain import codes, movielens, ratings, rmse
+from ._ratings import codes, movielens, ratings, rmse
 
 
 def _sigmoid(x: float) -> float:
@@ -54,7 +54,11 @@ def sgd_loop() -> Check:
         z = mean + bu[:, None] + bi + p @ q.T
         expected = np.clip(z, 1, 5) if loss == "squared" else 1 + 4 * _sigmoid(z)
         grid = {"user": np.repeat(np.unique(frame["user"]), len(q)), "item": np.tile(np.unique(frame["item"]), len(p))}
-        worst = largest(worst, np.abs(model.predict(grid) - expected.ravel()).max(), np.abs(model._scores(np.arange(len(p))) - z).max())
+        worst = largest(
+            worst,
+            np.abs(model.predict(grid) - expected.ravel()).max(),
+            np.abs(model._scores(np.arange(len(p))) - z).max(),
+        )
     return Check(worst, 1e-10, "largest difference", "plain loop")
 
 
@@ -87,10 +91,14 @@ def als_equations() -> Check:
     copies = frame[np.repeat(np.arange(len(frame)), weight.astype(int))]
     again = MatrixFactorization(n_factors=2, solver="als", reg_all=lam, n_epochs=20, random_state=0).fit(copies)
     worst = largest(worst, np.abs(again.predict(frame) - model.predict(frame)).max())
-    plain = MatrixFactorization(n_factors=2, solver="als", reg_all=lam, biased=False, n_epochs=3, random_state=0).fit(frame)
+    plain = MatrixFactorization(n_factors=2, solver="als", reg_all=lam, biased=False, n_epochs=3, random_state=0).fit(
+        frame
+    )
     f = plain.user_factors_[users[items == 4]]
     solved = np.linalg.solve(f.T @ f + lam * np.eye(2), f.T @ y[items == 4])
-    return Check(largest(worst, np.abs(plain.item_factors_[4] - solved).max()), 1e-9, "largest difference", "closed form")
+    return Check(
+        largest(worst, np.abs(plain.item_factors_[4] - solved).max()), 1e-9, "largest difference", "closed form"
+    )
 
 
 @evidence(
@@ -144,7 +152,9 @@ def toy() -> Check:
     counts = np.array([[5, 3, np.nan, 1], [4, 3, np.nan, 1], [1, 1, np.nan, 5], [1, np.nan, 4, 4], [np.nan, 1, 5, 4]])
     users, items = np.nonzero(np.isfinite(counts))
     frame = {"user": np.array(list("ABCDE"))[users], "item": items + 1, "rating": counts[users, items]}
-    model = MatrixFactorization(n_factors=2, solver="als", biased=False, reg_all=0.1, n_epochs=100, random_state=0).fit(frame)
+    model = MatrixFactorization(n_factors=2, solver="als", biased=False, reg_all=0.1, n_epochs=100, random_state=0).fit(
+        frame
+    )
     p = model.user_factors_ / np.linalg.norm(model.user_factors_, axis=1, keepdims=True)
     like = p @ p.T
     wrong = int(like[0, 1] < 0.9) + int(like[2:, 2:].min() < 0.9) + int(like[:2, 2:].max() > 0.7)
@@ -176,7 +186,9 @@ def strangers() -> Check:
         bounds = np.clip([model.mean_ + model.user_bias_[3], model.mean_ + model.item_bias_[4], model.mean_], 1, 5)
         worst = largest(worst, np.abs(found - bounds).max())
         q, at = model.item_factors_, np.array([0, 2, 3])
-        implied = model.implicit_factors_[at].sum(axis=0) / np.sqrt(3) if hasattr(model, "implicit_factors_") else np.zeros(2)
+        implied = (
+            model.implicit_factors_[at].sum(axis=0) / np.sqrt(3) if hasattr(model, "implicit_factors_") else np.zeros(2)
+        )
         f = np.column_stack([np.ones(3), q[at]])
         rest = np.array([5.0, 1, 4]) - model.mean_ - model.item_bias_[at] - q[at] @ implied
         solved = np.linalg.solve(f.T @ f + strength * np.eye(3), f.T @ rest)
@@ -198,7 +210,15 @@ def strangers() -> Check:
 def defaults() -> Check:
     from fivefold.models.recommend.matrix_factorization import MatrixFactorization, SVDPlusPlus
 
-    svd = {"n_factors": 100, "n_epochs": 20, "biased": True, "init_mean": 0, "init_std_dev": 0.1, "lr_all": 0.005, "reg_all": 0.02}
+    svd = {
+        "n_factors": 100,
+        "n_epochs": 20,
+        "biased": True,
+        "init_mean": 0,
+        "init_std_dev": 0.1,
+        "lr_all": 0.005,
+        "reg_all": 0.02,
+    }
     svdpp = {"n_factors": 20, "n_epochs": 20, "init_mean": 0, "init_std_dev": 0.1, "lr_all": 0.007, "reg_all": 0.02}
     wrong = sum(MatrixFactorization().get_params()[k] != v for k, v in svd.items())
     wrong += sum(SVDPlusPlus().get_params()[k] != v for k, v in svdpp.items())
@@ -262,12 +282,17 @@ def planted() -> Check:
     from fivefold.models.recommend.matrix_factorization import MatrixFactorization
 
     draw = np.random.default_rng(0)
-    truth = 3 + draw.normal(size=(60, 1)) / 2 + draw.normal(size=40) / 2 + draw.normal(size=(60, 2)) @ draw.normal(size=(2, 40))
+    truth = (
+        3
+        + draw.normal(size=(60, 1)) / 2
+        + draw.normal(size=40) / 2
+        + draw.normal(size=(60, 2)) @ draw.normal(size=(2, 40))
+    )
     shown = draw.random(truth.shape) < 0.5
     users, items = np.nonzero(shown)
     frame = {"user": users, "item": items, "rating": truth[shown]}
     model = MatrixFactorization(n_factors=2, solver="als", reg_all=1e-3, n_epochs=1000, random_state=0).fit(frame)
     hidden = {"user": np.nonzero(~shown)[0], "item": np.nonzero(~shown)[1]}
-    return Check(float(np.median(np.abs(model.predict(hidden) - truth[~shown]))), 0.01, "median error", "planted matrix")
-
-
+    return Check(
+        float(np.median(np.abs(model.predict(hidden) - truth[~shown]))), 0.01, "median error", "planted matrix"
+    )

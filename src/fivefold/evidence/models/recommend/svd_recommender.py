@@ -9,7 +9,7 @@ import polars as pl
 
 from fivefold.evidence import Check, evidence, largest
 
-from ._plain import dense, movielens, ratings, rmse
+from ._ratings import dense, movielens, ratings, rmse
 
 
 def _grid(people: int, things: int) -> dict[str, np.ndarray]:
