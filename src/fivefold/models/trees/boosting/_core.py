@@ -7,6 +7,7 @@ gradients and Hessians. What comes back is a :class:`Grown` tree: its arrays, an
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import prange
@@ -33,6 +34,8 @@ class Growth:
     max_depth : int >= 1 or None
     min_samples : int >= 1
         Rows a leaf keeps.
+    min_split : int >= 2
+        Rows a node needs to be split.
     min_hessian : float >= 0
         Sum of Hessians a leaf keeps.
     l2, l1, min_gain, max_step : float >= 0
@@ -53,6 +56,7 @@ class Growth:
     max_leaves: int
     max_depth: int | None = None
     min_samples: int = 1
+    min_split: int = 2
     min_hessian: float = 0.0
     l2: float = 0.0
     l1: float = 0.0
@@ -146,8 +150,7 @@ class Grower:
         self.binned, self.growth, self.threads = binned, growth, threads
         self.directions = np.zeros(d, dtype=np.int64) if monotone is None else monotone.astype(np.int64)
         self.groups = np.zeros((0, d), dtype=np.bool_) if groups is None else groups.astype(np.bool_)
-        deepest = n if growth.max_depth is None else growth.max_depth
-        leaves = max(1, min(growth.max_leaves, n, 1 << min(deepest, 40)))
+        leaves = most_leaves(growth, n)
         slots = 1 + max(1, min(leaves, _POOL_BYTES // (d * BINS * 20)))
         width = d * BINS
         self.sums = np.empty((slots, 2 * width), dtype=np.int64)
@@ -168,32 +171,7 @@ class Grower:
         self.rows = np.empty(n, dtype=np.uint32)
         self.spare = np.empty(n, dtype=np.uint32)
         self.packed = np.empty(n, dtype=np.int64)
-        self.whole = np.zeros(s.N_WHOLE, dtype=np.int64)
-        self.real = np.zeros(s.N_REAL)
-        for at, value in (
-            (s.MAX_LEAVES, leaves),
-            (s.MAX_DEPTH, deepest),
-            (s.MIN_SAMPLES, max(1, growth.min_samples)),
-            (s.DEPTHWISE, growth.depthwise),
-            (s.PREFER_HIGH, growth.prefer_high),
-            (s.INCLUSIVE, growth.inclusive),
-            (s.CAT_ONE_HOT, growth.cat_one_hot),
-            (s.CAT_LIMIT, growth.cat_limit),
-            (s.CAT_GROUP, growth.cat_group),
-        ):
-            self.whole[at] = value
-        for at, number in (
-            (s.L2, growth.l2),
-            (s.L1, growth.l1),
-            (s.MIN_HESSIAN, growth.min_hessian),
-            (s.MIN_GAIN, growth.min_gain),
-            (s.MAX_STEP, growth.max_step),
-            (s.CAT_SMOOTH, growth.cat_smooth),
-            (s.CAT_L2, growth.cat_l2),
-            (s.BY_LEVEL, growth.by_level),
-            (s.BY_NODE, growth.by_node),
-        ):
-            self.real[at] = number
+        self.whole, self.real = settings_of(growth, n)
 
     def grow(
         self,
@@ -225,19 +203,8 @@ class Grower:
             m = len(rows)
             self.rows[:m] = rows
         here = self.rows[:m]
-        parts = np.empty((threads, 3))
-        largest(g, h, here, parts)
-        top_g, top_h, low_h = parts[:, 0].max(), parts[:, 1].max(), parts[:, 2].min()
-        if not (np.isfinite(top_g) and np.isfinite(top_h)) or low_h < 0:
-            raise DataError(
-                "The loss gave a gradient or Hessian that is not finite, or a Hessian below zero; rescale the targets, or "
-                "let a custom loss return finite gradients and Hessians >= 0."
-            )
-        scale = np.array([_scale(top_g), _scale(top_h)])
-        unit = 1 / scale
-        sums = np.empty((threads, 2), dtype=np.int64)
-        pack_gradients(g, h, here, scale[0], scale[1], self.packed, sums)
-        self.totals[0] = sums[:, 0].sum(), sums[:, 1].sum(), m
+        unit, root = checked_pack(g, h, here, self.packed, threads)
+        self.totals[0] = *root, m
         self.whole[s.SEED] = seed
         mask = np.ones(d, dtype=np.bool_) if mask is None else mask
         nodes = k.grow(
@@ -288,9 +255,71 @@ class Grower:
             edges = np.append(grown.ints[leaves, k.START], len(grown.rows))
             add_by_leaf(grown.rows, edges, np.ascontiguousarray(grown.values[leaves]), score, threads)
         else:
-            add_by_walk(
-                self.binned.columns, grown.ints, np.ascontiguousarray(grown.values), grown.level_bits, score, threads
-            )
+            self.add_to(grown, self.binned, score)
+
+    def table(self, X: Any, mapper: BinMapper) -> Binned:
+        """Return the form of another table that :meth:`add_to` takes."""
+        return mapper.transform(X, self.threads)
+
+    def add_to(self, grown: Grown, table: Binned, score: np.ndarray) -> None:
+        """Add the leaf values of a tree to the scores (n,) of another table."""
+        threads = self.threads if len(score) >= _SERIAL else 1
+        add_by_walk(table.columns, grown.ints, np.ascontiguousarray(grown.values), grown.level_bits, score, threads)
+
+
+def most_leaves(growth: Growth, n: int) -> int:
+    """Return how many leaves a tree on n rows may have."""
+    deepest = n if growth.max_depth is None else growth.max_depth
+    return max(1, min(growth.max_leaves, n, 1 << min(deepest, 40)))
+
+
+def settings_of(growth: Growth, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the settings as the kernels read them: whole and real numbers."""
+    whole, real = np.zeros(s.N_WHOLE, dtype=np.int64), np.zeros(s.N_REAL)
+    for at, value in (
+        (s.MAX_LEAVES, most_leaves(growth, n)),
+        (s.MAX_DEPTH, n if growth.max_depth is None else growth.max_depth),
+        (s.MIN_SAMPLES, max(1, growth.min_samples)),
+        (s.MIN_SPLIT, max(growth.min_split, 2 * growth.min_samples)),
+        (s.DEPTHWISE, growth.depthwise),
+        (s.PREFER_HIGH, growth.prefer_high),
+        (s.INCLUSIVE, growth.inclusive),
+        (s.CAT_ONE_HOT, growth.cat_one_hot),
+        (s.CAT_LIMIT, growth.cat_limit),
+        (s.CAT_GROUP, growth.cat_group),
+    ):
+        whole[at] = value
+    for at, number in (
+        (s.L2, growth.l2),
+        (s.L1, growth.l1),
+        (s.MIN_HESSIAN, growth.min_hessian),
+        (s.MIN_GAIN, growth.min_gain),
+        (s.MAX_STEP, growth.max_step),
+        (s.CAT_SMOOTH, growth.cat_smooth),
+        (s.CAT_L2, growth.cat_l2),
+        (s.BY_LEVEL, growth.by_level),
+        (s.BY_NODE, growth.by_node),
+    ):
+        real[at] = number
+    return whole, real
+
+
+def checked_pack(
+    g: np.ndarray, h: np.ndarray, rows: np.ndarray, out: np.ndarray, threads: int
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Pack the gradients and Hessians (n,) of ``rows`` into ``out`` (n,); return the units and the sums in them."""
+    parts = np.empty((threads, 3))
+    largest(g, h, rows, parts)
+    top_g, top_h, low_h = parts[:, 0].max(), parts[:, 1].max(), parts[:, 2].min()
+    if not (np.isfinite(top_g) and np.isfinite(top_h)) or low_h < 0:
+        raise DataError(
+            "The loss gave a gradient or Hessian that is not finite, or a Hessian below zero; rescale the targets, or let a "
+            "custom loss return finite gradients and Hessians >= 0."
+        )
+    scale = np.array([_scale(top_g), _scale(top_h)])
+    sums = np.empty((threads, 2), dtype=np.int64)
+    pack_gradients(g, h, rows, scale[0], scale[1], out, sums)
+    return 1 / scale, (int(sums[:, 0].sum()), int(sums[:, 1].sum()))
 
 
 def _scale(top: float) -> float:

@@ -23,7 +23,7 @@ from ._splits import (
     MAX_LEAVES,
     MAX_STEP,
     MIN_HESSIAN,
-    MIN_SAMPLES,
+    MIN_SPLIT,
     SEED,
     leaf_score,
     leaf_value,
@@ -150,7 +150,7 @@ def draw(mask, share, seed, kind, counter):
 
 
 @njit
-def _columns_of(node, ints, mask, groups, whole, real, path, out):
+def draw_columns(node, ints, mask, groups, whole, real, path, out):
     """Write which columns a node may split on: those of the tree, less constraints and draws."""
     d = len(mask)
     for f in range(d):
@@ -180,7 +180,7 @@ def _splittable(node, ints, totals, unit, whole, real):
     """Return whether a node is large enough for two leaves."""
     return (
         ints[node, DEPTH] < whole[MAX_DEPTH]
-        and totals[node, 2] >= 2 * whole[MIN_SAMPLES]
+        and totals[node, 2] >= whole[MIN_SPLIT]
         and totals[node, 1] * unit[1] >= 2 * real[MIN_HESSIAN]
     )
 
@@ -303,7 +303,7 @@ def grow(
                     limits[child, 2] = floats[node, SCORE]
                     for i in range(3):
                         pair[child, i] = totals[node, i]
-                    _columns_of(node, ints, mask, groups, whole, real, path, allowed[child])
+                    draw_columns(node, ints, mask, groups, whole, real, path, allowed[child])
             node = first if turn == 0 else second
             job[0], job[1], job[2], job[3] = ints[node, START], ints[node, END], spill, -1
             if scan[0] and n_free > 0:

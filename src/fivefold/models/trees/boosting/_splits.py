@@ -19,8 +19,9 @@ from ._histograms import BINS, MISSING
 # Integer settings.
 (
     MAX_LEAVES, MAX_DEPTH, MIN_SAMPLES, DEPTHWISE, PREFER_HIGH, INCLUSIVE, SEED, CAT_ONE_HOT, CAT_LIMIT, CAT_GROUP,
-) = range(10)  # fmt: skip
-N_WHOLE = 10
+    MIN_SPLIT,
+) = range(11)  # fmt: skip
+N_WHOLE = 11
 # Real settings.
 L2, L1, MIN_HESSIAN, MIN_GAIN, MAX_STEP, CAT_SMOOTH, CAT_L2, BY_LEVEL, BY_NODE = range(9)
 N_REAL = 9

@@ -1,0 +1,473 @@
+"""The loop that all boosting estimators share: sampling, trees, leaf renewal, evaluation sets, early stopping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numba
+import numpy as np
+
+from fivefold.base.errors import DataError, InputError, InputTypeError
+from fivefold.base.estimator import Estimator
+from fivefold.base.names import nearest
+from fivefold.base.random import Streams
+
+from .._validation import real, require_fitted, sample_weights, whole
+from . import _grow as k
+from ._binning import BinMapper
+from ._core import Grower, Grown, Growth
+from ._losses import Loss, quantile_of
+from ._metrics import measure, metrics_of
+from ._sorted import SortedGrower, refuse_categories
+from ._tables import Columns
+from ._trees import Trees
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that one fit needs, in one vocabulary.
+
+    ``goss`` holds the shares (a, b) of rows kept for their large gradients and drawn from the rest. With ``unit_hessian`` the
+    structure of a tree comes from first-order residuals, and leaves take a Newton step afterwards.
+    """
+
+    loss: Loss
+    growth: Growth
+    n_estimators: int
+    learning_rate: float
+    max_bins: int = 255
+    min_rows_in_bin: int = 1
+    sample_for_bins: int = 200_000
+    subsample: float = 1.0
+    subsample_every: int = 1
+    columns: float = 1.0
+    goss: tuple[float, float] | None = None
+    start_from_average: bool = True
+    start: float | None = None
+    unit_hessian: bool = False
+    monotone: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    patience: int | None = None
+    metric: Any = None
+    default_metric: str = "loss"
+    first_metric_only: bool = False
+    tolerance: float = 0.0
+    finder: str = "histogram"
+    sketch_eps: float = 0.03
+    search_steps: int = 1
+    held_out: float = 0.0
+
+
+@dataclass
+class EvalSet:
+    """A table on which metrics are followed."""
+
+    name: str
+    X: Any
+    y: np.ndarray
+    weight: np.ndarray | None
+    raw: np.ndarray  # (K, n)
+    group: Any = None
+    history: dict[str, list[float]] = field(default_factory=dict)
+
+
+class Boosted(Estimator):
+    """Base of the boosting estimators; a subclass says what its parameters mean in :meth:`_plan_with`."""
+
+    _ALIASES: ClassVar[dict[str, str]] = {}
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
+        return tags
+
+    def _accept(self, aliases: dict[str, Any]) -> None:
+        """Set parameters given under the names of other libraries."""
+        for name, value in aliases.items():
+            if name not in self._ALIASES:
+                known = sorted({*self._ALIASES, *self.get_params(deep=False)})
+                hint = nearest(name, known)
+                raise InputTypeError(
+                    f"{type(self).__name__} has no parameter {name!r}"
+                    + (f"; did you mean {hint[0]!r}?" if hint else ".")
+                )
+            setattr(self, self._ALIASES[name], value)
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, by their names or those of other libraries."""
+        super().set_params(**{self._ALIASES.get(name, name): value for name, value in params.items()})
+        return self
+
+    def _threads(self) -> int:
+        jobs = getattr(self, "n_jobs", None)
+        most = numba.get_num_threads()
+        return most if jobs is None or jobs < 1 else min(int(jobs), most)
+
+    def _categorical(self) -> Any:
+        """Return which columns are declared categorical."""
+        return "auto"
+
+    def _plan_with(self, loss: Loss, d: int, default_metric: str) -> Plan:
+        """Return the checked settings of a fit."""
+        raise NotImplementedError
+
+    def _boost(
+        self,
+        X: Any,
+        y: np.ndarray,
+        weight: np.ndarray | None,
+        plan: Plan,
+        *,
+        init_score: Any = None,
+        eval_sets: list[EvalSet] | None = None,
+    ) -> None:
+        """Fit: X (n, d), y (n,) and weights (n,); eval sets carry raw scores of their offsets alone."""
+        loss, threads = plan.loss, self._threads()
+        loss.check(y)
+        streams = Streams.of(getattr(self, "random_state", None))
+        sets = list(eval_sets or [])
+        if plan.held_out > 0 and not sets:
+            keys = streams.numpy("held-out").permutation(X.shape[0])
+            n_held = max(1, int(plan.held_out * len(keys)))
+            if n_held == len(keys):
+                raise DataError(f"X has {len(keys)} rows; too few to hold some out for early stopping.")
+            held, kept = np.sort(keys[:n_held]), np.sort(keys[n_held:])
+            part = None if weight is None else weight[held]
+            sets.append(EvalSet("held_out", X[held], y[held], part, np.zeros((loss.n_outputs, n_held))))
+            X, y, weight = X[kept], y[kept], None if weight is None else weight[kept]
+            init_score = None if init_score is None else np.asarray(init_score)[kept]
+        n, d = X.shape
+        continues = bool(getattr(self, "warm_start", False)) and hasattr(self, "trees_")
+        if not continues:
+            mapper = BinMapper(plan.max_bins, plan.min_rows_in_bin, plan.sample_for_bins)
+            self.bins_ = mapper.fit(X, self.columns_.categorical, streams, weight)
+            base = np.zeros(loss.n_outputs)
+            if plan.start is not None:
+                base[:] = plan.start
+            elif plan.start_from_average and init_score is None:
+                base = loss.start(y, weight)
+            levels = [c if kind else None for c, kind in zip(self.bins_.cuts, self.bins_.kinds, strict=True)]
+            self.trees_ = Trees(loss.n_outputs, base, levels)
+        self.loss_ = loss
+        raw = np.empty((loss.n_outputs, n))
+        raw[:] = self.trees_.base[:, None]
+        if init_score is not None:
+            raw += _offsets(init_score, loss.n_outputs, n)
+        if continues and len(self.trees_):
+            raw += self.trees_.raw(X).T - self.trees_.base[:, None]
+        for s in sets:
+            s.raw += self.trees_.raw(s.X).T if continues else self.trees_.base[:, None]
+        grower: Grower | SortedGrower
+        if plan.finder == "histogram":
+            grower = Grower(self.bins_.transform(X, threads), plan.growth, threads, plan.monotone, plan.groups)
+        else:
+            refuse_categories(self.bins_.kinds, plan.finder)
+            grower = SortedGrower(X, plan.growth, plan.finder, plan.sketch_eps, plan.monotone, plan.groups)
+        tables = [grower.table(s.X, self.bins_) for s in sets]
+        every_row = np.arange(n) if weight is None else np.flatnonzero(weight > 0)
+        metrics = metrics_of(plan.metric, plan.default_metric)
+        g, h = np.empty((loss.n_outputs, n)), np.empty((loss.n_outputs, n))
+        ones = (np.ones(n) if weight is None else weight) if plan.unit_hessian else None
+        first = len(self.trees_) // loss.n_outputs
+        if first > plan.n_estimators:
+            raise InputError(
+                f"`n_estimators` is {plan.n_estimators} but {first} rounds are fitted already; with `warm_start` it must grow."
+            )
+        rows: np.ndarray | None = None
+        parts: list[dict[str, np.ndarray]] = []
+        stopper = _Stopper(plan)
+        for round_ in range(first, plan.n_estimators):
+            loss.gradients(y, raw, weight, g, h, threads)
+            if plan.goss is not None:
+                rows = _one_side(g, h, every_row, plan, streams, round_)
+            elif plan.subsample < 1 and (rows is None or round_ % plan.subsample_every == 0):
+                rows = _drawn(every_row, plan.subsample, streams, round_)
+            used = rows if rows is not None else (every_row if len(every_row) < n else None)
+            mask = _column_draw(d, plan.columns, streams, round_)
+            grew = False
+            for c in range(loss.n_outputs):
+                seed = streams.integer("columns", round_, c)
+                tree = grower.grow(g[c], h[c] if ones is None else ones, used, mask, seed)
+                grew |= len(tree.ints) > 1
+                self._settle(tree, plan, y, raw[c], weight, g[c], h[c])
+                tree.values[:] *= plan.learning_rate
+                grower.add(tree, raw[c])
+                for s, table in zip(sets, tables, strict=True):
+                    grower.add_to(tree, table, s.raw[c])
+                parts.append(tree.part(self.bins_))
+            for s in sets:
+                for metric in metrics:
+                    name, value, higher = measure(metric, s.y, s.raw, s.weight, loss, s.group)
+                    s.history.setdefault(name, []).append(value)
+                    stopper.see(s.name, name, value, higher, round_)
+            if stopper.done(round_) or not grew and plan.subsample == 1 and plan.goss is None and plan.columns == 1:
+                break
+        self.trees_.extend(parts)
+        self.n_estimators_ = len(self.trees_) // loss.n_outputs
+        self.evals_result_ = {s.name: s.history for s in sets}
+        self.best_iteration_ = stopper.best_round + 1 if stopper.best_round is not None else None
+        self.best_score_ = stopper.best_value
+
+    def _settle(
+        self,
+        tree: Grown,
+        plan: Plan,
+        y: np.ndarray,
+        raw: np.ndarray,
+        weight: np.ndarray | None,
+        g: np.ndarray,
+        h: np.ndarray,
+    ) -> None:
+        """Renew leaf values: by the quantile of the residuals, or by a step on the true Hessians."""
+        level = plan.loss.quantile
+        if level is None and not plan.unit_hessian:
+            return
+        for leaf in tree.leaves:
+            rows = tree.rows[tree.ints[leaf, k.START] : tree.ints[leaf, k.END]]
+            if level is not None:
+                tree.values[leaf] = quantile_of(y[rows] - raw[rows], None if weight is None else weight[rows], level)
+            else:
+                bottom = h[rows].sum()
+                tree.values[leaf] = -g[rows].sum() / bottom if bottom > 1e-150 else 0.0
+                if plan.search_steps > 1:
+                    part = None if weight is None else weight[rows]
+                    tree.values[leaf] = _searched(plan, y[rows], raw[rows], part, float(tree.values[leaf]))
+
+    def _prepare(self, X: Any, y: Any, sample_weight: Any, categorical: Any) -> tuple[Any, np.ndarray | None]:
+        """Return the table (n, d) and the weights."""
+        columns = Columns()
+        table = columns.fit(self, X, categorical)
+        if len(np.shape(y)) == 0 or np.shape(y)[0] != table.shape[0]:
+            got = "no rows" if len(np.shape(y)) == 0 else f"{np.shape(y)[0]} rows"
+            raise DataError(
+                f"X and y have inconsistent numbers of samples: [{table.shape[0]}, {got}]; give one target a row."
+            )
+        self.columns_ = columns
+        return table, sample_weights(sample_weight, table.shape[0])
+
+    def _eval_sets(
+        self,
+        eval_set: Any,
+        eval_names: Any,
+        eval_sample_weight: Any,
+        eval_init_score: Any,
+        eval_group: Any,
+        encode: Any,
+        n_outputs: int,
+    ) -> list[EvalSet]:
+        """Return checked evaluation sets from a list of pairs (X, y)."""
+        if eval_set is None:
+            return []
+        pairs = [eval_set] if isinstance(eval_set, tuple) else list(eval_set)
+        out = []
+        for i, (X, y) in enumerate(pairs):
+            table = self.columns_.transform(self, X)
+            n = table.shape[0]
+            weight = None if eval_sample_weight is None else sample_weights(eval_sample_weight[i], n)
+            raw = np.zeros((n_outputs, n))
+            if eval_init_score is not None:
+                raw += _offsets(eval_init_score[i], n_outputs, n)
+            name = eval_names[i] if eval_names is not None else f"valid_{i}"
+            out.append(EvalSet(name, table, encode(y), weight, raw, None if eval_group is None else eval_group[i]))
+        return out
+
+    def _rounds(self, num_iteration: int | None) -> int:
+        """Return how many trees predictions use: the best iteration's, if there is one."""
+        if num_iteration is None or num_iteration <= 0:
+            num_iteration = self.best_iteration_ if self.best_iteration_ is not None else self.n_estimators_
+        return num_iteration * self.trees_.n_outputs
+
+    def predict_raw(self, X: Any, num_iteration: int | None = None) -> np.ndarray:
+        """Return raw scores: X (n, d) -> (n, K); ``num_iteration`` rounds, by default the best or all."""
+        require_fitted(self, "trees_")
+        return self.trees_.raw(self.columns_.transform(self, X), n_trees=self._rounds(num_iteration))
+
+    def _staged_raw(self, X: Any) -> Iterator[np.ndarray]:
+        require_fitted(self, "trees_")
+        table = self.columns_.transform(self, X)
+        outputs = self.trees_.n_outputs
+        raw = self.trees_.raw(table, n_trees=0)
+        for round_ in range(self.n_estimators_):
+            self.trees_.raw(table, n_trees=(round_ + 1) * outputs, out=raw, first=round_ * outputs)
+            yield raw.copy()
+
+    def apply(self, X: Any) -> np.ndarray:
+        """Return the leaf that each row reaches in each tree, numbered within the tree: X (n, d) -> (n, trees)."""
+        require_fitted(self, "trees_")
+        return self.trees_.leaves(self.columns_.transform(self, X))
+
+    def importance(self, kind: str = "split") -> np.ndarray:
+        """Return how often ("split") or with what total gain ("gain") each column is split on: (d,)."""
+        require_fitted(self, "trees_")
+        inner = self.trees_.feature >= 0
+        weights = self.trees_.gain[inner] if kind == "gain" else None
+        return np.bincount(self.trees_.feature[inner], weights=weights, minlength=self.n_features_in_)
+
+    @property
+    def feature_importances_(self) -> np.ndarray:
+        """Total gain of each column, normalized to sum one: (d,); zeros when no tree splits."""
+        total = self.importance("gain")
+        return total / total.sum() if total.sum() > 0 else total.astype(np.float64)
+
+
+def _searched(plan: Plan, y: np.ndarray, raw: np.ndarray, weight: np.ndarray | None, value: float) -> float:
+    """Return the constant that, added to the raw scores of a leaf, minimizes its loss: Newton's method, halving steps."""
+    g, h = np.empty((1, len(y))), np.empty((1, len(y)))
+
+    def risk(v: float) -> float:
+        return float(np.average(plan.loss.values(y, raw[None] + v), weights=weight))
+
+    here = risk(value)
+    for _ in range(plan.search_steps):
+        plan.loss.gradients(y, raw[None] + value, weight, g, h, 1)
+        bottom = h.sum()
+        if bottom <= 1e-150:
+            break
+        step = -g.sum() / bottom
+        while abs(step) > 1e-12 * (1 + abs(value)) and risk(value + step) > here:
+            step /= 2
+        if abs(step) <= 1e-12 * (1 + abs(value)):
+            break
+        value += step
+        here = risk(value)
+    return value
+
+
+class _Stopper:
+    """Follows the metrics and says when none has improved for ``patience`` rounds on its best set."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.best: dict[tuple[str, str], tuple[float, int]] = {}
+        self.best_round: int | None = None
+        self.best_value: float | None = None
+        self.stalled = False
+        self.lead: str | None = None
+
+    def see(self, set_name: str, name: str, value: float, higher: bool, round_: int) -> None:
+        if self.plan.patience is None:
+            return
+        self.lead = name if self.lead is None else self.lead
+        if self.plan.first_metric_only and name != self.lead:
+            return
+        key = (set_name, name)
+        if np.isnan(value):
+            raise DataError(
+                f"The metric {name!r} on {set_name!r} is NaN in round {round_ + 1}; early stopping cannot go on."
+            )
+        best = self.best.get(key)
+        gain = np.inf if best is None else (value - best[0] if higher else best[0] - value)
+        if gain > self.plan.tolerance:
+            self.best[key] = (value, round_)
+        elif not self.stalled and best is not None and round_ - best[1] >= self.plan.patience:
+            self.stalled = True
+            self.best_round, self.best_value = best[1], best[0]
+
+    def done(self, round_: int) -> bool:
+        if self.stalled:
+            return True
+        if self.best:
+            value, at = next(iter(self.best.values()))
+            self.best_round, self.best_value = at, value
+        return False
+
+
+def _offsets(given: Any, n_outputs: int, n: int) -> np.ndarray:
+    """Return initial scores as (K, n)."""
+    scores = np.asarray(given, dtype=np.float64)
+    if scores.shape == (n,) and n_outputs == 1:
+        return scores[None]
+    if scores.shape == (n, n_outputs):
+        return scores.T
+    wanted = f"({n},)" if n_outputs == 1 else f"({n}, {n_outputs})"
+    raise DataError(f"`init_score` has the shape {scores.shape}; give {wanted}.")
+
+
+def _drawn(rows: np.ndarray, share: float, streams: Streams, round_: int) -> np.ndarray:
+    """Return ``floor(share n)`` rows (at least one), drawn without replacement, ascending."""
+    keep = max(1, int(share * len(rows)))
+    keys = streams.numpy("rows", round_).random(len(rows))
+    return rows[np.sort(np.argpartition(keys, keep - 1)[:keep])] if keep < len(rows) else rows
+
+
+def _one_side(
+    g: np.ndarray, h: np.ndarray, rows: np.ndarray, plan: Plan, streams: Streams, round_: int
+) -> np.ndarray | None:
+    """Gradient-based one-side sampling: the rows to use; the drawn ones' gradients and Hessians grow by (1 - a) / b in place.
+
+    The first 1 / learning_rate rounds use all rows, as in LightGBM.
+    """
+    a, b = plan.goss or (0.0, 1.0)
+    if round_ < int(1 / plan.learning_rate):
+        return None
+    n = len(rows)
+    n_top, n_rest = max(1, int(a * n)), int(b * n)
+    if n_top + n_rest >= n:
+        return None
+    size = np.abs(g[:, rows]).sum(axis=0)
+    order = np.argpartition(-size, n_top - 1)
+    top, rest = order[:n_top], order[n_top:]
+    keys = streams.numpy("goss", round_).random(len(rest))
+    some = rest[np.argpartition(keys, n_rest - 1)[:n_rest]] if n_rest > 0 else rest[:0]
+    factor = (n - n_top) / n_rest if n_rest > 0 else 1.0
+    g[:, rows[some]] *= factor
+    h[:, rows[some]] *= factor
+    return rows[np.sort(np.concatenate([top, some]))]
+
+
+def _column_draw(d: int, share: float, streams: Streams, round_: int) -> np.ndarray | None:
+    """Return the columns of one round: (d,) bool with ``max(1, round(share d))`` of them."""
+    if share >= 1:
+        return None
+    mask = np.zeros(d, dtype=bool)
+    mask[streams.numpy("columns", round_).permutation(d)[: max(1, round(share * d))]] = True
+    return mask
+
+
+def directions_of(given: Any, d: int, names: Any) -> np.ndarray | None:
+    """Return monotone constraints as (d,) of -1, 0, 1 from a sequence or a mapping by column name or number."""
+    if given is None:
+        return None
+    out = np.zeros(d, dtype=np.int64)
+    if hasattr(given, "items"):
+        known = [] if names is None else [str(c) for c in names]
+        for column, value in given.items():
+            out[known.index(column) if column in known else int(column)] = value
+    else:
+        if len(given) != d:
+            raise InputError(f"`monotone_constraints` has {len(given)} entries, X has {d} columns; give one for each.")
+        out[:] = given
+    if not np.isin(out, (-1, 0, 1)).all():
+        raise InputError("`monotone_constraints` may hold -1 (falling), 0 (free) and 1 (rising) only.")
+    return out if out.any() else None
+
+
+def groups_of(given: Any, d: int, names: Any) -> np.ndarray | None:
+    """Return interaction constraints as (q, d) bool; columns in no group form one of their own."""
+    if given is None:
+        return None
+    known = [] if names is None else [str(c) for c in names]
+    out = np.zeros((len(given) + 1, d), dtype=bool)
+    for q, group in enumerate(given):
+        for column in group:
+            f = known.index(column) if column in known else column
+            if not isinstance(f, (int, np.integer)) or not 0 <= f < d:
+                raise InputError(
+                    f"`interaction_constraints` names {column!r}; give numbers from 0 to {d - 1} or names."
+                )
+            out[q, int(f)] = True
+    out[-1] = ~out.any(axis=0)
+    return out if out[-1].any() else out[:-1]
+
+
+def share(name: str, value: Any) -> float:
+    """Return a checked share in (0, 1]."""
+    return real(name, value, low=0.0, high=1.0, above=True)
+
+
+def count(name: str, value: Any, low: int = 1) -> int:
+    """Return a checked whole number."""
+    return whole(name, value, low=low)
