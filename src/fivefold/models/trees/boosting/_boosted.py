@@ -77,6 +77,9 @@ class Boosted(Estimator):
     """Base of the boosting estimators; a subclass says what its parameters mean in :meth:`_plan_with`."""
 
     _ALIASES: ClassVar[dict[str, str]] = {}
+    _expected_failed_checks: ClassVar[dict[str, str]] = {
+        "check_do_not_raise_errors_in_init_or_set_params": "unknown keywords are refused, as they may be misspelt aliases"
+    }
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -240,10 +243,12 @@ class Boosted(Estimator):
         """Return the table (n, d) and the weights."""
         columns = Columns()
         table = columns.fit(self, X, categorical)
-        if len(np.shape(y)) == 0 or np.shape(y)[0] != table.shape[0]:
-            got = "no rows" if len(np.shape(y)) == 0 else f"{np.shape(y)[0]} rows"
+        if y is None:
+            raise DataError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
+        rows = len(y) if hasattr(y, "__len__") else len(np.atleast_1d(np.asarray(y)))
+        if rows != table.shape[0]:
             raise DataError(
-                f"X and y have inconsistent numbers of samples: [{table.shape[0]}, {got}]; give one target a row."
+                f"X and y have inconsistent numbers of samples: [{table.shape[0]}, {rows}]; give one target a row."
             )
         self.columns_ = columns
         return table, sample_weights(sample_weight, table.shape[0])

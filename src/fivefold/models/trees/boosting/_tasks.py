@@ -14,7 +14,7 @@ from .._validation import class_weights, encode_labels, real, require_fitted
 from . import _losses as losses
 from ._boosted import Boosted
 from ._ranking import LambdaRank, group_sizes
-from ._targets import numeric_targets
+from ._targets import label_targets, numeric_targets
 
 
 class BoostedRegressor(RegressorMixin, Boosted):
@@ -79,7 +79,7 @@ class BoostedClassifier(ClassifierMixin, Boosted):
     ) -> Self:
         """Fit the trees on X (n, d) and labels y (n,); the other arguments as for :meth:`BoostedRegressor.fit`."""
         X, weight = self._prepare(X, y, sample_weight, self._categorical())
-        self.classes_, codes = encode_labels(np.asarray(y).ravel() if np.ndim(y) == 2 and np.shape(y)[1] == 1 else y)
+        self.classes_, codes = encode_labels(label_targets(y))
         K = len(self.classes_)
         self.n_classes_ = K
         class_weight = getattr(self, "class_weight", None)

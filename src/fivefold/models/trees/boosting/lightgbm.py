@@ -46,6 +46,11 @@ class _LightGBM(Boosted):
         "eval_metric": "metric",
     }
 
+    _expected_failed_checks: ClassVar[dict[str, str]] = Boosted._expected_failed_checks | dict.fromkeys(
+        ("check_sample_weight_equivalence_on_dense_data", "check_sample_weight_equivalence_on_sparse_data"),
+        "min_child_samples and min_data_in_bin count rows, as in LightGBM",
+    )
+
     def __init__(
         self,
         *,
@@ -137,6 +142,10 @@ class _LightGBM(Boosted):
         self.n_jobs = n_jobs
         self._accept(aliases)
 
+    def _strategy(self) -> str:
+        """Return how rows are sampled."""
+        return self.data_sample_strategy
+
     def _categorical(self) -> Any:
         return self.categorical_feature
 
@@ -152,7 +161,7 @@ class _LightGBM(Boosted):
                 "'huber' or 'regression'."
             )
         goss = None
-        if "goss" in (self.boosting_type, self.data_sample_strategy):
+        if "goss" in (self.boosting_type, self._strategy()):
             goss = (share("top_rate", self.top_rate), share("other_rate", self.other_rate))
             if sum(goss) > 1 + 1e-12:
                 raise InputError(
@@ -342,3 +351,22 @@ class LGBMRanker(BoostedRanker, _LightGBM):
 
     Parameters, attributes, notes and references are those of :class:`LGBMRegressor`.
     """
+
+
+class GOSSRegressor(LGBMRegressor):
+    """Regression by boosting with gradient-based one-side sampling.
+
+    Of n rows the ``top_rate`` n with the largest absolute gradients are kept and ``other_rate`` n drawn from the rest, whose
+    gradients and Hessians grow by (1 - top_rate) / other_rate, so that sums stay unbiased. The first 1 / learning_rate
+    rounds use all rows. Parameters are those of :class:`LGBMRegressor` with ``data_sample_strategy="goss"``.
+    """
+
+    def _strategy(self) -> str:
+        return "goss"
+
+
+class GOSSClassifier(LGBMClassifier):
+    """Classification by boosting with gradient-based one-side sampling; see :class:`GOSSRegressor`."""
+
+    def _strategy(self) -> str:
+        return "goss"

@@ -111,6 +111,10 @@ class _XGBoost(Boosted):
         self.n_jobs = n_jobs
         self._accept(aliases)
 
+    def _method(self) -> str:
+        """Return how splits are found."""
+        return self.tree_method
+
     def _categorical(self) -> Any:
         return self.categorical_features
 
@@ -127,9 +131,10 @@ class _XGBoost(Boosted):
         monotone = directions_of(self.monotone_constraints, d, names)
         if monotone is not None and loss.quantile is not None:
             raise InputError("`monotone_constraints` cannot be kept by losses whose leaves are renewed.")
-        finder = {"hist": "histogram", "exact": "exact", "approx": self.proposals}[self.tree_method]
+        method = self._method()
+        finder = {"hist": "histogram", "exact": "exact", "approx": self.proposals}[method]
         if finder != "histogram" and (self.grow_policy != "depthwise" or leaves > 0):
-            raise InputError(f"`tree_method` {self.tree_method!r} grows depthwise without `max_leaves`; use 'hist'.")
+            raise InputError(f"`tree_method` {method!r} grows depthwise without `max_leaves`; use 'hist'.")
         return Plan(
             loss=loss,
             growth=Growth(
@@ -286,3 +291,23 @@ class XGBRanker(BoostedRanker, _XGBoost):
 
     Parameters, attributes, notes and references are those of :class:`XGBRegressor`.
     """
+
+
+class ApproximateXGBRegressor(XGBRegressor):
+    """Regression by second-order boosting with cuts at quantiles of the Hessians.
+
+    A column is cut where the sum of Hessians, in order of its values, passes a multiple of ``sketch_eps`` of its total: of the
+    whole table at the beginning of a tree (``proposals="global"``) or of each node (``"local"``). A bucket is closed above,
+    ``s_{v-1} < x <= s_v``; the source closes both ends, which would count boundary points twice. Parameters are those of
+    :class:`XGBRegressor` with ``tree_method="approx"``.
+    """
+
+    def _method(self) -> str:
+        return "approx"
+
+
+class ApproximateXGBClassifier(XGBClassifier):
+    """Classification by second-order boosting with cuts at quantiles; see :class:`ApproximateXGBRegressor`."""
+
+    def _method(self) -> str:
+        return "approx"
