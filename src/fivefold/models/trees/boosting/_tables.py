@@ -85,6 +85,13 @@ class Columns(Stateful):
         return out
 
 
+def refuse_infinity(table: np.ndarray | sp.csr_matrix) -> None:
+    """Raise when a table (n, d) holds an infinite number; NaN is a missing value."""
+    values = table.data if sp.issparse(table) else table
+    if np.isinf(values).any():
+        raise DataError("X contains infinity; give finite numbers, or NaN where a value is missing.")
+
+
 def _has_categories(X: Any) -> bool:
     return hasattr(X, "columns") and hasattr(X, "dtypes") and any(_text(X[c]) is not None for c in X.columns)
 
