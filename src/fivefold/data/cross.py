@@ -199,8 +199,8 @@ def _hash_column(column: Column) -> np.ndarray:
 def _find_rows(codes: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Return the place of each row of ``codes`` (n, k) among the sorted rows of ``known`` (m, k), -1 for none."""
     every, place = np.unique(np.vstack([known, codes]), axis=0, return_inverse=True)
-    table = np.full(len(every), -1, dtype=np.int64)
-    place = place.reshape(-1)
+    table = np.full(len(every), -1, dtype=np.int64)  # any value: below 0 is none
+    place = place.ravel()
     table[place[: len(known)]] = np.arange(len(known))
     return table[place[len(known) :]]
 

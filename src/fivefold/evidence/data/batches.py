@@ -143,3 +143,45 @@ def batches_hold_arrays() -> Check:
     wrong += not (abs(z.mean()) < 5 / 16000**0.5 and abs(z.var() - 1) < 5 * (2 / 16000) ** 0.5)
     wrong += bool(torch.equal(batch.rand("u", 3), batch.rand("v", 3)))
     return Check(float(wrong), 0.0, "differences", "NumPy")
+
+
+@evidence(
+    "input-pipeline",
+    claim="Files without a line, of blank lines or with no line after those to skip hold no records; one line is enough",
+    against="the contract",
+)
+def lines_are_there() -> Check:
+    import tempfile
+    from pathlib import Path
+
+    from fivefold.base.errors import DataError
+    from fivefold.data.streams_sources import LineSource
+
+    def parse(block: bytes, first: int) -> dict[str, Any]:
+        return {"line": np.array([line for line in block.decode().splitlines() if line])}
+
+    wrong = 0
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "lines.txt"
+        for text, skip, lines in (
+            ("", 0, None),
+            ("", 2, None),
+            ("\n\n\n", 0, None),
+            ("a\n", 1, None),
+            ("a\nb", 2, None),
+            ("a\nb", 5, None),
+            ("a", 0, ["a"]),
+            ("a\nb", 1, ["b"]),
+            ("a\n\nb\n\n", 1, ["b"]),
+        ):
+            path.write_text(text, encoding="utf8")
+            for size in (1, 100):
+                try:
+                    source = LineSource(path, parse, skip_lines=skip, block_bytes=size)
+                except DataError as error:
+                    wrong += lines is not None or "holds no records" not in str(error)
+                    continue
+                pieces = [piece for group in range(len(source.counts)) for piece in source.read(group)]
+                wrong += [v for piece in pieces for v in piece["line"].tolist()] != lines
+                wrong += int(source.counts.sum()) != len(lines or ())
+    return Check(float(wrong), 0.0, "violations", "the contract")

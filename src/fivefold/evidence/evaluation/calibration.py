@@ -66,6 +66,7 @@ def bins_counted() -> Check:
     against="the score equations and the inverse information",
 )
 def cox_line() -> Check:
+
     from fivefold.evaluation.calibration import calibration_slope_intercept
 
     rng, worst = np.random.default_rng(1), []
@@ -132,6 +133,7 @@ def cox_recovers() -> Check:
     against="where the likelihood has a maximum",
 )
 def cox_without_end() -> Check:
+
     from fivefold.evaluation.calibration import calibration_slope_intercept
 
     wrong = 0.0
@@ -148,7 +150,7 @@ def cox_without_end() -> Check:
         found = calibration_slope_intercept(y, p, w)
         wrong += float(not np.isnan([found.slope, found.intercept, found.slope_standard_error]).all())
         z = np.log(p) - np.log1p(-np.asarray(p))
-        level = 1 / (1 + np.exp(-found.intercept_given_slope_1 - z))
+        level = expit(found.intercept_given_slope_1 + z)
         wrong += float(not abs(np.dot(w, level) - np.dot(w, y)) < 1e-10)
     for y, p, w in (
         ([0, 0, 0], [0.2, 0.5, 0.7], None),

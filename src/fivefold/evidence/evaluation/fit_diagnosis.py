@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
 
 from fivefold.evidence import Check, evidence, largest
 
@@ -243,3 +244,43 @@ def report_by_hand() -> Check:
     wrong += float(again[0].validation.tolist() != again[1].validation.tolist()) + float(len(again[0].sizes) != 5)
     wrong += float(again[0].sizes.tolist() != [6.0, 13.0, 19.0, 26.0, 32.0])  # 0.2 to 1.0 of four folds of five
     return Check(float(wrong), 1e-12, "sum of differences", "by hand")
+
+
+class _Memory(RegressorMixin, BaseEstimator):
+    """Errs by one number on rows it was fitted to and by another on new ones; the target is the first column."""
+
+    def __init__(self, seen: float = 0.0, new: float = 0.0) -> None:
+        self.seen = seen
+        self.new = new
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> _Memory:
+        self.rows_ = {row.tobytes() for row in X}
+        return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        return X[:, 0] + np.array([self.seen if row.tobytes() in self.rows_ else self.new for row in X])
+
+
+@evidence(
+    "fit-diagnosis",
+    claim="The simpler model's training and validation errors, over folds, tell optimization, complexity and lack of rows apart",
+    against="errors that are known beforehand",
+)
+def simpler_by_hand() -> Check:
+    from fivefold.evaluation.fit_diagnosis import fit_report
+
+    X = np.random.default_rng(0).normal(size=(30, 2))
+    X[:, 0] = np.resize([-1.0, 1.0], 30)  # a constant guess errs by about 1
+    cases = [
+        (_Memory(0.7, 0.7), _Memory(0.0, 3.0), ("optimization",)),
+        (_Memory(0.7, 0.7), _Memory(3.0, 0.0), ("underfitting",)),
+        (_Memory(0.0, 0.7), _Memory(0.9, 0.5), ("too-complex",)),
+        (_Memory(0.0, 0.7), _Memory(0.0, 0.8), ("too-little-data",)),
+        (_Memory(0.0, 0.2), _Memory(0.0, 0.0), ("good",)),
+    ]
+    wrong = 0
+    for model, simpler, wanted in cases:
+        found = fit_report(model, X, X[:, 0], simpler=simpler, goal=0.0, fractions=(0.5, 1.0), random_state=0)
+        wrong += found.findings != wanted
+        wrong += abs(found.train[-1] - model.seen**2) + abs(found.validation[-1] - model.new**2) > 1e-12
+    return Check(float(wrong), 0.0, "wrong cases", "by hand")

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numba import prange
 from scipy import linalg
 
 from fivefold.base.jit import njit
+
+from ._sparse_rows import in_parts
 
 _MOVES = 200
 # A zero weight whose slope is below this share of l1 leaves the cycles of coordinate descent.
@@ -116,28 +117,24 @@ def _descend_dense(X, work, w, r, h, curvature, l1, l2, intercept, passes, ease)
     return moved
 
 
-@njit(parallel=True)
-def _curvatures(data, rows, starts, work, h):  # type: ignore[no-untyped-def]
-    """Return Σ h x² of the features ``work``: (m,)."""
-    out = np.zeros(len(work))
-    for k in prange(len(work)):
+@njit
+def _curvatures(data, rows, starts, work, h, out):  # type: ignore[no-untyped-def]
+    """Write Σ h x² of the features ``work`` to out (m,)."""
+    for k in range(len(work)):
         total = 0.0
         for p in range(starts[work[k]], starts[work[k] + 1]):
             total += data[p] * data[p] * h[rows[p]]
         out[k] = total
-    return out
 
 
-@njit(parallel=True)
-def _products(data, rows, starts, work, r):  # type: ignore[no-untyped-def]
-    """Return the products of the columns ``work`` with r (n,): (m,)."""
-    out = np.zeros(len(work))
-    for k in prange(len(work)):
+@njit
+def _products(data, rows, starts, work, r, out):  # type: ignore[no-untyped-def]
+    """Write the products of the columns ``work`` with r (n,) to out (m,)."""
+    for k in range(len(work)):
         total = 0.0
         for p in range(starts[work[k]], starts[work[k] + 1]):
             total += data[p] * r[rows[p]]
         out[k] = total
-    return out
 
 
 @njit
@@ -205,14 +202,26 @@ class Columns:
         else:
             self.X = np.asfortranarray(X, dtype=np.float64)
 
+    def _split(self, kernel: Any, work: np.ndarray, r: np.ndarray) -> np.ndarray:
+        """Return the sums (m,) that a kernel forms of the columns ``work``, one part of them after the other."""
+        out, parts = np.empty(len(work)), 4  # any value: cost alone
+        bounds = np.linspace(0, len(work), parts + 1).astype(int)
+
+        def task(t: int) -> None:
+            part = slice(bounds[t], bounds[t + 1])
+            kernel(*self._parts, work[part], r, out[part])
+
+        in_parts(task, parts, self.X.nnz)
+        return out
+
     def products(self, work: np.ndarray, r: np.ndarray) -> np.ndarray:
         """Return X[:, work]' r: (m,)."""
-        return np.asarray(_products(*self._parts, work, r) if self.sparse else self.X[:, work].T @ r)
+        return self._split(_products, work, r) if self.sparse else np.asarray(self.X[:, work].T @ r)
 
     def curvatures(self, work: np.ndarray, h: np.ndarray) -> np.ndarray:
         """Return Σ h x² of the features ``work``: (m,)."""
         if self.sparse:
-            return np.asarray(_curvatures(*self._parts, work, h))
+            return self._split(_curvatures, work, h)
         part = self.X[:, work]
         return np.einsum("ij,ij,i->j", part, part, h)
 

@@ -17,8 +17,12 @@ from ._lasso_columns import Columns
 _GROWTH = 64  # any value: cost alone
 # Features up to which a Gram matrix is kept: 288 MB.
 _MOST = 6000  # any value: cost alone
+# Share of |q|² below which a gap that does not fall is rounding.
+_ROUNDING = 1e-10  # any value: size of rounding
 # Most passes over the working set before a Newton step.
-_PASSES = 30  # any value: cost alone
+_PASSES = 10  # any value: cost alone
+# Most Newton steps, each up to a change of sign, before the next pass.
+_STEPS = 10  # any value: cost alone
 
 
 @njit(fastmath={"reassoc", "contract", "nsz"})
@@ -124,7 +128,7 @@ class _Factor:
 
     def __init__(self) -> None:
         self.base = np.empty(0, dtype=np.intp)
-        self.l2 = -1.0
+        self.l2 = -1.0  # any value: below every penalty
         self.lower = np.empty((0, 0))
 
     def solve(self, G: np.ndarray, support: np.ndarray, l2: float, right: np.ndarray) -> np.ndarray:
@@ -173,7 +177,7 @@ class _Factor:
                 break
         else:
             # No step: the passes over single weights go on alone.
-            self.l2 = -1.0
+            self.l2 = -1.0  # any value: below every penalty
             return np.zeros(len(support))
         self.lower, self.base, self.l2 = lower, support, l2
         z = solve_triangular(lower, right, lower=True, check_finite=False)
@@ -261,7 +265,7 @@ class LassoPath:
         return self.columns.target - self.columns.image(self._taken[:, :m], self.members, self.w)
 
     def _newton(self, c: np.ndarray, l1: float, l2: float) -> bool:
-        """Move to the minimum on the line to that of the present signs, in place; return whether it was possible."""
+        """Move to the minimum on the line to that of the present signs, in place; return whether that was reached."""
         m = len(self.members)
         support = np.flatnonzero(self.w)
         w = self.w[support]
@@ -272,10 +276,10 @@ class LassoPath:
         image = self._gram[:m, :m] @ full
         square = float(full @ image) + l2 * float(d @ d)
         if not square > 0:
-            return False
+            return True
         t, self.w[support] = _best_step(w, d, float(pull @ d), square, l1)
         c -= t * image
-        return True
+        return t >= 1.0 - 1e-9 or t <= 0.0  # any value: size of rounding
 
     def _settle(self, l1: float, l2: float, goal: float, limit: int) -> tuple[np.ndarray, int]:
         """Solve on the working set to a gap of ``goal``; return ``b - G w`` and the passes."""
@@ -290,10 +294,24 @@ class LassoPath:
             size = total - float(self.w @ (self.b + c)) + l2 * float(self.w @ self.w)
             return gap_of(self.w, c - l2 * self.w, max(size, 0.0), l1)[0]
 
+        passes, steps, best, idle = _PASSES, _STEPS, np.inf, 0
         while done < limit:
-            done += _descend(self._gram, c, self.w, l1, l2, m, min(_PASSES, limit - done))
-            if gap() <= goal or (self.w.any() and self._newton(c, l1, l2) and gap() <= goal):
+            done += _descend(self._gram, c, self.w, l1, l2, m, min(passes, limit - done))
+            for _ in range(steps):
+                if gap() <= goal or not self.w.any() or self._newton(c, l1, l2):
+                    break
+            # Changes leave rounding in c, which is formed again.
+            c = self.b - self._gram[:m, :m] @ self.w
+            now = gap()
+            if now <= goal:
                 break
+            # Close to the limit of rounding a gap that no longer halves is all that can be had.
+            idle = 0 if now < 0.5 * best else idle + 1  # any value: cost alone
+            best = min(best, now)
+            if idle >= 5 and best <= _ROUNDING * total:  # any value: cost alone
+                break
+            # Features that depend on each other come back with every pass and leave one by one.
+            passes, steps = max(1, passes // 2), 2 * steps  # any value: cost alone
         return c, done
 
     def _settle_by_rows(self, l1: float, l2: float, goal: float, limit: int) -> tuple[np.ndarray, int]:
@@ -333,6 +351,8 @@ class LassoPath:
                 count = min(len(wrong), max(_GROWTH, len(self.members)))
                 strongest = np.argpartition(-np.abs(pulls), count - 1)[:count]
                 self._join(wrong[np.sort(strongest)])
+            elif inner < np.finfo(np.float64).eps * size:  # any value: size of rounding
+                return gap, done
             else:
                 inner *= 0.1
 

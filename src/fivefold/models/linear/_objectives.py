@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from ._blocks import row_blocks, scaled_gram
+from ._blocks import dot, row_blocks, scaled_gram
 from ._sparse_rows import Rows
 
 
@@ -70,7 +70,7 @@ class BinaryCrossEntropy:
             if self.weight is None:
                 loss += part.sum()
             else:
-                loss += self.weight[rows] @ part
+                loss += dot(self.weight[rows], part)
                 residual *= self.weight[rows]
             slope += residual.sum()
             if block is None:
@@ -83,7 +83,7 @@ class BinaryCrossEntropy:
         gradient[:d] += self.strength * coef
         if self.intercept:
             gradient[d] = slope / self.total
-        return float(loss / self.total + 0.5 * self.strength * (coef @ coef)), gradient
+        return float(loss / self.total + 0.5 * self.strength * dot(coef, coef)), gradient
 
     def _curvature(self) -> np.ndarray:
         h = self.wrong * (1.0 - self.wrong) / self.total

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.special import xlog1py, xlogy
 
+from ._blocks import dot
 from ._columns import Columns
 from ._objectives import log1p_exp_neg
 from ._sparse_newton import ARMIJO, CREEPS, FLOOR, HALVINGS, ROUNDING, BinaryDescent
@@ -66,14 +67,14 @@ class CrossEntropyL1:
             loss, wrong = log1p_exp_neg(sign * Z[:, 0])
             residual = (self.share * sign * wrong)[:, None]
             probability = np.where(sign > 0, 1.0 - wrong, wrong)[:, None]
-            return float(self.share @ loss), probability, residual
+            return dot(self.share, loss), probability, residual
         shifted = Z - Z.max(axis=1, keepdims=True)
         mine = shifted[np.arange(len(Z)), self.codes]
         np.exp(shifted, out=shifted)
         total = shifted.sum(axis=1)
         probability = shifted / total[:, None]
         return (
-            float(self.share @ (np.log(total) - mine)),
+            dot(self.share, np.log(total) - mine),
             probability,
             self.share[:, None] * (self.target - probability),
         )
@@ -113,9 +114,9 @@ class CrossEntropyL1:
         if self.blocks == 1:
             # By the smaller probability, that of the other class, which stays exact however close to zero.
             q = scale * np.abs(residual[:, 0]) / self.share
-            return float(-self.share @ (xlogy(q, q) + xlog1py(1.0 - q, -q)))
+            return -dot(self.share, xlogy(q, q) + xlog1py(1.0 - q, -q))
         p = self.target - scale * residual / self.share[:, None]
-        return float(-self.share @ xlogy(p, p).sum(axis=1))
+        return -dot(self.share, xlogy(p, p).sum(axis=1))
 
     def gap(
         self, loss: float, residual: np.ndarray, W: np.ndarray, pull: np.ndarray, l1: float, l2: float
@@ -125,12 +126,12 @@ class CrossEntropyL1:
         The dual is ``Σ v H(q) - |S(X' v (target - q), l1)|² / (2 l2)`` with the soft threshold S; without a squared penalty
         every entry of the product must be within l1, which scaling the residual brings about.
         """
-        value = loss + l1 * float(np.abs(W).sum()) + 0.5 * l2 * float(np.vdot(W, W))
+        value = loss + l1 * float(np.abs(W).sum()) + 0.5 * l2 * dot(W.ravel(), W.ravel())
         largest = float(np.abs(pull).max(initial=0.0))
         bound = self.entropy(residual, min(1.0, l1 / largest) if largest > 0 else 1.0)
         if l2 > 0:
             excess = np.maximum(np.abs(pull) - l1, 0.0)
-            bound = max(bound, self.entropy(residual, 1.0) - float(np.vdot(excess, excess)) / (2.0 * l2))
+            bound = max(bound, self.entropy(residual, 1.0) - dot(excess.ravel(), excess.ravel()) / (2.0 * l2))
         return value, max(value - bound, 0.0)
 
     def solve(self, W: np.ndarray, b: np.ndarray, l1: float, l2: float, tol: float, max_iter: int) -> Sparse:

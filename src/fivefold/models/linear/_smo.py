@@ -103,7 +103,7 @@ class RowCache:
                 free = np.argpartition(self._used, len(absent) - 1)[: len(absent)]
                 self._filled = len(self._owner)
                 evicted = self._owner[free]
-                self._slot[evicted[evicted >= 0]] = -1
+                self._slot[evicted[evicted >= 0]] = -1  # any value: below zero
             self._source.fill(absent, self.values, free, self._team)
             self._owner[free] = absent
             self._slot[absent] = free
@@ -114,10 +114,10 @@ class RowCache:
 
 @njit(fastmath=_LOOSE)
 def _last(values, wanted):  # type: ignore[no-untyped-def]
-    """Return the last position at which ``wanted`` stands, -1 if nowhere."""
-    found = -1
+    """Return the last position at which ``wanted`` stands, which must be somewhere."""
+    found = 0
     for t in range(len(values)):
-        found = max(found, t if values[t] == wanted else -1)
+        found = max(found, t if values[t] == wanted else 0)
     return found
 
 
@@ -296,8 +296,8 @@ def minimize_dual(
     start: np.ndarray,
     *,
     tol: float,
-    max_iter: int = -1,
-    cache_size: float = 200.0,
+    max_iter: int,
+    cache_size: float,
     scores: np.ndarray | None = None,
     stop_above: float = np.inf,
 ) -> DualSolution:
@@ -335,7 +335,7 @@ def minimize_dual(
             done = rough.n_iter
             f = rows_of.product(_shared(beta, rows_of.n), team)
         solution = _descend(rows_of, q, low, high, beta, f, tol, 0.0, budget - done, cache_size, stop_above, team)
-    return solution if done == 0 else replace(solution, n_iter=done + solution.n_iter)
+    return replace(solution, n_iter=done + solution.n_iter)
 
 
 def _shared(beta: np.ndarray, n: int) -> np.ndarray:
@@ -416,9 +416,9 @@ def solve_one_class(
     nu: float,
     *,
     weight: np.ndarray | None = None,
-    tol: float = 1e-3,
-    max_iter: int = -1,
-    cache_size: float = 200.0,
+    tol: float,
+    max_iter: int,
+    cache_size: float,
 ) -> DualSolution:
     """Solve the dual of the one-class machine, ``min ½ α'Kα``, ``0 <= α_i <= w_i``, ``Σ α_i = ν Σ w_i``.
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from fivefold.base.jit import njit
 
+from ._blocks import dot
 from ._columns import Columns
 from ._sparse_rows import Rows
 
@@ -86,7 +87,7 @@ class BinaryDescent:
 
     def penalty(self, w: np.ndarray) -> float:
         """Return the penalty of the weights."""
-        return self.l1 * float(np.abs(w).sum()) + 0.5 * self.l2 * float(w @ w)
+        return self.l1 * float(np.abs(w).sum()) + 0.5 * self.l2 * dot(w, w)
 
     def scores(self, features: np.ndarray, w: np.ndarray) -> np.ndarray:
         """Return X[:, features] w, by columns where that reads less."""
@@ -98,37 +99,36 @@ class BinaryDescent:
 
     def cycle(self, pull: np.ndarray, loss: float, w: np.ndarray, b: np.ndarray, z: np.ndarray, exact: bool) -> bool:
         """Take a prox-Newton step by coordinate descent, w (d,), b (1,), z (n,) in place; return whether it moved."""
-        work = np.flatnonzero((w != 0.0) | (np.abs(pull) > _DOUBT * self.l1))
+        doubt = np.abs(pull) > _DOUBT * self.l1  # any value: below one, cost alone
+        work = np.flatnonzero((w != 0.0) | doubt)
         cycles = min(max(2, self.columns.X.nnz // max(1, self.counts[work].sum())), _CYCLES)  # any value: cost alone
         old = w[work]
         new, left, h = old.copy(), self.r.copy(), self.h.copy()
-        shift = self.columns.descend(work, new, left, h, self.l1, self.l2, self.intercept, cycles, 0.05)
+        ease = 0.05  # any value: cost alone
+        shift = self.columns.descend(work, new, left, h, self.l1, self.l2, self.intercept, cycles, ease)
         if exact and len(work) <= _EXACT:
             shift += self.columns.exact(work, new, left, h, self.l1, self.l2, self.intercept)
         change = new - old
         scores = self.scores(work, change) + shift
         # The model's minimum lies at least half its curvature along the step below its start (Tseng & Yun 2009); the
         # difference of the two values themselves would drown in rounding.
-        promise = 0.5 * (float(h @ scores**2) + self.l2 * float(change @ change))
+        promise = 0.5 * (dot(h, scores**2) + self.l2 * dot(change, change))
         if not promise > 0.0:
             return False
         t, before = 1.0, loss + self.penalty(old)
         for _ in range(HALVINGS):
             moved, trial = old + t * change, z + t * scores
-            if self.loss(trial) + self.penalty(moved) <= before * (1.0 + ROUNDING) - ARMIJO * t * promise:
+            enough = before * (1.0 + ROUNDING) - ARMIJO * t * promise  # any value: a small share
+            if self.loss(trial) + self.penalty(moved) <= enough:
                 w[work], z[:] = moved, trial
                 b += t * shift
                 return True
-            t *= 0.5
-        self.loss(z)
+            t *= 0.5  # any value: below one
         return False
 
     def face(self, w: np.ndarray, b: np.ndarray, z: np.ndarray) -> bool:
-        """Take a Newton step on the weights that are not zero, w (d,), b (1,), z (n,) in place; return whether it moved.
-
-        Expects ``r`` and ``h`` of :meth:`loss` at z.
-        """
-        if self.rest > 0:
+        """Take a Newton step on the weights that are not zero, w (d,), b (1,), z (n,) in place; return whether it moved."""
+        if self.rest > 0:  # any value: cost alone
             self.rest -= 1
             return False
         loss = self.loss(z)
@@ -140,12 +140,14 @@ class BinaryDescent:
         squares = self.columns.curvatures(active, h) if few else self.rows.squares(h)[active]
         sums = self.columns.products(active, r) if few else self.rows.sums(r)[active]
         scale = squares + self.l2
-        scale[scale == 0.0] = 1.0
+        scale[scale == 0.0] = 1.0  # any value: such a column is empty where it counts
         slope = sums - self.l2 * w[active] - self.l1 * sign
         # Weights that their own curvature already sends through zero are left to coordinate descent.
         stays = (w[active] + slope / scale) * sign > 0.0
         slope = np.append(np.where(stays, slope, 0.0), r.sum() if self.intercept else 0.0)
         scale = np.append(scale, h.sum())
+        if not slope.any():
+            return False
 
         def product(v: np.ndarray) -> np.ndarray:
             """Return the Hessian on the face times v (m+1,)."""
@@ -157,30 +159,31 @@ class BinaryDescent:
                 wide[active] = v[:-1]
                 image, every = self.rows.bend(h, wide, float(v[-1]))
                 sums = every[active]
-            return np.append(np.where(stays, sums + self.l2 * v[:-1], 0.0), h @ image if self.intercept else 0.0)
+            return np.append(np.where(stays, sums + self.l2 * v[:-1], 0.0), dot(h, image) if self.intercept else 0.0)
 
         step, edge = _conjugate_gradients(product, slope, scale, self.radius, _FEW if self.crossed else _MANY)
-        length = float(np.sqrt(step @ (scale * step)))
+        length = float(np.sqrt(dot(step, scale * step)))
         t, before = 1.0, loss + self.penalty(w)
         for _ in range(_SHORTER):
             trial = w[active] + t * step[:-1]
-            crosses = trial * sign < 0.0
+            crosses = np.sign(trial) == -sign
             trial[crosses] = 0.0
             scores = self.scores(active, trial) + (b + t * step[-1])
-            promise = float(slope[:-1] @ (trial - w[active]) + slope[-1] * t * step[-1])
-            if self.loss(scores) + self.penalty(trial) <= before * (1.0 + ROUNDING) - ARMIJO * max(promise, 0.0):
+            promise = dot(slope[:-1], trial - w[active]) + float(slope[-1] * t * step[-1])
+            enough = before * (1.0 + ROUNDING) - ARMIJO * max(promise, 0.0)  # any value: a small share
+            if self.loss(scores) + self.penalty(trial) <= enough:
                 w[active], z[:] = trial, scores
                 b += t * step[-1]
-                self.crossed, self.delay = bool(crosses.any()), 0
+                self.crossed, self.delay = bool(crosses.any()), 0  # any value: cost alone
                 if t < 1.0:
-                    self.radius = t * length
+                    self.radius = t * length  # any value: shorter than the step, cost alone
                 elif edge:
-                    self.radius *= 4.0
+                    self.radius *= 4.0  # any value: above one, cost alone
                 return True
-            t *= 0.5
-        self.radius = t * length
-        self.delay = 2 * self.delay + 1
-        self.rest, self.crossed = self.delay, True
+            t *= 0.5  # any value: below one
+        self.radius = t * length  # any value: shorter than the step, cost alone
+        self.delay = 2 * self.delay + 1  # any value: growing, cost alone
+        self.rest, self.crossed = self.delay, True  # any value: cost alone
         return False
 
 
@@ -190,23 +193,23 @@ def _conjugate_gradients(
     """Return a step with ``H step ≈ slope``, of length ≤ radius by the diagonal ``scale``; and whether it ends there."""
     step, residual = np.zeros_like(slope), slope
     search = slope / scale
-    rho = float(residual @ search)
-    target = _SHARE**2 * float(slope @ slope)
+    rho = dot(residual, search)
+    target = _SHARE**2 * dot(slope, slope)
     for _ in range(most):
         image = product(search)
-        curvature = float(search @ image)
+        curvature = dot(search, image)
         if curvature <= 0.0:
             break
         alpha = rho / curvature
         longer = step + alpha * search
-        if float(longer @ (scale * longer)) > radius * radius:
+        if dot(longer, scale * longer) > radius * radius:
             # Up to the edge: |step + α search| = radius.
-            a, c, e = (float(u @ (scale * v)) for u, v in ((search, search), (step, search), (step, step)))
+            a, c, e = (dot(u, scale * v) for u, v in ((search, search), (step, search), (step, step)))
             return step + (np.sqrt(c * c + a * (radius * radius - e)) - c) / a * search, True
         step, residual = longer, residual - alpha * image
-        if float(residual @ residual) <= target:
+        if dot(residual, residual) <= target:
             break
         scaled = residual / scale
-        rho, before = float(residual @ scaled), rho
+        rho, before = dot(residual, scaled), rho
         search = scaled + (rho / before) * search
     return step, False

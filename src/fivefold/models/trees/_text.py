@@ -8,6 +8,8 @@ import numpy as np
 
 from fivefold.base.errors import InputError
 
+from ._drawing import Box
+
 if TYPE_CHECKING:
     from ._tree import BinaryTree
 
@@ -16,12 +18,7 @@ _SHOWN_LEVELS = 10
 
 def tree_text(tree: BinaryTree, feature_names: Any, class_names: Any, max_depth: int, decimals: int) -> str:
     """Return one line a rule and one a leaf, indented by depth."""
-    names = _names(tree, feature_names)
-    classes = getattr(tree, "classes_", None)
-    if class_names is not None and (classes is None or len(class_names) != len(classes)):
-        wanted = "none, for this is a regressor" if classes is None else f"{len(classes)}, one a class"
-        raise InputError(f"`class_names` has {len(class_names)} names; give {wanted}.")
-    labels = classes if class_names is None else class_names
+    names, labels = _names(tree, feature_names), _labels(tree, class_names)
     lines: list[str] = []
     stack: list[tuple[int, int, str]] = [(0, 0, "")]
     while stack:
@@ -41,6 +38,38 @@ def tree_text(tree: BinaryTree, feature_names: Any, class_names: Any, max_depth:
             stack.append((int(tree.children_right_[node]), depth + 1, no))
             stack.append((int(tree.children_left_[node]), depth + 1, yes))
     return "\n".join(lines) + "\n"
+
+
+def tree_boxes(tree: BinaryTree, feature_names: Any, class_names: Any, decimals: int) -> list[Box]:
+    """Return the boxes of the picture: the rule or the answer, below it the rows and what they are."""
+    names, labels = _names(tree, feature_names), _labels(tree, class_names)
+    boxes = []
+    edges = {0: ""}
+    for node in range(len(tree.feature_)):
+        left, right = int(tree.children_left_[node]), int(tree.children_right_[node])
+        rows = f"{tree.n_node_samples_[node]} rows"
+        if labels is None:
+            answer, counts = f"value: {tree.value_[node]:.{decimals}f}", rows
+        else:
+            weights = (tree.value_[node] * tree.weighted_n_node_samples_[node]).round(decimals)
+            answer = f"class: {labels[tree.value_[node].argmax()]}"
+            counts = f"{rows} [{', '.join(f'{w:g}' for w in weights)}]"
+        title = answer
+        if left >= 0:
+            title = _rules(tree, node, names, decimals)[0]
+            edges[left], edges[right] = "yes", "no"
+        boxes.append(Box(title, counts, "", [left, right] if left >= 0 else []))
+    for node, edge in edges.items():
+        boxes[node].edge = edge
+    return boxes
+
+
+def _labels(tree: BinaryTree, class_names: Any) -> Any:
+    classes = getattr(tree, "classes_", None)
+    if class_names is not None and (classes is None or len(class_names) != len(classes)):
+        wanted = "none, for this is a regressor" if classes is None else f"{len(classes)}, one a class"
+        raise InputError(f"`class_names` has {len(class_names)} names; give {wanted}.")
+    return classes if class_names is None else class_names
 
 
 def _names(tree: BinaryTree, given: Any) -> list[str]:

@@ -15,8 +15,9 @@ from fivefold.base.estimator import Estimator
 from fivefold.base.random import Streams
 
 from . import _kernels as k
+from ._drawing import draw
 from ._pruning import weakest_links
-from ._text import tree_text
+from ._text import tree_boxes, tree_text
 from ._threads import threads_for
 from ._validation import checked_data, choice, real, require_fitted, whole
 
@@ -47,39 +48,6 @@ class BinaryTree(Estimator):
             "max_features": feature_count(self.max_features, n_features),
         }
 
-    def _categorical_mask(self, n_features: int) -> np.ndarray:
-        """Return which columns are categorical: (d,) bool."""
-        given = self.categorical_features
-        mask = np.zeros(n_features, dtype=bool)
-        if given is None:
-            return mask
-        wanted = np.asarray(given)
-        if wanted.dtype == bool and wanted.shape == (n_features,):
-            return wanted.copy()
-        if wanted.dtype.kind in "iu" and wanted.ndim == 1:
-            if wanted.size and (wanted.min() < 0 or wanted.max() >= n_features):
-                raise InputError(
-                    f"`categorical_features` names column {int(wanted[(wanted < 0) | (wanted >= n_features)][0])}, but X "
-                    f"has {n_features} columns; count from 0 to {n_features - 1}."
-                )
-            mask[wanted] = True
-            return mask
-        if wanted.dtype.kind in "US" and wanted.ndim == 1:
-            names = list(getattr(self, "feature_names_in_", ()))
-            for name in wanted.tolist():
-                if name not in names:
-                    raise InputError(
-                        f"`categorical_features` names the column {name!r}, which X does not have; it has {names or 'no names'}."
-                    )
-                mask[names.index(name)] = True
-            return mask
-        if wanted.size == 0:
-            return mask
-        raise InputError(
-            f"`categorical_features` is {given!r}; give None, a boolean mask of {n_features} entries, column numbers or "
-            "column names."
-        )
-
     def _grow(
         self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, kind: int, n_stats: int, factor: float
     ) -> np.ndarray:
@@ -88,7 +56,7 @@ class BinaryTree(Estimator):
         ones = np.ones(n) if weight is None else weight
         limits = self._limits(n, d, float(ones.sum()))
         alpha = real("ccp_alpha", self.ccp_alpha, low=0.0)
-        mask = self._categorical_mask(d)
+        mask = categorical_mask(self, self.categorical_features, d)
         if n >= 2**32 - 1:
             raise DataError(f"X has {n} rows; a tree takes at most {2**32 - 2}.")
         kept = np.flatnonzero(ones > 0)
@@ -230,6 +198,20 @@ class BinaryTree(Estimator):
         _, _, alphas, risks = weakest_links(whole_tree.children_left_, whole_tree.children_right_, risk, np.inf)
         return Bunch(ccp_alphas=alphas, impurities=risks)
 
+    def export_svg(self, *, feature_names: Any = None, class_names: Any = None, decimals: int = 2) -> str:
+        """Return the tree as a picture (SVG): every node with its rows and its mean, or the weight of every class.
+
+        Parameters
+        ----------
+        feature_names : sequence of d str, optional
+            Default: the column names of the training frame, else ``feature_0`` and so on.
+        class_names : sequence of str, optional
+            Default: the classes.
+        decimals : int >= 0, default 2
+        """
+        require_fitted(self, "value_")
+        return draw(tree_boxes(self, feature_names, class_names, whole("decimals", decimals, low=0)))
+
     def export_text(
         self, *, feature_names: Any = None, class_names: Any = None, max_depth: int = 10, decimals: int = 2
     ) -> str:
@@ -249,6 +231,39 @@ class BinaryTree(Estimator):
         return tree_text(
             self, feature_names, class_names, whole("max_depth", max_depth, low=0), whole("decimals", decimals, low=0)
         )
+
+
+def categorical_mask(estimator: Any, given: Any, n_features: int) -> np.ndarray:
+    """Return which columns are categorical: (d,) bool."""
+    mask = np.zeros(n_features, dtype=bool)
+    if given is None:
+        return mask
+    wanted = np.asarray(given)
+    if wanted.dtype == bool and wanted.shape == (n_features,):
+        return wanted.copy()
+    if wanted.dtype.kind in "iu" and wanted.ndim == 1:
+        if wanted.size and (wanted.min() < 0 or wanted.max() >= n_features):
+            raise InputError(
+                f"`categorical_features` names column {int(wanted[(wanted < 0) | (wanted >= n_features)][0])}, but X "
+                f"has {n_features} columns; count from 0 to {n_features - 1}."
+            )
+        mask[wanted] = True
+        return mask
+    if wanted.dtype.kind in "US" and wanted.ndim == 1:
+        names = list(getattr(estimator, "feature_names_in_", ()))
+        for name in wanted.tolist():
+            if name not in names:
+                raise InputError(
+                    f"`categorical_features` names the column {name!r}, which X does not have; it has {names or 'no names'}."
+                )
+            mask[names.index(name)] = True
+        return mask
+    if wanted.size == 0:
+        return mask
+    raise InputError(
+        f"`categorical_features` is {given!r}; give None, a boolean mask of {n_features} entries, column numbers or "
+        "column names."
+    )
 
 
 def count_or_share(name: str, value: Any, n_samples: int, *, low: int) -> int:

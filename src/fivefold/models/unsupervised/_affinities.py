@@ -89,7 +89,8 @@ def sparse_divergence(
     Y = np.ascontiguousarray(Y)
     force, whole = repel(Y)
     grad, losses = np.empty_like(Y), np.empty(len(Y))
-    with threads_for(P.nnz * 8):
+    work = P.nnz * 8  # any value: when threads pay
+    with threads_for(work):
         k.attract(P.indptr, P.indices, P.data, Y, whole, exaggeration, measured, force, grad, losses)
     return float(losses.sum()), grad
 

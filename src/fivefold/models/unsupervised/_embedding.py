@@ -242,7 +242,7 @@ def attract(indptr, indices, values, Y, whole, exaggeration, measured, force, gr
     scale = 4.0 / whole
     for i in prange(n):
         begin, end = indptr[i], indptr[i + 1]
-        if k == 2:
+        if k == 2:  # any value: a way, not a result
             x, y = Y[i, 0], Y[i, 1]
             right, up = 0.0, 0.0
             for s in range(begin, end):

@@ -20,14 +20,14 @@ from fivefold.models.trees._threads import threads_for
 ORDER = 6
 """Nodes that a row touches in each axis: one more than the degree of the spline."""
 
-NODES = 32
+NODES = 32  # any value: accuracy against time
 """Cells of a narrow map: its spacing is the width over this number."""
 
-WIDEST = 1024
+WIDEST = 1024  # any value: memory
 """Nodes of an axis beyond which a grid costs more than a tree of cells."""
 
-_MARGIN = 12
-_CHUNK = 4096
+_MARGIN = 12  # any value: keeps the spline clear of where the periodic kernel folds
+_CHUNK = 4096  # any value: parallel work
 
 
 @njit(inline="always")
@@ -111,16 +111,18 @@ class Grid:
         axes = np.ascontiguousarray(plane.T)
         low = axes.min(axis=1)
         width = axes.max(axis=1) - low
-        if float(width.max()) > (WIDEST - ORDER) * self.spacing:
+        if not float(width.max()) <= (WIDEST - ORDER) * self.spacing:  # true for NaN as well
             return self.wide(Y)
         spacing = np.minimum(self.spacing, width / NODES)
         # Nodes of a flat axis that are too close would magnify rounding, too far ones drown the other axis.
         spacing = np.maximum(spacing, 1e-3 * spacing.max()) if spacing.max() > 0 else np.full(2, self.spacing)
         nodes = [int(w / s) + ORDER + 1 for w, s in zip(width.tolist(), spacing.tolist(), strict=True)]
         sizes = [fft.next_fast_len(2 * (count + _MARGIN), real=True) for count in nodes]
-        grids = np.zeros((max(1, min(8, n // _CHUNK)), *nodes))
+        chunks = max(1, min(8, n // _CHUNK))  # any value: parallel work
+        grids = np.zeros((chunks, *nodes))
         far, slopes = np.empty(n), np.empty((n, 2))
-        with threads_for(n * ORDER * ORDER * 4) as workers:
+        work = n * ORDER * ORDER * 4  # any value: when threads pay
+        with threads_for(work) as workers:
             spread(plane, low, spacing, grids)
             field = self._convolved(grids.sum(axis=0), sizes, spacing, workers)
             gather(plane, low, spacing, field, far, slopes)

@@ -141,12 +141,12 @@ def violators() -> Check:
         low, high = np.full(m, -1.0), np.full(m, 2.0)
         beta = rng.choice([-1.0, 2.0, 0.5], size=m)
         v = np.empty(m)
-        top, bottom, total, free, largest, square = _conditions(f, q, beta, low, high, v)
+        top, bottom, total, free, longest, square = _conditions(f, q, beta, low, high, v)
         expected = -(np.tile(f, m // n) + q)
         up, down, inner = beta < high, beta > low, beta == 0.5
         worst = largest(worst, np.abs(v - expected).max(), abs(top - v[up].max()), abs(bottom - v[down].min()))
         worst = largest(worst, abs(total - v[inner].sum()) / np.abs(v[inner]).sum() * 1e-3, free - inner.sum())
-        worst = largest(worst, abs(largest - 2), abs(square / (beta @ beta) - 1) * 1e-3)
+        worst = largest(worst, abs(longest - 2), abs(square / (beta @ beta) - 1) * 1e-3)
         for before in (np.empty(0, np.int64), rng.permutation(m)[:256]):
             work = _working_set(v, beta, low, high, top, bottom, before, 256)
             worst = largest(worst, len(work) - 256, len(set(work.tolist())) - 256)
@@ -289,16 +289,19 @@ def kept_rows() -> Check:
             cache = RowCache(KernelRows(rows_of, n), megabytes, team)
             wrong += int(len(cache.values) != room)
             last_used: dict[int, int] = {}
-            for clock in range(60):
-                rows = rng.choice(n, 40, replace=False)
+            known: set[int] = set()
+            for clock in range(150):
+                rows = rng.choice(n, int(rng.integers(1, 40)), replace=False)
                 asked.clear()
                 wrong += int(not np.array_equal(cache.values[cache.slots(rows)], K[rows]))
                 absent = [r for r in rows.tolist() if r not in last_used]
                 wrong += len(set(absent) - set(asked))
-                # Rows used at the same time may be dropped in any order: only more recent and equally old ones may be there.
-                for r in set(asked) - set(absent):
-                    wrong += int(sum(used >= last_used[r] for used in last_used.values()) < room)
-                kept = [r for r in rows.tolist() if r not in asked]
-                wrong += sum(sum(used > last_used[r] for used in last_used.values()) >= room for r in kept)
                 last_used.update(dict.fromkeys(rows.tolist(), clock))
+                # Those there are the last used, as many as there is room for; of equally old ones any may be gone.
+                there = set(np.flatnonzero(cache._slot >= 0).tolist())
+                gone = [used for r, used in last_used.items() if r not in there]
+                wrong += int(len(there) != min(room, len(last_used)))
+                wrong += int(max(gone, default=-1) > min(last_used[r] for r in there))
+                wrong += len(set(asked) & known)
+                known = there
     return Check(float(wrong), 0.0, "rows formed without need, or wrong", "a list")

@@ -147,3 +147,44 @@ def degenerate_rows() -> Check:
     numba.set_num_threads(before)
     wrong += not np.array_equal(found[0], found[-1])
     return Check(wrong, 0, "violations", "invariance")
+
+
+@evidence(
+    "hierarchical-agglomerative-clustering",
+    claim="The dendrogram joins branches at their heights over the middle, without crossings, and cuts between two merges",
+    against="a tree of four points by hand",
+)
+def dendrogram_by_hand() -> Check:
+    from unittest.mock import patch
+
+    from matplotlib.figure import Figure
+
+    from fivefold.models.unsupervised import AgglomerativeClustering
+
+    # Places 0, 1, 4 and 10: merges at 1, 3 and 6; from left to right the row at 10 and those at 4, 0 and 1.
+    X, wrong = np.array([[0.0], [10.0], [1.0], [4.0]]), 0
+    tree = [
+        [[2, 0], [2, 1], [3, 1], [3, 0]],
+        [[1, 0], [1, 3], [2.5, 3], [2.5, 1]],
+        [[0, 0], [0, 6], [1.75, 6], [1.75, 3]],
+    ]
+    cuts = [
+        ({"n_clusters": 1}, []),
+        ({"n_clusters": 2}, [4.5]),
+        ({"n_clusters": 3}, [2.0]),
+        ({"n_clusters": 4}, [0.5]),
+        ({"n_clusters": None, "distance_threshold": 5.5}, [5.5]),
+    ]
+    for options, lines in cuts:
+        seen: list[Figure] = []
+        with patch.object(Figure, "savefig", lambda figure, path, seen=seen, **_: seen.append(figure)):
+            AgglomerativeClustering(linkage="single", **options).fit(X).dendrogram("unwritten.png")
+        axes = seen[0].axes[0]
+        drawn = [path.vertices.tolist() for path in axes.collections[0].get_paths()]
+        wrong += not np.allclose(drawn, tree, rtol=0, atol=1e-12)
+        wrong += not np.allclose([line.get_ydata()[0] for line in axes.get_lines()], lines, rtol=0, atol=1e-12)
+        wrong += [t.get_text() for t in axes.get_xticklabels()] != ["1", "3", "0", "2"]
+        wrong += axes.get_xticks().tolist() != [0, 1, 2, 3]
+        low, high = axes.get_ylim()
+        wrong += low != 0 or not high > 6
+    return Check(float(wrong), 0.0, "differences", "by hand")

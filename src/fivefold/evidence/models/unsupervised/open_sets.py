@@ -146,6 +146,8 @@ def confidence_by_hand() -> Check:
     fixed.estimator_ = Course()
     worst = largest(worst, float(np.abs(fixed.score_samples(X[:3]) - [0.81, 0.34, 1.0]).max()))
     worst = largest(worst, float((fixed.known(X[:3]) != [True, False, True]).any()))
+    fixed.threshold_ = 0.81  # a confidence of λ itself is not above it
+    worst = largest(worst, float((fixed.known(X[:3]) != [False, False, True]).any()))
     stated = {"estimator": None, "confidence": "max-probability", "contamination": 0.05, "threshold": None}
     worst = largest(worst, float(OpenSetClassifier().get_params() != stated))
     return Check(worst, 1e-12, "largest difference", "the formulas by hand")
