@@ -49,7 +49,7 @@ def ngboost_gradients() -> Check:
     for kind, K in _ALL:
         raw, y = _rows(kind, K)
         for scoring in kind.scorings:
-            slopes = _slopes(kind, raw, lambda d, s=scoring: d.scores(y, s))
+            slopes = _slopes(kind, raw, lambda d, y=y, s=scoring: d.scores(y, s))
             errors.append(np.abs(slopes - kind(raw).gradient(y, scoring)).max())
     return Check(largest(errors), 1e-7, "absolute difference", "central differences of second order")
 
@@ -97,7 +97,11 @@ def ngboost_natural() -> Check:
     return Check(largest(errors), 1e-12, "absolute difference", "numpy")
 
 
-@evidence("ngboost", claim="Densities, moments, quantiles and CRPS are those of the named distributions", against="scipy.stats")
+@evidence(
+    "ngboost",
+    claim="Densities, moments, quantiles and CRPS are those of the named distributions",
+    against="scipy.stats",
+)
 def ngboost_distributions() -> Check:
     errors = []
     for kind, K in _ALL[:3]:
@@ -105,13 +109,17 @@ def ngboost_distributions() -> Check:
         d = kind(raw)
         spread = np.exp(raw[-1])
         peer: Any = {
-            Normal: lambda: stats.norm(raw[0], spread),
-            LogNormal: lambda: stats.lognorm(spread, scale=np.exp(raw[0])),
-            Poisson: lambda: stats.poisson(spread),
+            Normal: lambda raw=raw, spread=spread: stats.norm(raw[0], spread),
+            LogNormal: lambda raw=raw, spread=spread: stats.lognorm(spread, scale=np.exp(raw[0])),
+            Poisson: lambda spread=spread: stats.poisson(spread),
         }[kind]()
         log = peer.logpmf(y) if kind is Poisson else peer.logpdf(y)
         pairs = [(d.logpdf(y), log), (d.mean(), peer.mean()), (d.std(), peer.std()), (d.cdf(y), peer.cdf(y))]
-        pairs += [(d.ppf(0.3), peer.ppf(0.3)), (d.interval(0.9)[0], peer.ppf(0.05)), (d.interval(0.9)[1], peer.ppf(0.95))]
+        pairs += [
+            (d.ppf(0.3), peer.ppf(0.3)),
+            (d.interval(0.9)[0], peer.ppf(0.05)),
+            (d.interval(0.9)[1], peer.ppf(0.95)),
+        ]
         errors += [np.abs(a - b).max() for a, b in pairs]
         if kind is Poisson:
             ladder = np.arange(80.0)
@@ -142,11 +150,14 @@ def ngboost_distributions() -> Check:
 def ngboost_like_peer() -> Check:
     from ngboost import NGBClassifier as PeerClassifier
     from ngboost import NGBRegressor as Peer
-    from ngboost.distns import LogNormal as PeerLogNormal
     from ngboost.distns import Poisson as PeerPoisson
     from ngboost.distns import k_categorical
 
     from fivefold.models.trees import NGBClassifier, NGBRegressor
+
+    class _OfLogarithm(Peer):
+        def fit(self, X: np.ndarray, y: np.ndarray) -> Any:
+            return super().fit(X, np.log(y))
 
     X, y = table(250, "peer")
     counts = np.random.default_rng(0).poisson(1 + X[:, 0]).astype(float)
@@ -162,10 +173,15 @@ def ngboost_like_peer() -> Check:
         ),
         (
             NGBRegressor(distribution="lognormal", n_estimators=8),
-            Peer(PeerLogNormal, n_estimators=8, verbose=False),
+            # Its LogNormal adds 1e-5 to the metric; the Normal of the logarithm is the same model without that.
+            _OfLogarithm(n_estimators=8, verbose=False),
             np.exp(y / 4),
         ),
-        (NGBRegressor(distribution="poisson", n_estimators=8), Peer(PeerPoisson, n_estimators=8, verbose=False), counts),
+        (
+            NGBRegressor(distribution="poisson", n_estimators=8),
+            Peer(PeerPoisson, n_estimators=8, verbose=False),
+            counts,
+        ),
         (NGBClassifier(n_estimators=8), PeerClassifier(k_categorical(3), n_estimators=8, verbose=False), grades),
     ):
         ours.fit(X, target)
@@ -175,7 +191,12 @@ def ngboost_like_peer() -> Check:
     return Check(largest(errors), 1e-7, "largest difference", "ngboost")
 
 
-@evidence("ngboost", claim="Defaults are the paper's: 500 rounds, rate 0.01, depth 3, natural, log score", against="ngboost", peer="ngboost")
+@evidence(
+    "ngboost",
+    claim="Defaults are the paper's: 500 rounds, rate 0.01, depth 3, natural, log score",
+    against="ngboost",
+    peer="ngboost",
+)
 def ngboost_defaults() -> Check:
     from ngboost import NGBRegressor as Peer
 
@@ -192,7 +213,11 @@ def ngboost_defaults() -> Check:
     return Check(wrong, 0, "differing defaults", "ngboost")
 
 
-@evidence("ngboost", claim="Weight two is a row twice, weight zero no row; classes without weight vanish", against="the expanded table")
+@evidence(
+    "ngboost",
+    claim="Weight two is a row twice, weight zero no row; classes without weight vanish",
+    against="the expanded table",
+)
 def ngboost_weights() -> Check:
     from fivefold.models.trees import NGBClassifier, NGBRegressor
 
@@ -215,7 +240,11 @@ def ngboost_weights() -> Check:
     return Check(largest(errors), 1e-8, "largest difference", "the same rows repeated")
 
 
-@evidence("ngboost", claim="With the CRPS as score, a constant model ends at the least mean CRPS", against="scipy.optimize.minimize")
+@evidence(
+    "ngboost",
+    claim="With the CRPS as score, a constant model ends at the least mean CRPS",
+    against="scipy.optimize.minimize",
+)
 def ngboost_crps() -> Check:
     from scipy.optimize import minimize
 
@@ -248,21 +277,32 @@ def ngboost_stopping() -> Check:
 
     X, y = table(200, "stop")
     new, truth = table(100, "held out")
-    model = NGBRegressor(n_estimators=200, learning_rate=0.3, early_stopping_rounds=5).fit(X, y, eval_set=[(new, truth)])
+    model = NGBRegressor(n_estimators=200, learning_rate=0.3, early_stopping_rounds=5).fit(
+        X, y, eval_set=[(new, truth)]
+    )
     scores = [d.scores(truth).mean() for d in model.staged_pred_dist(new)]
     best = int(np.argmin(scores))
     wrong = int(model.best_iteration_ != best + 1) + int(model.n_estimators_ != best + 6)
-    errors = [np.abs(np.array(model.evals_result_["valid_0"]["log"]) - scores).max(), abs(model.best_score_ - min(scores))]
+    errors = [
+        np.abs(np.array(model.evals_result_["valid_0"]["log"]) - scores).max(),
+        abs(model.best_score_ - min(scores)),
+    ]
     errors.append(np.abs(model.predict_raw(new) - model.predict_raw(new, best + 1)).max())
     held = NGBRegressor(n_estimators=20, early_stopping_rounds=30, validation_fraction=0.25, random_state=3).fit(X, y)
     order = Streams(3).numpy("held-out").permutation(200)
     out, kept = np.sort(order[:50]), np.sort(order[50:])
     again = NGBRegressor(n_estimators=20, early_stopping_rounds=30).fit(X[kept], y[kept], eval_set=(X[out], y[out]))
-    errors.append(np.abs(np.subtract(held.evals_result_["held_out"]["log"], again.evals_result_["valid_0"]["log"])).max())
+    errors.append(
+        np.abs(np.subtract(held.evals_result_["held_out"]["log"], again.evals_result_["valid_0"]["log"])).max()
+    )
     return Check(largest([*errors, float(wrong)]), 1e-12, "largest difference", "staged distributions")
 
 
-@evidence("ngboost", claim="Any number of threads gives the same model bit for bit; seeds repeat, drawn rows and columns differ", against="itself")
+@evidence(
+    "ngboost",
+    claim="Any number of threads gives the same model bit for bit; seeds repeat, drawn rows and columns differ",
+    against="itself",
+)
 def ngboost_threads() -> Check:
     from fivefold.models.trees import NGBRegressor
 
@@ -277,7 +317,7 @@ def ngboost_threads() -> Check:
     a, b, c = (NGBRegressor(random_state=s, **drawn).fit(X, y) for s in (1, 1, 2))
     wrong += not np.array_equal(a.predict_raw(X), b.predict_raw(X))
     wrong += int(np.array_equal(a.predict_raw(X), c.predict_raw(X)))
-    wrong += int(not set(a.trees_.count[a.trees_.offset[:-1]].tolist()) == {150})
+    wrong += int(set(a.trees_.count[a.trees_.offset[:-1]].tolist()) != {150})
     return Check(wrong, 0, "departures", "the same fit on another number of threads")
 
 

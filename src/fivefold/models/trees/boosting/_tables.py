@@ -23,6 +23,9 @@ class Columns(Stateful):
     categorical : bool array (d,)
     """
 
+    unseen: float = np.nan
+    """What a level that was not there in ``fit`` becomes."""
+
     def fit(self, estimator: Any, X: Any, categorical: Any) -> np.ndarray | sp.csr_matrix:
         """Learn the columns and return the table (n, d)."""
         self.names: list[str] | None = None
@@ -81,7 +84,7 @@ class Columns(Stateful):
             values = np.where(text[1], "", text[0]).astype(str)
             at = np.minimum(np.searchsorted(levels, values), max(0, len(levels) - 1))
             known = (levels[at] == values) & ~text[1] if len(levels) else np.zeros(len(values), dtype=bool)
-            out[:, f] = np.where(known, at, np.nan)
+            out[:, f] = np.where(known, at, np.where(text[1], np.nan, self.unseen))
         return out
 
 

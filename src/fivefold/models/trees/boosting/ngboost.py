@@ -77,9 +77,7 @@ class _NGBoost(Boosted):
     def _scoring(self) -> str:
         return "log"
 
-    def _boost_distribution(
-        self, X: Any, y: np.ndarray, weight: np.ndarray | None, sets: list[EvalSet]
-    ) -> None:
+    def _boost_distribution(self, X: Any, y: np.ndarray, weight: np.ndarray | None, sets: list[EvalSet]) -> None:
         """Fit the trees of all parameters: X (n, d), y (n,), weights (n,)."""
         rounds = count("n_estimators", self.n_estimators)
         rate = real("learning_rate", self.learning_rate, low=0.0, above=True)
@@ -100,7 +98,9 @@ class _NGBoost(Boosted):
             kept = np.flatnonzero(weight > 0)
             X, y, weight = X[kept], y[kept], weight[kept]
         if patience is not None and not sets:
-            X, y, weight, held = _hold_out(X, y, weight, share("validation_fraction", self.validation_fraction), streams)
+            X, y, weight, held = _hold_out(
+                X, y, weight, share("validation_fraction", self.validation_fraction), streams
+            )
             sets = [held]
         kind, scoring, threads = self._kind(), self._scoring(), self._threads()
         kind.check(y)
@@ -347,7 +347,9 @@ class NGBClassifier(ClassifierMixin, _NGBoost):
             seen = np.bincount(codes, weights=weight, minlength=self.n_classes_) > 0
             codes = (np.cumsum(seen) - 1)[codes]  # classes without weight are no classes
             self.classes_, self.n_classes_ = self.classes_[seen], int(seen.sum())
-        self._boost_distribution(X, codes.astype(np.float64), weight, self._sets(eval_set, eval_sample_weight, self._codes))
+        self._boost_distribution(
+            X, codes.astype(np.float64), weight, self._sets(eval_set, eval_sample_weight, self._codes)
+        )
         return self
 
     def predict_proba(self, X: Any, *, num_iteration: int | None = None) -> np.ndarray:
