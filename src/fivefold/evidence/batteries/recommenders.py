@@ -70,7 +70,7 @@ def seen(card: Card, variant: str) -> Check:
     wrong += int(sorted(whole["item"].to_list()) != sorted(set(frame["item"].to_list())))
     few = model.recommend([100, 101], k=5, exclude_seen=False, candidates=[0, 7, 14, 999])
     wrong += int(sorted(few["item"].to_list()) != [0, 0, 7, 7, 14, 14])
-    for name, rows in found.group_by("user"):
+    for _name, rows in found.group_by("user"):
         score = rows.sort("rank")["score"].to_numpy()
         wrong += int((np.diff(score) > 0).any()) + int(
             (np.sort(rows["rank"].to_numpy()) != np.arange(1, len(rows) + 1)).any()

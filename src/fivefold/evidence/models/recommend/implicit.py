@@ -39,7 +39,7 @@ def implicit_equations() -> Check:
 
     frame = pl.concat([ratings(seed=7), ratings(seed=7).head(20)])
     r, alpha, lam = _amounts(frame), 1.7, 0.3
-    how = dict(factors=3, alpha=alpha, regularization=lam, rating="rating", random_state=0)
+    how = {"factors": 3, "alpha": alpha, "regularization": lam, "rating": "rating", "random_state": 0}
     worst, path = 0.0, []
     for steps in (1, 2, 4, 30):
         model = AlternatingLeastSquares(**how, iterations=steps, solver="cholesky").fit(frame)
@@ -97,7 +97,7 @@ def implicit_gradients() -> Check:
     k.solve_rows(starts, index, w, t, f, base, lam, exact)
     worst = largest(worst, np.abs(exact - expected).max(), abs(_CG_STEPS - 3))
     frame = ratings(40, 25, seed=8)
-    how = dict(factors=4, regularization=0.5, alpha=2.0, iterations=100, random_state=0)
+    how = {"factors": 4, "regularization": 0.5, "alpha": 2.0, "iterations": 100, "random_state": 0}
     r = (_amounts(frame) > 0).astype(float)
     values = [
         _objective(r, m.user_factors_, m.item_factors_, 2.0, 0.5)

@@ -28,7 +28,7 @@ def sgd_loop() -> Check:
     y = frame["rating"].to_numpy()
     worst = 0.0
     for loss, biased in (("squared", True), ("squared", False), ("cross-entropy", True)):
-        how = dict(n_factors=3, lr_all=0.05, reg_all=0.1, loss=loss, biased=biased, random_state=0)
+        how = {"n_factors": 3, "lr_all": 0.05, "reg_all": 0.1, "loss": loss, "biased": biased, "random_state": 0}
         start = MatrixFactorization(**how, n_epochs=1)
         from fivefold.models.recommend._tables import read_interactions
 
@@ -112,7 +112,7 @@ def svdpp_loop() -> Check:
     frame = ratings(seed=4)
     users, items = codes(frame)
     y, weight = frame["rating"].to_numpy(), np.random.default_rng(2).uniform(0.5, 2, len(frame))
-    how = dict(n_factors=3, lr_all=0.05, reg_all=0.1, init_mean=0.05, init_std_dev=0.3, random_state=0)
+    how = {"n_factors": 3, "lr_all": 0.05, "reg_all": 0.1, "init_mean": 0.05, "init_std_dev": 0.3, "random_state": 0}
     start = SVDPlusPlus(**how, n_epochs=1)
     from fivefold.base.random import Streams
     from fivefold.models.recommend._tables import read_interactions

@@ -63,13 +63,18 @@ def loops() -> Check:
     y = dense(frame)
     grid = {"user": np.repeat(np.arange(14), 11), "item": np.tile(np.arange(11), 14)}
     worst = 0.0
-    for number, (make, by_user) in enumerate(((UserBasedCF, True), (ItemBasedCF, False))):
+    for _number, (make, by_user) in enumerate(((UserBasedCF, True), (ItemBasedCF, False))):
         for similarity in ("cosine", "msd", "pearson"):
             for base in ("none", "mean", "baseline"):
                 for k, least, support, shrink in ((3, 1, 1, 0.0), (40, 3, 3, 5.0)):
-                    how = dict(
-                        k=k, min_k=least, similarity=similarity, base=base, min_support=support, shrinkage=shrink
-                    )
+                    how = {
+                        "k": k,
+                        "min_k": least,
+                        "similarity": similarity,
+                        "base": base,
+                        "min_support": support,
+                        "shrinkage": shrink,
+                    }
                     model = make(**how).fit(frame)
                     expected = _loop(y, how, by_user)
                     worst = largest(worst, np.abs(model._scores(np.arange(14)) - expected).max())
