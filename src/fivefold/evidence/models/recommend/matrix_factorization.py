@@ -143,7 +143,7 @@ def svdpp_loop() -> Check:
 
 @evidence(
     "matrix-factorization",
-    claim="Five people and four figures: A, B share a factor, C, D, E the other, figures {1, 2} and {3, 4}; a hidden cell is foretold",
+    claim="Five people, four figures: A, B share a factor, C, D, E the other, figures {1, 2} and {3, 4}; a hidden cell follows",
     against="the toy of the spec (06#matrix-factorization)",
 )
 def toy() -> Check:
@@ -167,7 +167,7 @@ def toy() -> Check:
 
 @evidence(
     "matrix-factorization",
-    claim="Unknown users and items count as zero, ratings are clipped to those seen, folding in solves the user's ridge regression",
+    claim="Unknown users and items count as zero, ratings are clipped to those seen, folding in is a ridge regression",
     against="the definition; numpy.linalg.solve",
 )
 def strangers() -> Check:

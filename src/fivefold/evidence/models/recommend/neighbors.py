@@ -85,7 +85,7 @@ def loops() -> Check:
 
 @evidence(
     "user-based-cf",
-    claim="Likeness by hand: cosine, squared difference and correlation over common items; who does not vary correlates with none",
+    claim="Likeness by hand: cosine, squared difference and correlation over common items; no variance, no correlation",
     against="three users written out",
 )
 def by_hand() -> Check:
