@@ -53,6 +53,8 @@ def checked_data(estimator: Any, X: Any, *args: Any, **options: Any) -> Any:
     except TypeError as error:
         raise InputTypeError(_sentence(error)) from error
     except ValueError as error:
+        if str(error).startswith("Input X contains infinity") and options.get("ensure_all_finite") == "allow-nan":
+            raise DataError("X contains infinity; give finite numbers, or NaN where a value is missing.") from error
         raise DataError(_sentence(error)) from error
 
 
