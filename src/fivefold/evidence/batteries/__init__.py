@@ -15,7 +15,7 @@ BatteryFunction = Callable[["Card", str], Check]
 
 
 def _tables() -> dict[str, dict[str, BatteryFunction]]:
-    from . import agents, ctr, estimators, generators, layers, losses, optimizers, parts
+    from . import agents, ctr, estimators, generators, layers, losses, optimizers, parts, recommenders
 
     return {
         "classifier": estimators.CLASSIFIER,
@@ -25,6 +25,7 @@ def _tables() -> dict[str, dict[str, BatteryFunction]]:
         "detector": estimators.DETECTOR,
         "generator": generators.GENERATOR,
         "agent": agents.AGENT,
+        "recommender": recommenders.RECOMMENDER,
         "ctr-model": ctr.CTR_MODEL,
         "loss": losses.LOSS,
         "layer": layers.LAYER,

@@ -69,11 +69,15 @@ def _table(context: Context) -> tuple[Any, str, str | None, Any]:
     from fivefold.data.readers import read_table
 
     part = context.spec.data
+    target: str
+    time: str | None
     if part.name == "movielens-100k" and part.sql is None:
         frame, target, time, features = movielens_clicks(), "click", "time", FEATURES
     else:
         if part.target is None:
             raise SpecError("data.target is missing; name the column to be predicted.")
+        if part.name is None:
+            raise SpecError("data.name is missing; name a data set, a file or a database.")
         frame = read_table(part.name) if part.sql is None else read_table(sql=(part.name, part.sql))
         target, time, features = part.target, part.time, None
         frame = frame.drop([name for name in part.drop if name in frame.columns])
