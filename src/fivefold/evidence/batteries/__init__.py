@@ -15,7 +15,7 @@ BatteryFunction = Callable[["Card", str], Check]
 
 
 def _tables() -> dict[str, dict[str, BatteryFunction]]:
-    from . import agents, estimators, generators, layers, losses, optimizers, parts, recommenders
+    from . import agents, embeddings, estimators, generators, layers, losses, optimizers, parts, recommenders
 
     return {
         "classifier": estimators.CLASSIFIER,
@@ -26,6 +26,7 @@ def _tables() -> dict[str, dict[str, BatteryFunction]]:
         "generator": generators.GENERATOR,
         "agent": agents.AGENT,
         "recommender": recommenders.RECOMMENDER,
+        "embedding": embeddings.EMBEDDING,
         "loss": losses.LOSS,
         "layer": layers.LAYER,
         "gradient-optimizer": optimizers.GRADIENT,
