@@ -89,8 +89,11 @@ class Trees(Stateful):
         part.offset, part.levels = self.offset[: n_trees + 1], self.levels
         return part
 
-    def _pack(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return what a walk reads, 16 bytes a node: thresholds and (first child << 32 | feature << 2 | level | missing)."""
+    def _pack(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return what a walk reads, 16 bytes a node, and the depths of the trees.
+
+        A node is its threshold and a code, ``first child << 32 | feature << 2 | by level << 1 | missing goes left``.
+        """
         if "_packed" not in vars(self):
             m = len(self.feature)
             leaf = self.feature < 0
@@ -102,7 +105,9 @@ class Trees(Stateful):
             missing = leaf | self.missing_left
             level = self.level_offset >= 0
             code = (child << 32) | (np.where(leaf, 0, self.feature).astype(np.int64) << 2) | (level * 2) | missing
-            self._packed = threshold, code
+            deep = np.empty(len(self), dtype=np.int64)
+            depths(self.left, self.right, self.offset, self.level_offset, deep)
+            self._packed = threshold, code, deep
         return self._packed
 
     def raw(self, X: Any, *, n_trees: int | None = None, out: np.ndarray | None = None, first: int = 0) -> np.ndarray:
@@ -111,17 +116,16 @@ class Trees(Stateful):
         if out is None:
             out = np.empty((X.shape[0], self.n_outputs))
             out[:] = self.base
-        threshold, code = self._pack()
+        threshold, code, deep = self._pack()
         coded = any(c is not None for c in self.categories)
         step = 1 << 16 if sp.issparse(X) or coded else max(1, X.shape[0])
         for begin in range(0, X.shape[0], step):
             rows = slice(begin, begin + step)
             part = X[rows].toarray() if sp.issparse(X) else X[rows]
-            if coded:
-                part = self._coded(part)
+            part = np.ascontiguousarray(self._coded(part) if coded else part)
             threads = numba.get_num_threads() if len(part) * (last - first) > _SMALL else 1
             arguments = (
-                part, threshold, code, self.value, self.offset, self.level_offset, self.levels, first, last, out[rows],
+                part, threshold, code, deep, self.value, self.offset, self.level_offset, self.levels, first, last, out[rows],
             )  # fmt: skip
             if threads == 1:
                 walk(*arguments)
@@ -131,7 +135,7 @@ class Trees(Stateful):
 
     def leaves(self, X: Any) -> np.ndarray:
         """Return the leaf that each row reaches in each tree, numbered within the tree: X (n, d) -> (n, t) int32."""
-        threshold, code = self._pack()
+        threshold, code, _ = self._pack()
         dense = self._coded(X.toarray() if sp.issparse(X) else X)
         out = np.empty((X.shape[0], len(self)), dtype=np.int32)
         walk_leaves(dense, threshold, code, self.offset, self.level_offset, self.levels, out)
@@ -154,57 +158,90 @@ class Trees(Stateful):
 @njit(inline="always")
 def _step(x, node, threshold, code, level_offset, levels):
     """Return the child that a value leads to, given the code of its node."""
-    go_left = x <= threshold[node]
     if x != x:
-        go_left = (code & 1) != 0
+        right = 1 - (code & 1)
     elif code & 2:
         level = np.int64(x)
         word = levels[level_offset[node] + (level >> 6)]
-        go_left = ((word >> np.uint64(level & 63)) & np.uint64(1)) != 0
-    return (code >> 32) + (0 if go_left else 1)
+        right = 1 - np.int64((word >> np.uint64(level & 63)) & np.uint64(1))
+    else:
+        right = np.int64(x > threshold[node])
+    return (code >> 32) + right
 
 
 @njit
-def _walk_rows(X, threshold, code, value, offset, level_offset, levels, first, last, start, stop, out):
+def _walk_rows(X, threshold, code, depth, value, offset, level_offset, levels, first, last, start, stop, out):
+    """Add leaf values for the rows [start, stop).
+
+    Lanes of rows take as many steps as the tree is deep, a leaf leading to itself: there is no branch to mispredict.
+    Indices are unsigned, as Numba looks at the sign of others.
+    """
     n_outputs = out.shape[1]
-    at = np.empty(_LANES, dtype=np.int64)
+    numbers, width = X.reshape(-1), np.uint64(X.shape[1])
+    at = np.empty(_LANES, dtype=np.uint64)
+    low_half, by_two, high, one = np.uint64(0xFFFFFFFF), np.uint64(2), np.uint64(32), np.uint64(1)
     for begin in range(start, stop, _ROUND):
         end = min(stop, begin + _ROUND)
         for t in range(first, last):
-            root = offset[t]
             k = t % n_outputs
+            if depth[t] < 0:
+                for r in range(begin, end):
+                    node = offset[t]
+                    while True:
+                        c = np.int64(code[node])
+                        to = _step(X[r, (c & 0xFFFFFFFF) >> 2], node, threshold, c, level_offset, levels)
+                        if to == node:
+                            break
+                        node = to
+                    out[r, k] += value[node]
+                continue
             for low in range(begin, end, _LANES):
                 lanes = min(_LANES, end - low)
                 for i in range(lanes):
-                    at[i] = root
-                moving = True
-                while moving:
-                    moving = False
+                    at[i] = np.uint64(offset[t])
+                for _ in range(depth[t]):
+                    base = np.uint64(low) * width
                     for i in range(lanes):
                         node = at[i]
-                        c = code[node]
-                        to = _step(X[low + i, (c & 0xFFFFFFFF) >> 2], node, threshold, c, level_offset, levels)
-                        at[i] = to
-                        moving |= to != node
+                        c = np.uint64(code[node])
+                        x = numbers[base + ((c & low_half) >> by_two)]
+                        missing_left = np.uint64(x != x) & c & one
+                        at[i] = (c >> high) + (np.uint64(not (x <= threshold[node])) ^ missing_left)
+                        base += width
                 for i in range(lanes):
                     out[low + i, k] += value[at[i]]
 
 
 @njit
-def walk(X, threshold, code, value, offset, level_offset, levels, first, last, out):
+def walk(X, threshold, code, depth, value, offset, level_offset, levels, first, last, out):
     """Add the leaf values of the trees first ... last - 1 to out (n, n_outputs)."""
-    _walk_rows(X, threshold, code, value, offset, level_offset, levels, first, last, 0, len(X), out)
+    _walk_rows(X, threshold, code, depth, value, offset, level_offset, levels, first, last, 0, len(X), out)
 
 
 @njit(parallel=True)
-def walk_parallel(X, threshold, code, value, offset, level_offset, levels, first, last, out, threads):
+def walk_parallel(X, threshold, code, depth, value, offset, level_offset, levels, first, last, out, threads):
     """The same, rows shared among threads."""
     n = len(X)
     for t in prange(threads):
         _walk_rows(
-            X, threshold, code, value, offset, level_offset, levels, first, last, n * t // threads,
+            X, threshold, code, depth, value, offset, level_offset, levels, first, last, n * t // threads,
             n * (t + 1) // threads, out,
         )  # fmt: skip
+
+
+@njit
+def depths(left, right, offset, level_offset, out):
+    """Write the depth of each tree, -1 for a tree with categorical splits."""
+    for t in range(len(offset) - 1):
+        start, m = offset[t], offset[t + 1] - offset[t]
+        level = np.zeros(m, dtype=np.int32)
+        deepest, numeric = 0, True
+        for i in range(m):  # children come after their parents
+            deepest = max(deepest, level[i])
+            numeric = numeric and level_offset[start + i] < 0
+            if left[start + i] >= 0:
+                level[left[start + i]] = level[right[start + i]] = level[i] + 1
+        out[t] = deepest if numeric else -1
 
 
 @njit
