@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 
 import fivefold
-from fivefold.base.errors import FivefoldError, InputError, InputTypeError
+from fivefold.base.errors import DataError, FivefoldError, InputError, InputTypeError
 from fivefold.models.linear import Lasso
 
 RNG = np.random.default_rng(0)
@@ -100,3 +100,8 @@ def test_single_precision_rows_give_double_precision_weights() -> None:
     model = Lasso(0.05, tol=1e-10).fit(rows, y)
     assert model.coef_.dtype == np.float64
     assert np.abs(model.coef_ - Lasso(0.05, tol=1e-10).fit(rows.astype(np.float64), y).coef_).max() < 1e-10
+
+
+def test_leaving_one_out_takes_weighted_rows():
+    with pytest.raises(DataError, match="Leaving one out takes rows that all have weight; drop the others first."):
+        Lasso().leave_one_out(np.eye(3), np.arange(3.0), np.array([1.0, 0.0, 1.0]))

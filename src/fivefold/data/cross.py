@@ -200,7 +200,7 @@ def _find_rows(codes: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Return the place of each row of ``codes`` (n, k) among the sorted rows of ``known`` (m, k), -1 for none."""
     every, place = np.unique(np.vstack([known, codes]), axis=0, return_inverse=True)
     table = np.full(len(every), -1, dtype=np.int64)  # any value: below 0 is none
-    place = place.reshape(-1)
+    place = place.ravel()
     table[place[: len(known)]] = np.arange(len(known))
     return table[place[len(known) :]]
 

@@ -24,7 +24,7 @@ _BLOCK = 1 << 22  # any value: distances held at a time
 def nearest_rows(X: np.ndarray, k: int) -> np.ndarray:
     """Return the k nearest other rows of each row by Euclidean distance, nearest first, shape (n, k)."""
     n = len(X)
-    if X.shape[1] <= _TREE:
+    if X.shape[1] <= _TREE:  # any value: speed only
         found = KDTree(X).query(X, k + 1)[1]
         # A row is its own neighbor at distance 0, but among equal rows not always the first: take it out where it stands.
         own = found == np.arange(n)[:, None]

@@ -171,6 +171,8 @@ def correction_parts() -> Check:
     wrong = float(not hasattr(PriorCorrection(LogisticRegression()), "predict_proba"))
     wrong += float(hasattr(PriorCorrection(Perceptron()), "predict_proba"))
     wrong += float(not hasattr(PriorCorrection(LogisticRegression()).fit(X, y), "predict_proba"))
+    known = PriorCorrection(LogisticRegression(), true_shares=[9, 1]).fit(X, y)
+    wrong += float(np.abs(known.true_shares_ - [0.9, 0.1]).max() > 1e-15)  # counts are taken as shares
     steps = [
         ("scale", StandardScaler()),
         ("less", RandomUnderSampler(sampling_strategy=0.8, random_state=1)),
@@ -217,3 +219,22 @@ def nearest_words() -> Check:
     a, b, c = (vectors[w] for w in "abc")
     wrong += float(np.abs(mean - [(a + c) / 2, 0 * a, (2 * b + a) / 3]).max() > 1e-12)
     return Check(wrong, 0.0, "differences", "brute force")
+
+
+@evidence(
+    "random-oversampling", claim="A ratio lies in (0, 1] and is a number; truth values are none", against="the contract"
+)
+def ratios_accepted() -> Check:
+    from fivefold.base.errors import InputError
+    from fivefold.data.resampling import RandomOverSampler
+
+    X, y, wrong = np.zeros((12, 1)), np.repeat([0, 1], [9, 3]), 0
+    for ratio, counts in ((1.0, [9, 9]), (1, [9, 9]), (2 / 3, [9, 6])):
+        wrong += np.bincount(RandomOverSampler(sampling_strategy=ratio).fit_resample(X, y)[1]).tolist() != counts
+    for ratio in (True, 0, 1.5, -0.5, "half", None):
+        try:
+            RandomOverSampler(sampling_strategy=ratio).fit_resample(X, y)
+            wrong += 1
+        except InputError as error:
+            wrong += "a ratio in (0, 1]" not in str(error)
+    return Check(float(wrong), 0.0, "violations", "the contract")

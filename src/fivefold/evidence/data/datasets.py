@@ -374,3 +374,31 @@ def dialects_found_out() -> Check:
         except DataError:
             continue
     return Check(wrong, 0, "texts read otherwise", "known answers")
+
+
+@evidence(
+    "data-ingestion",
+    claim="A set from afar carries its target, or none, its task, and the parts at hand and missing",
+    against="the catalog and small files",
+)
+def facts_of_remote_sets() -> Check:
+    from unittest.mock import patch
+
+    from fivefold.data import datasets_remote as remote
+    from fivefold.data.catalog import REMOTE
+
+    wrong = 0
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "file.txt"
+        cases = (
+            ("california-housing", b"rooms,median_house_value\n3,1.5\n4,2.5\n", "all", "median_house_value"),
+            ("tiny-shakespeare", b"To be.\n", "all", None),
+            ("wikitext-2", b"Or not.\n", "test", None),
+        )
+        for key, content, part, target in cases:
+            path.write_bytes(content)
+            with patch.object(remote, "fetch", lambda *_: path):
+                found = remote.build(key, REMOTE[key], [part], ["more"])
+            wrong += found.target != target or found.name != key or found.kind != REMOTE[key].kind
+            wrong += found.parts != (part,) or found.missing_parts != ("more",) or found.task != REMOTE[key].task
+    return Check(wrong, 0, "differences", "the catalog")

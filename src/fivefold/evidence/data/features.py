@@ -392,3 +392,22 @@ def cross_places() -> Check:
         except InputError as error:
             wrong += float("cross" not in str(error).lower())
     return Check(wrong, 1e-15, "sum of differences", "the contract")
+
+
+@evidence(
+    "discretizer",
+    claim="Between neighbors in floating point the cut is the upper one, so that both strategies part them",
+    against="the rounding of a middle",
+)
+def discretizer_neighbors() -> Check:
+    from fivefold.data.discretizer import Discretizer
+
+    wrong, low = 0, 0.5
+    for _ in range(2):  # the rounded middle is even: once the lower and once the upper one
+        high = float(np.nextafter(low, 1.0))
+        X = np.repeat([low, high], 20)[:, None]
+        for strategy in ("kmeans", "information-gain"):
+            model = Discretizer(strategy=strategy, n_bins=2, encode="ordinal").fit(X, np.repeat([0, 1], 20))
+            wrong += model.transform(X)[:, 0].tolist() != [0.0] * 20 + [1.0] * 20
+        low = high
+    return Check(float(wrong), 0.0, "differences", "floating point")

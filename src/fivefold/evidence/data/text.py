@@ -262,6 +262,7 @@ def sequence_lookup() -> Check:
     peer = torch.nn.functional.embedding(torch.from_numpy(ids), torch.from_numpy(table), padding_idx=0).numpy()
     worst = largest(worst, float(np.abs(vectors - peer).max()))
     tokens = [len(line) for line in model.inverse_transform(ids)]
+    worst += TokenSequenceEncoder().fit(["ant", "bee"]).transform(["bee", "cow ant"]).shape != (2, 1)
     return Check(worst + (mask.sum(axis=1).tolist() != tokens), 1e-14, "difference", "matrix product")
 
 

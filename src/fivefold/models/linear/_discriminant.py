@@ -138,6 +138,7 @@ class LinearDiscriminant(CrossEntropyClassifier, Estimator):
         self.coef_ = np.ascontiguousarray(theta[:, : X.shape[1]])
         self.intercept_ = theta[:, -1].copy() if self.fit_intercept else np.zeros(rows, dtype=X.dtype)
         self.n_iter_ = np.array([max(1, solution.n_iter)])
+        self.kkt_residual_ = float(np.abs(solution.gradient).max())
         return self
 
     def _n_codes(self) -> int:

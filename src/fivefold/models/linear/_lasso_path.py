@@ -128,7 +128,7 @@ class _Factor:
 
     def __init__(self) -> None:
         self.base = np.empty(0, dtype=np.intp)
-        self.l2 = -1.0
+        self.l2 = -1.0  # any value: below every penalty
         self.lower = np.empty((0, 0))
 
     def solve(self, G: np.ndarray, support: np.ndarray, l2: float, right: np.ndarray) -> np.ndarray:
@@ -177,7 +177,7 @@ class _Factor:
                 break
         else:
             # No step: the passes over single weights go on alone.
-            self.l2 = -1.0
+            self.l2 = -1.0  # any value: below every penalty
             return np.zeros(len(support))
         self.lower, self.base, self.l2 = lower, support, l2
         z = solve_triangular(lower, right, lower=True, check_finite=False)

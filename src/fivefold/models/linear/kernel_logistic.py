@@ -60,6 +60,8 @@ class KernelLogisticRegression(CrossEntropyClassifier, KernelMachine):
         The rows with weight.
     support_vectors_ : array or sparse matrix of shape (n_support, n_features)
     n_iter_ : int
+    kkt_residual_ : float
+        Largest absolute entry of the gradient of the mean objective at the end, by the coordinates of the features.
 
     Raises
     ------
@@ -177,6 +179,7 @@ class KernelLogisticRegression(CrossEntropyClassifier, KernelMachine):
         theta = solution.theta.reshape(blocks, -1)
         theta = theta - theta.mean(axis=0) if blocks > 1 else theta
         self.classes_, self.n_iter_ = classes, max(1, solution.n_iter)
+        self.kkt_residual_ = float(np.abs(solution.gradient).max())
         self._keep_support(X, rows)
         self.intercept_ = theta[:, -1].copy() if bias else np.zeros(blocks)
         self.dual_coef_ = vectors[:, kept] @ (theta[:, : features.shape[1]] / root).T

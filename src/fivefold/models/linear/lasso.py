@@ -7,10 +7,11 @@ from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import RegressorMixin
+from scipy import linalg
+from sklearn.base import RegressorMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 
-from fivefold.base.errors import InputError
+from fivefold.base.errors import DataError, InputError
 from fivefold.base.estimator import Estimator
 
 from ._lasso_columns import Columns
@@ -183,6 +184,50 @@ class Lasso(RegressorMixin, Estimator):
                 self._warn(gaps[k], alpha)
             coefs[:, k] = path.coef()
         return values, coefs, columns.y_mean - columns.mean @ coefs, gaps
+
+    def leave_one_out(self, X: Any, y: Any, sample_weight: Any = None) -> np.ndarray:
+        r"""Return the error at every row by the fit without it, from one fit.
+
+        .. math:: y_i - f^{(-i)}(x_i) = \frac{y_i - f(x_i)}{1 - v_i\, z_i^\top M^+ z_i}, \qquad
+            M = \sum_j v_j z_j z_j^\top + \alpha (1 - \rho) \textstyle\sum_j v_j\, I_0
+
+        with :math:`z` the features of weight not zero and a one for the bias, which :math:`I_0` leaves out.
+
+        Parameters
+        ----------
+        X, y, sample_weight : as in ``fit``
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Infinite where the fit goes through a row because of that row alone.
+
+        Raises
+        ------
+        DataError, InputError
+            When X, y or a parameter cannot be used, or rows have no weight.
+
+        Notes
+        -----
+        The penalty of the *sum* of squared errors is kept, so without a row :math:`\alpha` is larger by
+        :math:`\sum_j v_j / \sum_{j \ne i} v_j`. Exact where the fit without the row has the same features and signs; where
+        it has others, an approximation (Rad & Maleki 2020, A scalable estimate of the out-of-sample prediction error).
+        """
+        model = clone(self).fit(X, y, sample_weight)
+        X, y = training_data(self, X, y, y_numeric=True, accept_sparse=["csr", "csc"])
+        mass = sample_weights(sample_weight, X.shape[0])
+        mass = np.ones(X.shape[0]) if mass is None else mass
+        if not mass.all():
+            raise DataError("Leaving one out takes rows that all have weight; drop the others first.")
+        chosen = np.flatnonzero(model.coef_)
+        part = X[:, chosen].toarray() if sp.issparse(X) else X[:, chosen]
+        z = np.column_stack([part, np.ones(len(y))]) if self.fit_intercept else part  # (n, a + 1)
+        ridge = np.sqrt(self.alpha * (1 - self.l1_ratio) * mass.sum()) * np.eye(z.shape[1])[: len(chosen)]
+        inverse = linalg.pinv(np.concatenate([np.sqrt(mass)[:, None] * z, ridge]))[:, : len(y)]  # (a + 1, n)
+        # Both factors carry the root of the row's weight.
+        rest = 1.0 - np.sqrt(mass) * np.einsum("ij,ji->i", z, inverse)
+        through = rest <= 1e3 * np.finfo(np.float64).eps  # any value: rounding of one minus one
+        return np.where(through, np.inf, (y - model.predict(X)) / np.where(through, 1.0, rest))
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the predicted values.

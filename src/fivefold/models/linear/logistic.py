@@ -52,6 +52,8 @@ class LogisticRegression(LinearDiscriminant):
     intercept_ : ndarray of shape (1,)
     n_iter_ : ndarray of shape (1,)
         Steps over all rows.
+    kkt_residual_ : float
+        Largest absolute entry of the gradient of the mean objective at the end.
 
     Raises
     ------

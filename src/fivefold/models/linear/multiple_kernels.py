@@ -132,8 +132,9 @@ def _closed_form(weights: np.ndarray, squares: np.ndarray, norm: float) -> np.nd
 def _newton_step(weights: np.ndarray, gradient: np.ndarray, curvature: np.ndarray) -> np.ndarray:
     """Return the minimum over the simplex of the quadratic model at ``weights``, by the solver of the machines."""
     m = len(weights)
-    scale = max(float(np.trace(curvature)) / m, 1e-10 * float(np.abs(gradient).max()), np.finfo(float).tiny)
-    H = curvature / scale + 1e-10 * np.eye(m)
+    least = 1e-10  # any value: size of rounding
+    scale = max(float(np.trace(curvature)) / m, least * float(np.abs(gradient).max()), np.finfo(float).tiny)
+    H = curvature / scale + least * np.eye(m)
     slope = gradient / scale - H @ weights
     found = minimize_dual(
         KernelRows(lambda rows: H[rows], m),
@@ -141,8 +142,8 @@ def _newton_step(weights: np.ndarray, gradient: np.ndarray, curvature: np.ndarra
         np.zeros(m),
         np.ones(m),
         weights,
-        tol=1e-12 * max(1.0, float(np.abs(slope).max())),
-        max_iter=100_000,
+        tol=1e-12 * max(1.0, float(np.abs(slope).max())),  # any value: size of rounding
+        max_iter=100_000,  # any value: far above what is used
         scores=H @ weights,
     )
     return found.beta

@@ -52,6 +52,8 @@ class OneVsRestLogistic(LinearDiscriminant):
     intercept_ : ndarray of shape (n_classes,) or (1,)
     n_iter_ : ndarray of shape (1,)
         Steps of the longest fit.
+    kkt_residual_ : float
+        Largest absolute entry of the gradients of the mean objectives at the end.
 
     Raises
     ------

@@ -51,6 +51,8 @@ class SoftmaxRegression(LinearDiscriminant):
     coef_ : ndarray of shape (n_classes, n_features)
     intercept_ : ndarray of shape (n_classes,)
     n_iter_ : ndarray of shape (1,)
+    kkt_residual_ : float
+        Largest absolute entry of the gradient of the mean objective at the end.
 
     Raises
     ------

@@ -1,4 +1,7 @@
 # Written by tools/stubs.py from the cards; `make stubs` renews it.
+from fivefold.demos.trees.boosting_identity import BoostingIdentityDemo as BoostingIdentityDemo
+from fivefold.demos.trees.error_bound import AdaBoostErrorBoundDemo as AdaBoostErrorBoundDemo
+from fivefold.demos.trees.picture_function import PictureFunctionDemo as PictureFunctionDemo
 from fivefold.models.trees.adaboost import AdaBoostClassifier as AdaBoostClassifier
 from fivefold.models.trees.adaboost import AdaBoostM1Classifier as AdaBoostM1Classifier
 from fivefold.models.trees.adaboost_r2 import AdaBoostRegressor as AdaBoostRegressor

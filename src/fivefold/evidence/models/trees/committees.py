@@ -95,6 +95,14 @@ def counted_votes() -> Check:
     wrong += int(np.sum(heavy.predict(x) != y)) + (not np.allclose(heavy.predict_proba(x)[3], [1 / 3, 2 / 3]))
     default = VotingClassifier().fit(*_table(90, "default", 3))
     wrong += list(default.named_estimators_) != ["logistic", "naive-bayes", "tree"]
+    wrong += type(default.estimators_[0]).__name__ != "SoftmaxRegression"
+    two = VotingClassifier().fit(*_table(90, "default", 2))
+    wrong += [type(m).__name__ for m in two.estimators_] != [
+        "LogisticRegression",
+        "GaussianNB",
+        "DecisionTreeClassifier",
+    ]
+    wrong += two.estimators_[2].min_samples_leaf != 20
     wrong += (
         heavy.get_params()["stump__max_depth"] != 1
         or heavy.set_params(stump__max_depth=3).estimators[1][1].max_depth != 3
@@ -118,7 +126,9 @@ def classifier_like_the_peer() -> Check:
     worst = []
     for classes in (2, 3):
         X, y = _table(240, "stacking", classes)
-        for cv in (5, 3, KFold(4, shuffle=True, random_state=1), StratifiedKFold(3, shuffle=True, random_state=2)):
+        shuffled = KFold(4, shuffle=True, random_state=1)
+        pairs = list(shuffled.split(X[:160]))
+        for cv in (5, 3, shuffled, pairs, StratifiedKFold(3, shuffle=True, random_state=2)):
             for passthrough in (False, True):
                 last = LogisticRegression(C=0.5)
                 ours = StackingClassifier(_members(), last, cv=cv, passthrough=passthrough).fit(X[:160], y[:160])
@@ -131,6 +141,11 @@ def classifier_like_the_peer() -> Check:
     ours = StackingClassifier(_members(), last).fit(X[:160], y[:160], w)
     peer = Peer(_members(), last).fit(X[:160], y[:160], sample_weight=w)
     worst.append(np.abs(ours.predict_proba(X) - peer.predict_proba(X)).max())
+    five, default = StackingClassifier(cv=5).fit(X, y), StackingClassifier().fit(X, y)
+    worst.append(np.abs(five.predict_proba(X) - default.predict_proba(X)).max())
+    worst.append(float(type(default.final_estimator_).__name__ != "SoftmaxRegression"))
+    two = StackingClassifier().fit(*_table(90, "default", 2)).final_estimator_
+    worst.append(float(type(two).__name__ != "LogisticRegression"))
     return Check(float(np.max(worst)), 1e-9, "max |ours - peer|", "scikit-learn StackingClassifier")
 
 

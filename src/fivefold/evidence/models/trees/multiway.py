@@ -496,6 +496,8 @@ def _kept_share(kind: Any) -> int:
         again = kind(validation_fraction=share, random_state=0).fit(X, y)
         other = kind(validation_fraction=share, random_state=1).fit(X, y)
         wrong += not np.array_equal(tree.counts_, again.counts_) or np.array_equal(tree.counts_, other.counts_)
+    few = kind(validation_fraction=0.9, random_state=0).fit(np.arange(6.0)[:, None], [0, 0, 0, 1, 1, 1])
+    wrong += few.counts_[0].tolist() != [1, 1]  # one row of a class always stays
     default = kind(random_state=0).fit(X, y)
     wrong += default.criterion != "gain-ratio" or not np.array_equal(
         default.counts_, kind(validation_fraction=0.3, random_state=0).fit(X, y).counts_
@@ -529,3 +531,32 @@ def share_kept_after() -> Check:
     from fivefold.models.trees import PostPrunedTreeClassifier
 
     return Check(_kept_share(PostPrunedTreeClassifier), 0, "violations", "definition")
+
+
+@evidence(
+    "c45",
+    claim="Outline and picture show cuts, levels and weights with the decimals asked for",
+    against="worked example",
+)
+def outline_and_picture() -> Check:
+    from xml.etree import ElementTree
+
+    from fivefold.models.trees import C45Classifier
+
+    x = np.array([[0.0, 1.123456], [0.0, 2.0], [1.0, 5.0], [1.0, 6.5]])
+    tree = C45Classifier(categorical_features=[0]).fit(x, ["a", "b", "c", "c"], [1.0, 0.5, 2.25, 1.125])
+    wrong = tree.export_text().splitlines() != [
+        "feature_0 [1, 0.5, 3.38]",
+        "|   = 0: feature_1 [1, 0.5, 0]",
+        "|   |   <= 1.56: class: a [1, 0, 0]",
+        "|   |   > 1.56: class: b [0, 0.5, 0]",
+        "|   = 1: class: c [0, 0, 3.38]",
+    ]
+    rough = tree.export_text(feature_names=["u", "v"], decimals=0).splitlines()
+    wrong += rough[0] != "u [1, 0, 3]" or rough[2] != "|   |   <= 2: class: a [1, 0, 0]"
+    for options, cut in (({}, "<= 1.56"), ({"decimals": 0}, "<= 2")):
+        texts = [e.text for e in ElementTree.fromstring(tree.export_svg(**options)).iter() if e.tag.endswith("text")]
+        wrong += texts[:4] != ["= 0", "= 1", "feature_0", texts[3]] or cut not in texts
+        wrong += len(texts) != 5 * 2 + 4
+    wrong += tree.get_depth() != 2 or tree.get_n_leaves() != 3 or tree.n_node_samples_.tolist() != [4, 2, 1, 1, 2]
+    return Check(int(wrong), 0, "lines that differ", "worked example")
