@@ -16,6 +16,7 @@ from ._histograms import BINS, COLUMNS_OF_BLOCK, MISSING
 
 MAX_BINS = 255
 _ROUND = 1024  # any value: rows binned at a time, so that they stay in the cache
+_SPARSE = 0.8  # a column is sparse when this share of its rows lies in one bin
 _DENSE_COLUMNS = 32  # any value: columns of a sparse matrix made dense at a time
 
 
@@ -114,11 +115,27 @@ class Binned:
     columns : uint8 array (d, n)
     blocks : int64 array (b, 4), first word, words a row, first column, columns
     n_bins, kinds : int64 arrays (d,); kind 1 is categorical
+    widths : int64 array (p,), bins of the p columns in memory: less than d when columns are bundled
+    where : int64 array (d, 3), place in memory, offset of the bins there, and default bin (-1 outside of bundles)
+    members : int64 array (p + 1 + d,), where the columns of each place begin in this array, then the columns by place
     """
 
-    def __init__(self, n: int, n_bins: np.ndarray, kinds: np.ndarray) -> None:
-        d = len(n_bins)
+    def __init__(
+        self,
+        n: int,
+        n_bins: np.ndarray,
+        kinds: np.ndarray,
+        widths: np.ndarray | None = None,
+        where: np.ndarray | None = None,
+    ) -> None:
         self.n_bins, self.kinds = n_bins, kinds
+        alone = np.column_stack([np.arange(len(n_bins)), np.zeros_like(n_bins), np.full_like(n_bins, -1)])
+        self.where = (alone if where is None else where).astype(np.int64)
+        self.widths = n_bins if widths is None else widths
+        d = len(self.widths)
+        by_place = np.argsort(self.where[:, 0], kind="stable")
+        starts_of = np.searchsorted(self.where[by_place, 0], np.arange(d + 1))
+        self.members = np.concatenate([starts_of + d + 1, by_place]).astype(np.int64)
         first = np.arange(0, d, COLUMNS_OF_BLOCK)
         widths = np.minimum(d - first, COLUMNS_OF_BLOCK)
         n_words = -(-widths // 8)
@@ -137,9 +154,68 @@ class Binned:
         """Return how many columns of each word (b, 4) are summed when the columns of ``mask`` (d,) are wanted: 0, 4 or 8."""
         width = 8 * 4 * len(self.blocks)
         wanted = np.zeros(width, dtype=bool)
-        wanted[: len(mask)] = mask  # blocks are full but for the last, so columns lie in order
+        wanted[self.where[mask, 0]] = True  # blocks are full but for the last, so columns lie in order
         wanted = wanted.reshape(len(self.blocks), 4, 8)
         return np.where(wanted[:, :, 4:].any(axis=2), 8, np.where(wanted.any(axis=2), 4, 0)).astype(np.int64)
+
+
+def bundles(columns: np.ndarray, n_bins: np.ndarray, kinds: np.ndarray) -> list[list[int]]:
+    """Return groups of sparse columns of which no row leaves the default bin of two: columns (d, n) in bins.
+
+    Greedy coloring: a column joins the first group that it conflicts with nowhere and that keeps room for its bins.
+    """
+    groups: list[list[int]] = []
+    taken: list[np.ndarray] = []
+    sizes: list[int] = []
+    n = columns.shape[1]
+    for f in range(len(columns)):
+        counts = np.bincount(columns[f], minlength=BINS)
+        if kinds[f] or counts[MISSING] or n_bins[f] < 2 or counts.max() < _SPARSE * n:
+            continue
+        own = np.packbits(columns[f] != counts.argmax())
+        for q in range(len(groups)):
+            if sizes[q] + n_bins[f] - 1 <= MAX_BINS and not (taken[q] & own).any():
+                groups[q].append(f)
+                taken[q] |= own
+                sizes[q] += int(n_bins[f]) - 1
+                break
+        else:
+            groups.append([f])
+            taken.append(own)
+            sizes.append(int(n_bins[f]))
+    return [g for g in groups if len(g) > 1]
+
+
+def bundled(binned: Binned, groups: list[list[int]]) -> Binned:
+    """Return the table with each group of columns in one place of memory.
+
+    Bin 0 of a bundle means the default bin of all its columns; the other bins of each follow at its offset.
+    """
+    d, n = len(binned.n_bins), len(binned)
+    lead = {f: g[0] for g in groups for f in g}
+    leads = [f for f in range(d) if lead.get(f, f) == f]
+    place = {f: p for p, f in enumerate(leads)}
+    where = np.array([[place[lead.get(f, f)], 0, -1] for f in range(d)], dtype=np.int64)
+    widths = binned.n_bins[leads].copy()
+    columns = np.empty((len(leads), n), dtype=np.uint8)
+    for p, f in enumerate(leads):
+        columns[p] = 0 if f in lead else binned.columns[f]
+    for group in groups:
+        p, end = place[group[0]], 1
+        for f in group:
+            default = int(np.bincount(binned.columns[f], minlength=BINS).argmax())
+            rows = np.flatnonzero(binned.columns[f] != default)
+            bins = binned.columns[f, rows].astype(np.int64)
+            columns[p, rows] = end + bins - (bins > default)
+            where[f] = p, end, default
+            end += int(binned.n_bins[f]) - 1
+        widths[p] = end
+    out = Binned(n, binned.n_bins, binned.kinds, widths, where)
+    out.columns = columns
+    words = out.words.view(np.uint8)
+    for p in range(len(leads)):
+        words[out.places[p] :: out.strides[p]][:n] = columns[p]
+    return out
 
 
 class BinMapper(Stateful):

@@ -16,7 +16,7 @@ from fivefold.base.random import Streams
 
 from .._validation import real, require_fitted, sample_weights, whole
 from . import _grow as k
-from ._binning import BinMapper
+from ._binning import BinMapper, bundled, bundles
 from ._core import Grower, Grown, Growth
 from ._losses import Loss, quantile_of
 from ._metrics import measure, metrics_of
@@ -57,6 +57,7 @@ class Plan:
     finder: str = "histogram"
     sketch_eps: float = 0.03
     search_steps: int = 1
+    bundle: bool = False
     held_out: float = 0.0
 
 
@@ -165,7 +166,12 @@ class Boosted(Estimator):
             s.raw += self.trees_.raw(s.X).T if continues else self.trees_.base[:, None]
         grower: Grower | SortedGrower
         if plan.finder == "histogram":
-            grower = Grower(self.bins_.transform(X, threads), plan.growth, threads, plan.monotone, plan.groups)
+            table = self.bins_.transform(X, threads)
+            groups = bundles(table.columns, table.n_bins, table.kinds) if plan.bundle else []
+            self.n_columns_ = d - sum(len(q) - 1 for q in groups)
+            grower = Grower(
+                bundled(table, groups) if groups else table, plan.growth, threads, plan.monotone, plan.groups
+            )
         else:
             refuse_categories(self.bins_.kinds, plan.finder)
             grower = SortedGrower(X, plan.growth, plan.finder, plan.sketch_eps, plan.monotone, plan.groups)

@@ -92,23 +92,39 @@ def _best(scores, n, best, from_high):
     return at
 
 
+@njit
+def _bin_of(sums, counts, first, offset, default, rest, b):
+    """Return the sums of one bin of a column; in a bundle, the default bin holds what the other bins leave."""
+    if b == default:
+        return rest
+    at = first + b
+    if default >= 0:
+        at += offset - np.int64(b > default)
+    return sums[2 * at], sums[2 * at + 1], np.int64(counts[at])
+
+
 @njit(error_model="numpy")
-def split_column(sums, counts, column, n, node, unit, limits, whole, real, direction, work, score, what, left):
+def split_column(sums, counts, column, where, n, node, unit, limits, whole, real, direction, work, score, what, left):
     """Find the best numeric cut of a column for one node.
 
+    ``where`` (3,) is its place in memory, the offset of its bins there and its default bin, or -1 outside of bundles.
     ``node`` (3,) holds G, H in units of ``unit`` (2,) and the count; ``limits`` the bounds of values and the score to beat;
     ``work`` (4, 256). On success writes score[column], what[column] = (bin, missing goes left, kind of split) and
     left[column] = sums of the left in units; else the score is -inf.
     """
     score[column] = -np.inf
     gl, hl, cl, out = work[0], work[1], work[2], work[3]
-    first = column * BINS
+    first, offset, default = where[0] * BINS, where[1], where[2]
     sum_g, sum_h, count = np.int64(0), np.int64(0), np.int64(0)
+    rest = (node[0], node[1], node[2])
+    if default >= 0:
+        for j in range(first + offset, first + offset + n - 1):
+            rest = (rest[0] - sums[2 * j], rest[1] - sums[2 * j + 1], rest[2] - counts[j])
     for b in range(n):
-        at = first + b
-        sum_g += sums[2 * at]
-        sum_h += sums[2 * at + 1]
-        count += counts[at]
+        bin_g, bin_h, bin_count = _bin_of(sums, counts, first, offset, default, rest, b)
+        sum_g += bin_g
+        sum_h += bin_h
+        count += bin_count
         gl[b] = sum_g * unit[0]
         hl[b] = sum_h * unit[1]
         cl[b] = count
@@ -143,9 +159,10 @@ def split_column(sums, counts, column, n, node, unit, limits, whole, real, direc
         return
     sum_g, sum_h, count = np.int64(0), np.int64(0), np.int64(0)
     for b in range(at + 1):
-        sum_g += sums[2 * (first + b)]
-        sum_h += sums[2 * (first + b) + 1]
-        count += counts[first + b]
+        bin_g, bin_h, bin_count = _bin_of(sums, counts, first, offset, default, rest, b)
+        sum_g += bin_g
+        sum_h += bin_h
+        count += bin_count
     if missing_left:
         sum_g += sums[2 * (first + MISSING)]
         sum_h += sums[2 * (first + MISSING) + 1]
@@ -162,14 +179,14 @@ def split_column(sums, counts, column, n, node, unit, limits, whole, real, direc
 
 
 @njit(error_model="numpy")
-def split_levels(sums, counts, column, n, node, unit, limits, whole, real, work, score, what, left, level_bits):
+def split_levels(sums, counts, column, where, n, node, unit, limits, whole, real, work, score, what, left, level_bits):
     """Find the best set of levels of a categorical column; the set goes left, everything else (missing too) right.
 
     Up to CAT_ONE_HOT levels are tried one against the rest; more are sorted by G / (H + smooth) and scanned from both ends,
     at most CAT_LIMIT levels deep and in steps of at least CAT_GROUP rows, with CAT_L2 added to l2.
     """
     score[column] = -np.inf
-    first = column * BINS
+    first = where[0] * BINS
     g, h, c = node[0] * unit[0], node[1] * unit[1], node[2]
     l1, step, low, high = real[L1], real[MAX_STEP], limits[0], limits[1]
     min_samples, min_hessian = whole[MIN_SAMPLES], max(real[MIN_HESSIAN], unit[1])

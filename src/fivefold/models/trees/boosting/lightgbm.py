@@ -74,6 +74,7 @@ class _LightGBM(Boosted):
         max_delta_step: float = 0.0,
         max_bin: int = 255,
         min_data_in_bin: int = 3,
+        enable_bundle: bool = True,
         data_sample_strategy: str = "bagging",
         top_rate: float = 0.2,
         other_rate: float = 0.1,
@@ -118,6 +119,7 @@ class _LightGBM(Boosted):
         self.max_delta_step = max_delta_step
         self.max_bin = max_bin
         self.min_data_in_bin = min_data_in_bin
+        self.enable_bundle = enable_bundle
         self.data_sample_strategy = data_sample_strategy
         self.top_rate = top_rate
         self.other_rate = other_rate
@@ -196,6 +198,7 @@ class _LightGBM(Boosted):
             subsample_every=max(1, every),
             columns=share("colsample_bytree", self.colsample_bytree),
             goss=goss,
+            bundle=bool(self.enable_bundle),
             start_from_average=self.boost_from_average,
             monotone=monotone,
             groups=groups_of(self.interaction_constraints, d, names),
@@ -246,6 +249,8 @@ class LGBMRegressor(BoostedRegressor, _LightGBM):
     max_bin : int >= 2, default 255
         Bins of a column, at most 255; missing values have another.
     min_data_in_bin : int >= 1, default 3
+    enable_bundle : bool, default True
+        Put sparse columns that never leave their default bins together into one column in memory; the trees stay the same.
     data_sample_strategy : {"bagging", "goss"}, default "bagging"
     top_rate, other_rate : float, default 0.2 and 0.1
         GOSS: shares of the rows kept for large gradients and drawn from the others, whose weights grow by (1 - a) / b.
@@ -276,6 +281,8 @@ class LGBMRegressor(BoostedRegressor, _LightGBM):
         The model as plain arrays.
     n_estimators_ : int
     best_iteration_ : int or None, best_score_ : float or None
+    n_columns_ : int
+        Columns in memory after bundling.
     evals_result_ : dict, set name to metric name to values by round
     feature_importances_ : array (d,)
 
