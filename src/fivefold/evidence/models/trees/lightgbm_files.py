@@ -137,7 +137,7 @@ def what_is_kept() -> Check:
     wrong = 0
     theirs = lightgbm.LGBMClassifier(n_estimators=60, learning_rate=0.8, verbose=-1, n_jobs=1)
     stop = lightgbm.early_stopping(2, verbose=False)
-    theirs.fit(X[:300], names[:300], eval_set=[(X[300:], names[300:])], callbacks=[stop])
+    theirs.fit(X[:300], names[:300], eval_X=X[300:], eval_y=(names[300:] == "yes").astype(float), callbacks=[stop])
     ours = read_lightgbm(theirs)
     wrong += ours.best_iteration_ != theirs.best_iteration_ or ours.n_estimators_ <= ours.best_iteration_
     wrong += ours.classes_.tolist() != ["no", "yes"]

@@ -16,8 +16,9 @@ from fivefold.base.random import Streams
 
 from .._validation import real, require_fitted, sample_weights, whole
 from . import _grow as k
-from ._binning import BinMapper, bundled, bundles
+from ._binning import BinMapper, Binned, bundled, bundles
 from ._core import Grower, Grown, Growth
+from ._fitted import Fitted
 from ._losses import Loss, quantile_of
 from ._metrics import measure, metrics_of
 from ._sorted import SortedGrower, refuse_categories
@@ -74,7 +75,7 @@ class EvalSet:
     history: dict[str, list[float]] = field(default_factory=dict)
 
 
-class Boosted(Estimator):
+class Boosted(Fitted, Estimator):
     """Base of the boosting estimators; a subclass says what its parameters mean in :meth:`_plan_with`."""
 
     _ALIASES: ClassVar[dict[str, str]] = {}
@@ -131,7 +132,7 @@ class Boosted(Estimator):
         """Fit: X (n, d), y (n,) and weights (n,); eval sets carry raw scores of their offsets alone."""
         loss, threads = plan.loss, self._threads()
         loss.check(y)
-        streams = Streams.of(getattr(self, "random_state", None))
+        streams = self._streams()
         sets = list(eval_sets or [])
         if plan.held_out > 0 and not sets:
             keys = streams.numpy("held-out").permutation(X.shape[0])
@@ -145,14 +146,16 @@ class Boosted(Estimator):
             init_score = None if init_score is None else np.asarray(init_score)[kept]
         n, d = X.shape
         continues = bool(getattr(self, "warm_start", False)) and hasattr(self, "trees_")
+        if continues and not hasattr(self, "bins_"):
+            raise InputError("A model read from another library has no bins to go on with; fit without `warm_start`.")
         if not continues:
             mapper = BinMapper(plan.max_bins, plan.min_rows_in_bin, plan.sample_for_bins)
-            self.bins_ = mapper.fit(X, self.columns_.categorical, streams, weight)
+            self.bins_ = self._fit_bins(mapper, X, streams, weight)
             base = np.zeros(loss.n_outputs)
             if plan.start is not None:
                 base[:] = plan.start
             elif plan.start_from_average and init_score is None:
-                base = loss.start(y, weight)
+                base = self._start(loss, y, weight)
             levels = [c if kind else None for c, kind in zip(self.bins_.cuts, self.bins_.kinds, strict=True)]
             self.trees_ = Trees(loss.n_outputs, base, levels)
         self.loss_ = loss
@@ -169,9 +172,7 @@ class Boosted(Estimator):
             table = self.bins_.transform(X, threads)
             groups = bundles(table.columns, table.n_bins, table.kinds) if plan.bundle else []
             self.n_columns_ = d - sum(len(q) - 1 for q in groups)
-            grower = Grower(
-                bundled(table, groups) if groups else table, plan.growth, threads, plan.monotone, plan.groups
-            )
+            grower = self._grower(bundled(table, groups) if groups else table, plan, threads)
         else:
             refuse_categories(self.bins_.kinds, plan.finder)
             grower = SortedGrower(X, plan.growth, plan.finder, plan.sketch_eps, plan.monotone, plan.groups)
@@ -193,7 +194,7 @@ class Boosted(Estimator):
             if plan.goss is not None:
                 rows = _one_side(g, h, every_row, plan, streams, round_)
             elif plan.subsample < 1 and (rows is None or round_ % plan.subsample_every == 0):
-                rows = _drawn(every_row, plan.subsample, streams, round_)
+                rows = self._drawn(every_row, plan.subsample, streams, round_)
             used = rows if rows is not None else (every_row if len(every_row) < n else None)
             mask = _column_draw(d, plan.columns, streams, round_)
             grew = False
@@ -219,6 +220,27 @@ class Boosted(Estimator):
         self.evals_result_ = {s.name: s.history for s in sets}
         self.best_iteration_ = stopper.best_round + 1 if stopper.best_round is not None else None
         self.best_score_ = stopper.best_value
+
+    def _streams(self) -> Streams:
+        return Streams.of(getattr(self, "random_state", None))
+
+    def _fit_bins(self, mapper: BinMapper, X: Any, streams: Streams, weight: np.ndarray | None) -> BinMapper:
+        """Return the bins of the training table."""
+        return mapper.fit(X, self.columns_.categorical, streams, weight)
+
+    def _start(self, loss: Loss, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+        """Return the scores to begin with: (K,)."""
+        return loss.start(y, weight)
+
+    def _grower(self, table: Binned, plan: Plan, threads: int) -> Grower:
+        """Return what grows trees on the binned training table."""
+        return Grower(table, plan.growth, threads, plan.monotone, plan.groups)
+
+    def _drawn(self, rows: np.ndarray, share: float, streams: Streams, round_: int) -> np.ndarray:
+        """Return ``floor(share n)`` rows (at least one), drawn without replacement, ascending."""
+        keep = max(1, int(share * len(rows)))
+        keys = streams.numpy("rows", round_).random(len(rows))
+        return rows[np.sort(np.argpartition(keys, keep - 1)[:keep])] if keep < len(rows) else rows
 
     def _settle(
         self,
@@ -395,13 +417,6 @@ def _offsets(given: Any, n_outputs: int, n: int) -> np.ndarray:
         return scores.T
     wanted = f"({n},)" if n_outputs == 1 else f"({n}, {n_outputs})"
     raise DataError(f"`init_score` has the shape {scores.shape}; give {wanted}.")
-
-
-def _drawn(rows: np.ndarray, share: float, streams: Streams, round_: int) -> np.ndarray:
-    """Return ``floor(share n)`` rows (at least one), drawn without replacement, ascending."""
-    keep = max(1, int(share * len(rows)))
-    keys = streams.numpy("rows", round_).random(len(rows))
-    return rows[np.sort(np.argpartition(keys, keep - 1)[:keep])] if keep < len(rows) else rows
 
 
 def _one_side(

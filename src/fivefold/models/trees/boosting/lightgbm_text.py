@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.base.errors import DataError, InputError, InputTypeError
+from fivefold.base.errors import DataError, FivefoldError, InputError, InputTypeError
 from fivefold.base.files import write_text
 
 from .._validation import require_fitted
@@ -68,6 +68,16 @@ def read_lightgbm(source: Any) -> Any:
     [1.62, 2.38]
     """
     text, best, classes = _text_of(source)
+    try:
+        return _model(text, best, classes)
+    except FivefoldError:
+        raise
+    except (ValueError, LookupError, ArithmeticError) as error:
+        raise DataError(f"The LightGBM model is damaged; save it again ({type(error).__name__}: {error}).") from error
+
+
+def _model(text: str, best: int, classes: np.ndarray | None) -> Any:
+    """Return our estimator for the text of a model."""
     header, blocks, parameters, levels = _parsed(text)
     K = int(header["num_tree_per_iteration"])
     if len(blocks) % K != 0:
@@ -83,6 +93,7 @@ def read_lightgbm(source: Any) -> Any:
     factor = K / len(blocks) if "average_output" in header and blocks else 1.0
     trees.extend([_tree(block, model.columns_, factor) for block in blocks])
     model.trees_, model.loss_, model.n_features_in_ = trees, loss, d
+    model.shrinkage_ = np.array([float(block.get("shrinkage", 1)) for block in blocks])
     model.n_estimators_ = len(blocks) // K
     model.set_params(n_estimators=max(1, model.n_estimators_))
     model.best_iteration_ = best if best > 0 else None
@@ -98,7 +109,7 @@ def _text_of(source: Any) -> tuple[str, int, np.ndarray | None]:
     source = getattr(source, "booster_", source)
     if hasattr(source, "model_to_string"):
         return source.model_to_string(num_iteration=-1), int(source.best_iteration), classes
-    if isinstance(source, str) and source.lstrip().startswith("tree"):
+    if isinstance(source, str) and source.lstrip().startswith("tree\n"):
         return source, 0, None
     if not isinstance(source, (str, Path)):
         raise InputTypeError(
@@ -170,10 +181,7 @@ def _estimator(
 
 
 def _numbers(block: dict[str, str], key: str, kind: Any = np.float64) -> np.ndarray:
-    try:
-        return np.array(block.get(key, "").split(), dtype=np.float64).astype(kind)
-    except ValueError as error:
-        raise DataError(f"A tree of the LightGBM model holds an unreadable {key!r}: {error}.") from error
+    return np.array(block.get(key, "").split(), dtype=np.float64).astype(kind)
 
 
 def _tree(block: dict[str, str], columns: ForeignColumns, factor: float) -> dict[str, np.ndarray]:
@@ -272,7 +280,12 @@ def write_lightgbm(model: Boosted, path: str | Path | None = None) -> str:
         raise InputError("The model has no trees; fit at least one round before writing it.")
     codes = _codes(trees, columns)
     zeros = getattr(columns, "zero_is_missing", np.zeros(model.n_features_in_, dtype=bool))
-    blocks = [_block(trees, t, codes, zeros) for t in range(len(trees))]
+    rates = getattr(model, "shrinkage_", None)
+    if rates is None:
+        # LightGBM takes the start score for a part of the first trees, which are not shrunk any more then.
+        rates = np.full(len(trees), _settings(model).get("learning_rate", 1.0))
+        rates[: trees.n_outputs][trees.base != 0] = 1.0
+    blocks = [_block(trees, t, codes, zeros, rates[t]) for t in range(len(trees))]
     texts = [f"Tree={t}\n{block}\n\n" for t, block in enumerate(blocks)]
     names = getattr(model, "feature_names_in_", None)
     if names is None:
@@ -339,7 +352,7 @@ def _codes(trees: Trees, columns: Columns) -> list[np.ndarray | None]:
     return out
 
 
-def _block(trees: Trees, t: int, codes: list[np.ndarray | None], zeros: np.ndarray) -> str:
+def _block(trees: Trees, t: int, codes: list[np.ndarray | None], zeros: np.ndarray, rate: float) -> str:
     """Return the lines of tree t."""
     part = slice(trees.offset[t], trees.offset[t + 1])
     feature, left = trees.feature[part], trees.left[part]
@@ -382,7 +395,7 @@ def _block(trees: Trees, t: int, codes: list[np.ndarray | None], zeros: np.ndarr
     if words:
         lines["cat_boundaries"] = np.cumsum([0, *(len(w) for w in words)])
         lines["cat_threshold"] = np.concatenate(words)
-    lines |= {"is_linear": 0, "shrinkage": 1}
+    lines |= {"is_linear": 0, "shrinkage": float(rate)}
     return "\n".join(f"{key}={_line(value)}" for key, value in lines.items())
 
 
