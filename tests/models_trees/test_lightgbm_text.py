@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fivefold.base.errors import DataError, InputTypeError
+from fivefold.base.errors import DataError, InputError, InputTypeError
 from fivefold.models.trees import LGBMClassifier, LGBMRegressor
 from fivefold.models.trees.boosting.lightgbm_text import read_lightgbm, write_lightgbm
 
@@ -80,3 +80,37 @@ def test_levels_that_lightgbm_cannot_hold_are_refused() -> None:
     model = LGBMRegressor(n_estimators=1, categorical_feature=[0], min_child_samples=1).fit(X, X[:, 0])
     with pytest.raises(DataError, match="takes whole numbers from 0"):
         write_lightgbm(model)
+
+
+def test_a_damaged_text_is_one_sentence(fitted: LGBMRegressor) -> None:
+    X = np.arange(40.0).reshape(-1, 2)
+    fitted.set_params(categorical_feature=[1], cat_smooth=1.0, min_data_per_group=2).fit(X, X[:, 0] % 7)
+    text = write_lightgbm(fitted)
+    rng = np.random.default_rng(3)
+    read = 0
+    for place in rng.integers(5, len(text), 150):
+        for damaged in (
+            text[:place] + rng.choice(list("x-9=\n [,")) + text[place + 1 :],
+            text[:place] + text[place + rng.integers(1, 40) :],
+        ):
+            try:
+                model = read_lightgbm(damaged)
+            except DataError as error:
+                assert "LightGBM model" in str(error) and "\n" not in str(error)
+            else:
+                assert model.trees_.raw(np.zeros((2, model.n_features_in_))).shape[0] == 2
+                read += 1
+    assert 20 < read < 280
+
+
+def test_a_path_may_begin_with_tree(fitted: LGBMRegressor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_lightgbm(fitted, "trees.txt")
+    assert read_lightgbm("trees.txt").n_estimators_ == 2
+
+
+def test_a_read_model_is_not_continued(fitted: LGBMRegressor) -> None:
+    X = np.arange(40.0).reshape(-1, 2)
+    model = read_lightgbm(write_lightgbm(fitted)).set_params(warm_start=True, n_estimators=4)
+    with pytest.raises(InputError, match="has no bins to go on with; fit without `warm_start`"):
+        model.fit(X, X[:, 0])
