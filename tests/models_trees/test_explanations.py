@@ -124,5 +124,5 @@ def test_refit_leaves_the_model_alone_and_refuses(table, tmp_path) -> None:
     with pytest.raises(DataError, match="X has 300 rows, y 299; give one target a row."):
         model.refit(X, y[1:])
     two = LGBMClassifier(n_estimators=3).fit(X, y > 0)
-    with pytest.raises(DataError, match="y holds the class 7, which y of `fit` did not."):
+    with pytest.raises(DataError, match="`y` holds the class 7, which is not one of the fit"):
         two.refit(X, np.full(300, 7))

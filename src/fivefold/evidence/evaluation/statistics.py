@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence, largest, smallest
+from fivefold.evidence import Check, evidence, largest
 
 
 def _columns() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -287,9 +287,8 @@ def threshold_brute_force() -> Check:
                 for c, v in zip(cuts, all_costs)
                 if v < min(all_costs) + 1e-9
             ]
-            worst = largest(
-                worst, float(found.value != -smallest(best)[1])
-            )  # the nearest to the theory, and the higher
+            nearest = sorted(best)[0]  # to the threshold of theory; of two alike, the higher
+            worst = largest(worst, float(found.value != -nearest[1]))
         weight = np.ones(40) if w is None else w
         p, n = weight[y == 1].sum(), weight[y == 0].sum()
         values: dict[str, list[float]] = {"youden": [], "f1": [], "accuracy": []}
@@ -302,7 +301,8 @@ def threshold_brute_force() -> Check:
             found = best_threshold(y, score, objective=objective, sample_weight=w)
             worst = largest(worst, abs(found.score - max(reached)))
             best = [(abs(c - 0.5), -c) for c, v in zip(cuts, reached) if v > max(reached) - 1e-9]
-            worst = largest(worst, float(found.value != -smallest(best)[1]))
+            nearest = sorted(best)[0]  # to the threshold of theory; of two alike, the higher
+            worst = largest(worst, float(found.value != -nearest[1]))
         worst = largest(worst, abs(best_threshold(y, score, sample_weight=w).score - max(values["youden"])))
     return Check(float(worst), 1e-12, "max difference", "brute force")
 

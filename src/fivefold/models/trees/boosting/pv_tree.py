@@ -13,10 +13,11 @@ from fivefold.base.random import Streams
 
 from .._validation import choice, encode_labels
 from ._binning import BinMapper, Binned
-from ._boosted import EvalSet, Plan, count
+from ._boosted import Plan, count
 from ._core import Grower
 from ._exchange import Exchange
 from ._extended import extends
+from ._following import EvalSet
 from ._losses import Loss
 from ._parallel import DataParallelGrower, VotingGrower
 from .lightgbm import LGBMClassifier, LGBMRegressor, _LightGBM
@@ -47,11 +48,14 @@ class _Shared(_LightGBM):
         *,
         init_score: Any = None,
         eval_sets: list[EvalSet] | None = None,
+        callbacks: Any = None,
     ) -> None:
         self._during = self._exchange()
         try:
             if self._during.size > 1:
                 self._refuse(plan)
+                if callbacks is not None:
+                    raise InputError("`callbacks` see one process only; several processes take none.")
                 followed = [(s.name, s.X.shape, float(s.y.sum())) for s in eval_sets or []]
                 given = (
                     X.shape[1],
@@ -63,7 +67,7 @@ class _Shared(_LightGBM):
                 self._agree(given)
                 if not all(self._during.gather(weight is None)):
                     weight = np.ones(X.shape[0]) if weight is None else weight
-            super()._boost(X, y, weight, plan, init_score=init_score, eval_sets=eval_sets)
+            super()._boost(X, y, weight, plan, init_score=init_score, eval_sets=eval_sets, callbacks=callbacks)
             self.traffic_ = self._during.sent
         finally:
             del self._during
