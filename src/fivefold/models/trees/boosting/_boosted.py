@@ -250,10 +250,9 @@ class Boosted(Fitted, Estimator):
         return Grower(table, plan.growth, threads, plan.monotone, plan.groups)
 
     def _drawn(self, rows: np.ndarray, share: float, streams: Streams, round_: int) -> np.ndarray:
-        """Return ``floor(share n)`` rows (at least one), drawn without replacement, ascending."""
-        keep = max(1, int(share * len(rows)))
-        keys = streams.numpy("rows", round_).random(len(rows))
-        return rows[np.sort(np.argpartition(keys, keep - 1)[:keep])] if keep < len(rows) else rows
+        """Return the share of the rows that a round uses, ascending."""
+        return _drawn(rows, share, streams, round_)
+
     def _continues(self) -> bool:
         """Return whether a fit goes on from the trees of the last one."""
         return bool(getattr(self, "warm_start", False)) and hasattr(self, "trees_")
@@ -407,6 +406,13 @@ def _offsets(given: Any, n_outputs: int, n: int) -> np.ndarray:
         return scores.T
     wanted = f"({n},)" if n_outputs == 1 else f"({n}, {n_outputs})"
     raise DataError(f"`init_score` has the shape {scores.shape}; give {wanted}.")
+
+
+def _drawn(rows: np.ndarray, share: float, streams: Streams, round_: int) -> np.ndarray:
+    """Return ``floor(share n)`` rows (at least one), drawn without replacement, ascending."""
+    keep = max(1, int(share * len(rows)))
+    keys = streams.numpy("rows", round_).random(len(rows))
+    return rows[np.sort(np.argpartition(keys, keep - 1)[:keep])] if keep < len(rows) else rows
 
 
 def _one_side(
