@@ -64,7 +64,6 @@ def test_the_registry_loads_numpy_alone() -> None:
         (lambda: metrics.mae(["a"], [1.0]), "compares numbers"),
         (lambda: metrics.r2([2.0, 2.0], [1.0, 2.0]), "constant y_true"),
         (lambda: metrics.hit_rate([0, 1], [0.1, 0.2]), "scores of all items"),
-        (lambda: metrics.calibration_curve(Y, 2 * P), "probabilities in [0, 1]"),
     ],
 )
 def test_bad_rows_are_refused_in_a_sentence(call, words: str) -> None:
@@ -79,7 +78,6 @@ def test_bad_rows_are_refused_in_a_sentence(call, words: str) -> None:
         (lambda: metrics.RocAuc(average="micro"), InputError, "average must be one of macro, weighted"),
         (lambda: metrics.misclassification_cost([0, 1], [0, 1], cost_missing=-1), InputError, "cost_missing"),
         (lambda: metrics.hit_rate([0], np.eye(1), k=0), InputError, "k must be at least 1"),
-        (lambda: metrics.calibration_curve(Y, P, strategy="even"), InputError, "uniform, quantile"),
         (lambda: metrics.roc_auc(1, 0.5), InputTypeError, "single value"),
         (lambda: metrics.accuracy(np.array([1, None], dtype=object), [1, 1]), InputTypeError, "missing values"),
         (lambda: metrics.accuracy(np.array([1, "a"], dtype=object), ["1", "a"]), InputTypeError, "mixes strings"),
@@ -155,13 +153,6 @@ def test_a_user_function_replaces_and_returns() -> None:
     finally:
         unregister_metric("accuracy")
     assert get_metric("accuracy").function([1], [1]) == 1.0
-
-
-def test_calibration_counts_edges_below() -> None:
-    share, mean, count = metrics.calibration_curve([0, 0, 1, 1], [0.0, 0.5, 0.5, 1.0], n_bins=2)
-    assert share.tolist() == [1 / 3, 1.0] and count.tolist() == [3, 1] and mean.tolist() == [1 / 3, 1.0]
-    share, _, count = metrics.calibration_curve([0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4], n_bins=2, strategy="quantile")
-    assert share.tolist() == [0.0, 1.0] and count.tolist() == [2, 2]
 
 
 def test_confusion_names_rows_and_columns() -> None:

@@ -3,7 +3,7 @@ import pytest
 from sklearn.dummy import DummyRegressor
 
 from fivefold.base.errors import DataError, InputError
-from fivefold.evaluation.nested import nested_cross_validate
+from fivefold.evaluation.nested import choose_by_fold, nested_cross_validate
 from fivefold.evaluation.validation import TimeSeriesSplit
 
 X, Y = np.arange(12.0)[:, None], np.arange(12.0)
@@ -33,3 +33,11 @@ def test_bad_input_gets_one_clear_sentence(error, message, call):
 def test_on_equal_means_the_earlier_candidate_is_chosen():
     found = nested_cross_validate({"a": DummyRegressor(), "b": DummyRegressor()}, X, Y, cv=3)
     assert found.chosen == ("a", "a", "a")
+
+
+def test_the_best_on_the_other_folds_is_chosen():
+    nan = float("nan")
+    inner = {"a": np.array([1.0, 2.0, nan, nan]), "b": np.array([1.0, 3.0, 5.0, nan])}
+    assert choose_by_fold(inner, higher_is_better=True) == ("a", "b", "b", None)
+    assert choose_by_fold(inner, higher_is_better=False) == ("a", "a", "b", None)
+    assert choose_by_fold({}, higher_is_better=True) == ()

@@ -21,6 +21,7 @@ from fivefold.models.linear import (
     LinearDiscriminantAnalysis,
     LinearRegression,
     LogisticRegression,
+    MultipleKernelSVC,
     NadarayaWatson,
     PegasosSVM,
     Perceptron,
@@ -66,6 +67,7 @@ ESTIMATORS = [
     KernelRidge(kernel="rbf"),
     NadarayaWatson(),
     PolynomialRegression(),
+    MultipleKernelSVC(),
 ]
 
 

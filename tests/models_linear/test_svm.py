@@ -14,7 +14,17 @@ from sklearn.exceptions import ConvergenceWarning
 import fivefold
 from fivefold.base.errors import DataError, FivefoldError, InputError, InputTypeError
 from fivefold.base.estimator import NotFittedError
-from fivefold.models.linear import SVC, SVR, HardMarginSVM, PegasosSVM, PolynomialKernel, RBFKernel, SoftMarginSVM
+from fivefold.models.linear import (
+    SVC,
+    SVR,
+    HardMarginSVM,
+    PegasosSVM,
+    PolynomialKernel,
+    RBFKernel,
+    SoftMarginSVM,
+    _kernel_rows,
+)
+from fivefold.models.linear._kernel_rows import KernelRows, Team
 from fivefold.models.linear._smo import RowCache
 
 RNG = np.random.default_rng(0)
@@ -154,12 +164,12 @@ def test_the_cache_forms_a_row_again_only_after_it_was_dropped() -> None:
         asked.extend(rows.tolist())
         return K[rows]
 
-    cache = RowCache(rows_of, 30, 30 * 8 * 30 / 2**20)
+    cache = RowCache(KernelRows(rows_of, 30), 30 * 8 * 30 / 2**20, Team(False))
     for rows in ([0, 1, 2], [1, 2, 3], [0, 29]):
         slots = cache.slots(np.array(rows))
         assert np.array_equal(cache.values[slots], K[rows])
     assert asked == [0, 1, 2, 3, 29]
-    small = RowCache(rows_of, 30, 1e-9)
+    small = RowCache(KernelRows(rows_of, 30), 1e-9, Team(False))
     small.block = 4
     small.values, small._owner, small._used = small.values[:4], small._owner[:4], small._used[:4]
     asked.clear()
@@ -176,3 +186,49 @@ def test_equal_rows_of_both_classes_are_no_obstacle() -> None:
     model = SVC(C=1e6).fit(rows, labels)
     assert np.isfinite(model.decision_function(rows)).all()
     assert model.kkt_residual_ <= model.tol
+
+
+def test_no_digit_depends_on_who_forms_which_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(2300, 5))
+    labels = rows[:, 0] * rows[:, 1] + 0.3 * rng.normal(size=2300) > 0
+    monkeypatch.setattr(_kernel_rows, "_WORTH_IT", 0)
+    fitted = []
+    for threads in (1, 2, 3):
+        monkeypatch.setattr(_kernel_rows.numba, "get_num_threads", lambda threads=threads: threads)
+        fitted.append(SVC(C=5, cache_size=8).fit(rows, labels))
+    for other in fitted[1:]:
+        assert np.array_equal(other.dual_coef_, fitted[0].dual_coef_)
+        assert np.array_equal(other.intercept_, fitted[0].intercept_)
+        assert other.kkt_residual_ == fitted[0].kkt_residual_
+
+
+def test_a_failure_on_another_thread_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_kernel_rows.numba, "get_num_threads", lambda: 2)
+
+    def act(k: int, count: int) -> None:
+        if k == 1:
+            raise ValueError(f"{count} threads")
+
+    with _kernel_rows.Team(True) as team, pytest.raises(ValueError, match="2 threads"):
+        team.share(act, 1 << 20)
+    with _kernel_rows.Team(False) as team:
+        team.share(act, (1 << 20) - 1)
+
+
+@pytest.mark.parametrize(("megabytes", "rows"), [(1e-9, 256), (8.0, 524), (4.0, 524), (3.0, 393)])
+def test_the_cache_keeps_to_its_size(megabytes: float, rows: int) -> None:
+    source = _kernel_rows.GaussianRows(np.zeros((2000, 2)), 1.0, np.float32 if megabytes < 8 else np.float64)
+    with Team(True) as team:
+        values = RowCache(source, megabytes, team).values
+    assert values.dtype == source.dtype
+    assert values.shape == (rows, 2000)
+    assert values.nbytes <= max(megabytes * 2**20, 256 * 4 * 2000)
+
+
+def test_kernel_values_that_overflow_end_in_a_warning() -> None:
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        pytest.warns(ConvergenceWarning, match="conditions are violated by inf"),
+    ):
+        SVC(kernel="poly", degree=200, gamma=1e3, coef0=1.0).fit(X, TWO)

@@ -41,8 +41,14 @@ def test_refused_parameters(cls, params, text):
 def test_refused_by_tree_and_sweep():
     with pytest.raises(FivefoldError, match="`angle` is 2.0; give a number >= 0 and <= 1."):
         BarnesHutTSNE(perplexity=3.0, angle=2.0).fit(X)
-    with pytest.raises(FivefoldError, match="`n_components` is 4; the tree serves 1 to 3, TSNE more."):
+    with pytest.raises(FivefoldError, match="`n_components` is 4; the tree serves 1 to 3, 'exact' more."):
         BarnesHutTSNE(4, perplexity=3.0).fit(X)
+    with pytest.raises(FivefoldError, match="`n_components` is 3; the grid serves 1 and 2, the tree 3, 'exact' more."):
+        TSNE(3, perplexity=3.0, method="fft").fit(X)
+    with pytest.raises(FivefoldError, match="`spacing` is 0.0; give a number > 0."):
+        TSNE(perplexity=3.0, method="fft", spacing=0.0).fit(X)
+    with pytest.raises(FivefoldError, match="`method` is 'grid'; give one of 'auto', 'exact', 'barnes-hut', 'fft'."):
+        TSNE(perplexity=3.0, method="grid").fit(X)
     for given in ([], [5.0, 3.0], [[2.0]], [np.nan]):
         with pytest.raises(FivefoldError, match="give one or more growing numbers >= 1"):
             AutoPerplexityTSNE(perplexities=given).fit(X)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -175,23 +176,50 @@ def verify(
 
 
 def bench(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Benchmarks; all by default.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Benchmarks or groups of them; all by default.")
+    ] = None,
     threads: Annotated[list[int] | None, typer.Option(help="Thread limits; by default 1 and 2.")] = None,
+    scores: Annotated[Path, typer.Option(metavar="FILE", help="Every score is added here as it comes.")] = Path(
+        "runs/bench.jsonl"
+    ),
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the last score of every contest as a page for the docs.")
+    ] = None,
+    no_run: Annotated[bool, typer.Option("--no-run", help="Show the scores that are kept, run nothing.")] = False,
     json: Json = False,
 ) -> int:
     """Run benchmarks beside the best peer (status 1: one misses)."""
     from dataclasses import asdict
 
+    from fivefold.base.files import write_text
+    from fivefold.workbench import bench_table
+    from fivefold.workbench.bench import Score, chosen_benchmarks
     from fivefold.workbench.bench import bench as run_benchmarks
 
-    scores = run_benchmarks(names or (), threads=threads or (1, 2))
-    if json:
-        emit([{**asdict(score), "ratio": score.ratio, "passed": score.passed} for score in scores])
+    chosen = chosen_benchmarks(names or ())
+    facts = bench_table.machine()
+
+    def page() -> None:
+        if markdown is not None:
+            words = " ".join(["fivefold bench", *(names or []), "--markdown", markdown.as_posix()])
+            kept = bench_table.latest(scores, chosen)
+            title = "Benchmarks" + (f": {', '.join(names)}" if names else "")
+            write_text(markdown, bench_table.markdown(kept, chosen, title=title, command=words))
+
+    def report(benchmark: str, score: Score) -> None:
+        bench_table.append(scores, benchmark, score, facts)
+        page()
+
+    if no_run:
+        found = [bench_table.score_of(row) for row in bench_table.latest(scores, chosen)]
+        page()
     else:
-        rows = [
-            [s.name, s.threads, s.ours, s.peer, s.ratio, s.our_quality, s.peer_quality, "ok" if s.passed else "missed"]
-            for s in scores
-        ]
+        found = run_benchmarks(names or (), threads=threads or (1, 2), report=report)
+    if json:
+        emit([{**asdict(s), "ratio": s.ratio, "passed": s.passed, "verdict": s.verdict} for s in found])
+    else:
+        rows = [[s.name, s.threads, s.ours, s.peer, s.ratio, s.our_quality, s.peer_quality, s.verdict] for s in found]
         columns = ["benchmark", "threads", "ours (s)", "peer (s)", "ratio", "our quality", "peer's", ""]
         table(columns, rows, numbers=(1, 2, 3, 4, 5, 6))
-    return 0 if all(score.passed for score in scores) else 1
+    return 0 if all(score.passed for score in found) else 1

@@ -205,8 +205,8 @@ class Batches:
         return low + rows * rank // world, low + rows * (rank + 1) // world, rows, low
 
     def _gather_batches(self) -> int:
-        width = sum(value.element_size() * (value.numel() // self.rows) for value in self.fields.values())
-        return max(1, _GATHER_BYTES // max(1, width * self.batch_size))
+        width = sum(value.element_size() * value[0].numel() for value in self.fields.values())  # any value: speed only
+        return max(1, _GATHER_BYTES // max(1, width * self.batch_size))  # any value: speed only
 
 
 def as_tensor(name: str, value: Any, device: Any = None) -> Tensor:

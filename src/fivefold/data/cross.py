@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import numbers
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import scipy.sparse
@@ -166,7 +166,7 @@ class FeatureCross(TransformerMixin, Estimator):
             mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
             mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
             mixed ^= mixed >> np.uint64(31)
-        return (mixed % np.uint64(self.n_buckets or 1)).astype(np.int64)
+        return (mixed % np.uint64(cast(int, self.n_buckets))).astype(np.int64)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return ``a b`` for products; ``a_1 x b_2`` for combinations and ``a x b_bucket3`` for hashed ones."""
@@ -199,8 +199,8 @@ def _hash_column(column: Column) -> np.ndarray:
 def _find_rows(codes: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Return the place of each row of ``codes`` (n, k) among the sorted rows of ``known`` (m, k), -1 for none."""
     every, place = np.unique(np.vstack([known, codes]), axis=0, return_inverse=True)
-    table = np.full(len(every), -1, dtype=np.int64)
-    place = place.reshape(-1)
+    table = np.full(len(every), -1, dtype=np.int64)  # any value: below 0 is none
+    place = place.ravel()
     table[place[: len(known)]] = np.arange(len(known))
     return table[place[len(known) :]]
 

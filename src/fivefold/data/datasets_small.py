@@ -72,7 +72,7 @@ def generate(name: str, entry: Entry, n: int | None, seed: int) -> Dataset:
         # Modes at {-4, -2, 0, 2, 4}^2, standard deviation 0.05, each mode equally often.
         label = draw.permutation(np.arange(rows) % 25)
         centers = np.stack(np.meshgrid(np.arange(-4, 5, 2), np.arange(-4, 5, 2), indexing="ij"), -1).reshape(25, 2)
-        x = centers[label] + 0.05 * draw.standard_normal((rows, 2))  # (n, 2)
+        x = draw.normal(centers[label], 0.05)  # (n, 2)
         classes = tuple(str(i) for i in range(25))
     else:
         # Half circles of radius 1 about (0, 0) and, turned over, about (1, 1/2); noise of standard deviation 0.1.
@@ -80,7 +80,7 @@ def generate(name: str, entry: Entry, n: int | None, seed: int) -> Dataset:
         angle = np.pi * draw.random(rows)
         upper = np.column_stack([np.cos(angle), np.sin(angle)])
         lower = np.column_stack([1 - np.cos(angle), 0.5 - np.sin(angle)])
-        x = np.where(label[:, None] == 0, upper, lower) + 0.1 * draw.standard_normal((rows, 2))
+        x = draw.normal(np.where(label[:, None] == 0, upper, lower), 0.1)
         classes = ("0", "1")
     frame = pl.DataFrame({"x1": x[:, 0], "x2": x[:, 1], entry.target: label.astype(np.int64)})
     return Dataset(

@@ -25,8 +25,8 @@ def kmeans_cuts(x: np.ndarray, n_bins: int) -> np.ndarray:
     m, k = len(values), min(n_bins, len(values))
     if k == 1:
         return np.empty(0)
-    # Centered, so that squares of sums do not cancel for values far from 0.
-    shifted = values - np.average(values, weights=counts)
+    # Near 0, so that squares of sums do not cancel for values far from it.
+    shifted = values - values[m // 2]  # any value: any of the values
     count = np.concatenate([[0.0], np.cumsum(counts)])
     total = np.concatenate([[0.0], np.cumsum(counts * shifted)])
     last = -(total[1:] ** 2) / count[1:]

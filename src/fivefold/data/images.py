@@ -57,7 +57,7 @@ def resize_matrix(size: int, wanted: int, filter: str) -> np.ndarray:
         # Keys' cubic with a = -1/2.
         near = (1.5 * distance - 2.5) * distance**2 + 1.0
         far = ((-0.5 * distance + 2.5) * distance - 4.0) * distance + 2.0
-        weight = np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
+        weight = np.where(distance < 1, near, far)
     weight = np.where((place >= first[:, None]) & (place < end[:, None]), weight, 0.0)
     return weight / weight.sum(axis=1, keepdims=True)
 

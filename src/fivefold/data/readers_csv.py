@@ -68,8 +68,7 @@ def read_csv(
     frame = _scan(source, dialect, label)
     if frame.height == 0:
         raise DataError(f"{label} has a header with {len(dialect.names)} columns but no rows.")
-    if dialect.names and len(dialect.names) > 1:
-        _check_short_lines(source, frame, dialect, label)
+    _check_short_lines(source, frame, dialect, label)
     return _without_blank_lines(frame), dialect
 
 
@@ -138,7 +137,7 @@ def _dialect(
     skip = next(i for i, line in enumerate(lines) if line.strip())
     lines = lines[skip:]
     char = separator or _separator(lines, label)
-    records = _records(lines, char, 200)
+    records = _records(lines, char, 200)  # any value: lines to judge by
     if not records:
         raise DataError(f"{label} begins with a quote that is not closed; quotes inside a value are written twice.")
     first = [cell.strip() for cell in records[0]]
@@ -172,12 +171,12 @@ def _separator(lines: list[str], label: str) -> str:
     """Return the separator that cuts the first lines into the most equal pieces; a single column has none."""
     best, best_score = ",", 0.0
     for char in SEPARATORS:
-        widths = [len(record) for record in _records(lines, char, 50)]
+        widths = [len(record) for record in _records(lines, char, 50)]  # any value: lines to judge by
         if len(widths) == 0 or widths[0] < 2:
             continue
         agree = sum(width == widths[0] for width in widths) / len(widths)
         # Agreement counts first: a comma may stand inside semicolon-separated numbers such as 1,5.
-        score = agree + 1e-3 * min(widths[0], 100) / 100
+        score = agree + 1e-3 * min(widths[0], 100) / 100  # any value: less than one line of disagreement
         if score > best_score:
             best, best_score = char, score
     if best_score == 0.0:
@@ -217,7 +216,9 @@ def looks_like_header(records: list[list[str]]) -> bool:
             return False
         if len(set(filled)) < len(filled):
             # Repeated words: data when a later record repeats them too, else a header to be refused as ambiguous.
-            return not any(set(map(str.strip, record)) & set(filled) for record in records[1:50])
+            return not any(
+                set(map(str.strip, record)) & set(filled) for record in records[1:50]
+            )  # any value: lines to judge by
         return True
     if len(numeric) < 3 or len(records) < 2:
         return False
@@ -233,7 +234,7 @@ def _is_number(cell: str) -> bool:
 def _scan(source: Path | bytes, dialect: Dialect, label: str) -> pl.DataFrame:
     """Read with the types of a sample; where a later value does not fit, read strings and convert whole columns."""
     names = list(dialect.names)
-    rows = max(50, min(1000, 500_000 // max(1, len(names))))
+    rows = max(50, min(1000, 500_000 // max(1, len(names))))  # any value: rows to judge by
     try:
         sample = _polars(source, dialect, dict.fromkeys(names, pl.String), rows)
         return _with_types(source, dialect, _scan_types(sample))
@@ -261,7 +262,7 @@ def _with_types(source: Path | bytes, dialect: Dialect, types: dict[str, type[pl
             # One column in doubt costs one more pass; when several are, all of them are read as strings at once.
             types = (
                 {**types, dialect.names[int(column[1]) - 1]: pl.String}
-                if attempt < 2
+                if attempt < 2  # any value: passes before giving up
                 else dict.fromkeys(types, pl.String)
             )
             attempt += 1

@@ -24,7 +24,7 @@ _BLOCK = 1 << 22  # any value: distances held at a time
 def nearest_rows(X: np.ndarray, k: int) -> np.ndarray:
     """Return the k nearest other rows of each row by Euclidean distance, nearest first, shape (n, k)."""
     n = len(X)
-    if X.shape[1] <= _TREE:
+    if X.shape[1] <= _TREE:  # any value: speed only
         found = KDTree(X).query(X, k + 1)[1]
         # A row is its own neighbor at distance 0, but among equal rows not always the first: take it out where it stands.
         own = found == np.arange(n)[:, None]
@@ -144,7 +144,7 @@ class _Mixed:
 
     def __init__(self, owner: SMOTE, X: Any, nominal: Sequence[Any] | None) -> None:
         self.source = X
-        self.framed = not isinstance(X, np.ndarray) and hasattr(X, "columns")
+        self.framed = hasattr(X, "columns")
         names = list(X.columns) if self.framed else []
         d = X.shape[1]
         self.blocks = [self._block(f, names, d) for f in (nominal if nominal is not None else ())]
@@ -191,7 +191,8 @@ class _Mixed:
         parts = [numbers]
         for codes in self.codes[rows].T:
             # Two different values are sqrt(2) * Med / sqrt(2) apart.
-            parts.append((codes[:, None] == np.unique(codes)) * (median / np.sqrt(2.0)))
+            known, place = np.unique(codes, return_inverse=True)
+            parts.append(np.eye(len(known))[place] * (median / np.sqrt(2.0)))
         return np.hstack(parts)
 
     def votes(self, near: np.ndarray, turns: np.ndarray) -> np.ndarray:

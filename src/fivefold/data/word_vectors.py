@@ -154,7 +154,6 @@ class Word2VecFeatures(_TextInput):
             reach = draw.integers(1, self.window + 1, len(words))
             kept = draw.random(len(words)) < keep
             noise = noise_words(draw, counts, min(_NOISE_ROWS, 2 * self.window * len(words)), self.negative)
-            first, last = (self.learning_rate * max(1 - done / self.epochs, 1e-3) for done in (epoch, epoch + 1))
             train(inner, outer, words, ends, reach, kept, noise, *rates[epoch])
         if not np.isfinite(inner).all():
             raise DataError("The word vectors grew beyond all bounds; lower learning_rate.")
@@ -177,7 +176,9 @@ class Word2VecFeatures(_TextInput):
         self._check_fitted()
         if word not in self.words_:
             raise InputError(f"{word!r} has no vector: it is not among the {len(self.words_)} words of the fit.")
-        unit = self.vectors_ / np.maximum(np.linalg.norm(self.vectors_, axis=1, keepdims=True), 1e-300)
+        unit = self.vectors_ / np.maximum(
+            np.linalg.norm(self.vectors_, axis=1, keepdims=True), 1e-300
+        )  # any value: no division by 0
         own = self.words_.index(word)
         score = unit @ unit[own]
         score[own] = -np.inf

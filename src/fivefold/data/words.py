@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import scipy.sparse
@@ -322,13 +322,14 @@ class WordHashing(_TextInput):
         """Return the counts of n-grams in the texts, shape (n, m)."""
         self._check_fitted()
         lines = self._grams(X)
-        place = {} if self.grams_ is None else {gram: (i, 1.0) for i, gram in enumerate(self.grams_)}
         if self.grams_ is None:
             place = {gram: self._hash(gram) for gram in {gram for line in lines for gram in line}}
+            width = cast(int, self.n_features)
+        else:
+            place, width = {gram: (i, 1.0) for i, gram in enumerate(self.grams_)}, len(self.grams_)
         cells = [[place[gram] for gram in line if gram in place] for line in lines]
         flat: Iterable[tuple[int, float]] = [cell for row in cells for cell in row]
         ends = np.concatenate([[0], np.cumsum([len(row) for row in cells])])
-        width = int(self.n_features) if self.grams_ is None and self.n_features else len(self.grams_ or ())
         table = np.array(flat, dtype=np.float64).reshape(-1, 2)
         out = scipy.sparse.csr_matrix((table[:, 1], table[:, 0].astype(np.int64), ends), shape=(len(lines), width))
         out.sum_duplicates()
@@ -336,10 +337,10 @@ class WordHashing(_TextInput):
 
     def _hash(self, gram: str) -> tuple[int, float]:
         value = int(murmurhash3_32(gram.encode(), seed=0))
-        return abs(value) % int(self.n_features or 1), -1.0 if self.alternate_sign and value < 0 else 1.0
+        return abs(value) % cast(int, self.n_features), -1.0 if self.alternate_sign and value < 0 else 1.0
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the n-grams, or ``hash0``, ``hash1``, …"""
         self._check_fitted()
-        names = self.grams_ if self.grams_ is not None else [f"hash{i}" for i in range(int(self.n_features or 0))]
+        names = self.grams_ if self.grams_ is not None else [f"hash{i}" for i in range(cast(int, self.n_features))]
         return np.array(names, dtype=object)

@@ -67,7 +67,7 @@ def _input(
     if chance.ndim != 1:
         raise DataError(f"{what} takes the probability of the positive class, shape (n,); got {chance.shape}.")
     y, p = zero_one(true, "y_true", what).astype(np.float64), chance.astype(np.float64)
-    if weight is not None and not weight.all():
+    if weight is not None:
         kept = weight > 0
         y, p, weight = y[kept], p[kept], weight[kept]
     return y, p, weight
@@ -79,7 +79,7 @@ def _inner_edges(p: np.ndarray, weight: np.ndarray | None, n_bins: int, strategy
     share = np.linspace(0.0, 1.0, as_count(n_bins, "n_bins", 1) + 1)
     if strategy == "uniform":
         return share[1:-1]
-    if weight is None or weight.min() == weight.max():
+    if weight is None or np.ptp(weight) == 0:
         return np.asarray(np.percentile(p, share * 100))[1:-1]
     order = np.argsort(p)
     w = weight[order]
@@ -198,19 +198,21 @@ def _newton(
         information = design.T @ ((weight * q * (1.0 - q))[:, None] * design)  # (k, k)
         if not information.any():
             return None  # every row is saturated
-        damping = 0.0 if np.linalg.cond(information) < 1e12 else 1e-8 * np.trace(information)
+        regular = np.linalg.cond(information) < 1e12  # any value: far from where the inverse has no digits left
+        damping = 0.0 if regular else 1e-8 * np.trace(information)  # any value: a small share turns the step uphill
         step = np.linalg.solve(information + damping * np.eye(len(theta)), gradient)
         decrement = float(gradient @ step)
         # The likelihood is concave, so halving an ascent step ends at one that raises it enough (but for rounding).
-        size = 1.0
+        size = 1.0  # any value: the first length that is tried
         while True:
             z = design @ (theta + size * step)
             reached = _log_likelihood(z, y, weight)
-            if reached >= value + 1e-4 * size * decrement - 1e-13 * abs(value) or size < 1e-10:
+            enough = 1e-4 * size * decrement - 1e-13 * abs(value)  # any value: a share of the rise, and the rounding
+            if reached >= value + enough or size < 1e-10:  # any value: as short as rounding
                 break
-            size *= 0.5
+            size *= 0.5  # any value: how fast the step shrinks
         theta, value = theta + size * step, reached
-        if decrement <= 1e-20 * total:
+        if decrement <= 1e-20 * total:  # any value: below the rounding of the coefficients
             return theta, information
     return None
 
@@ -267,7 +269,7 @@ def calibration_slope_intercept(y_true: Any, probability: Any, sample_weight: An
     scale = float(np.sqrt(np.average((x - center) ** 2, weights=w)))
     design = np.stack([np.ones(len(x)), (x - center) / scale], axis=1)  # (n, 2)
     rate = float(np.average(y, weights=w))
-    fit = _newton(design, y, w, np.array([np.log(rate / (1.0 - rate)), 0.0]))
+    fit = _newton(design, y, w, np.array([np.log(rate / (1.0 - rate)), 0.0]))  # any value: where the search starts
     if fit is None:
         return Calibration(nan, nan, large, nan)
     (level, tilt), information = fit
@@ -281,7 +283,7 @@ def _in_the_large(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
     rate = float(np.average(y, weights=weight))
     middle = float(np.log(rate / (1.0 - rate)))
     low, high = float(middle - x.max()), float(middle - x.min())
-    a = float(np.clip(middle - np.average(x, weights=weight), low, high))
+    a = float(np.clip(middle - np.average(x, weights=weight), low, high))  # any value: where the search starts
     total = weight.sum()
     for _ in range(_STEPS):
         q = expit(a + x)
@@ -291,7 +293,7 @@ def _in_the_large(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
         new = a + excess / bend if bend > 0 else low - 1.0
         if not low <= new <= high:
             new = 0.5 * (low + high)
-        if abs(new - a) <= 1e-14 * max(1.0, abs(a)):
+        if abs(new - a) <= 1e-14 * max(1.0, abs(a)):  # any value: the last digits
             return new
         a = new
     return a
@@ -328,9 +330,9 @@ def top_label(y_true: Any, probabilities: Any) -> tuple[np.ndarray, np.ndarray]:
     columns = chance.shape[1]
     if true.ndim != 1 or true.dtype.kind not in "iu":
         raise DataError("top-label calibration takes y_true (n,) of whole numbers: the column of each row's class.")
-    if true.min() < 0 or true.max() >= columns:
-        odd = true.min() if true.min() < 0 else true.max()
-        raise DataError(f"y_true holds the code {odd}, but probabilities has the columns 0 to {columns - 1}.")
+    strange = np.setdiff1d(true, np.arange(columns))
+    if strange.size:
+        raise DataError(f"y_true holds the code {strange[0]}, but probabilities has the columns 0 to {columns - 1}.")
     guess = np.argmax(chance, axis=1)
     confidence = np.take_along_axis(chance, guess[:, None], axis=1)[:, 0]
     return (guess == true).astype(np.int64), confidence.astype(np.float64)

@@ -1,4 +1,4 @@
-"""Metrics of classifiers: accuracy and its balanced forms, log-loss, Brier score, confusion and calibration."""
+"""Metrics of classifiers: accuracy and its balanced forms, log-loss, Brier score, confusion and costs."""
 
 from __future__ import annotations
 
@@ -322,43 +322,6 @@ def hit_rate(y_true: Any, y_pred: Any, sample_weight: Any = None, *, k: int = 10
     return float(np.average(rank <= k, weights=weight))
 
 
-def calibration_curve(
-    y_true: Any, y_pred: Any, *, n_bins: int = 10, strategy: str = "uniform", labels: Any = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return, for each bin with rows, the share of positives, the mean probability and the number of rows, each (b,).
-
-    Parameters
-    ----------
-    y_true : array (n,)
-        Labels of two classes; the one that sorts last is positive.
-    y_pred : array (n,), in [0, 1]
-    n_bins : int >= 1, default 10
-    strategy : "uniform" (default) or "quantile"
-        Bins of equal width, or with about equally many rows. A probability on an edge belongs to the bin below it.
-    labels : array (2,), optional
-    """
-    what = "the calibration curve"
-    if n_bins < 1:
-        raise InputError(f"n_bins must be at least 1, got {n_bins}.")
-    true, pred, _ = as_rows(y_true, y_pred, what=what)
-    probability = as_probabilities(pred, what)
-    if probability.ndim == 2:
-        probability = probability[:, -1]
-    positive = binary_target(true, labels, what)
-    if strategy == "uniform":
-        edges = np.linspace(0.0, 1.0, n_bins + 1)
-    elif strategy == "quantile":
-        edges = np.quantile(probability, np.linspace(0.0, 1.0, n_bins + 1))
-    else:
-        raise InputError(f"strategy must be one of uniform, quantile; got {strategy!r}.")
-    bin_of = np.searchsorted(edges[1:-1], probability)
-    count = np.bincount(bin_of, minlength=n_bins)
-    there = count > 0
-    share = np.bincount(bin_of, weights=positive, minlength=n_bins)[there] / count[there]
-    mean = np.bincount(bin_of, weights=probability, minlength=n_bins)[there] / count[there]
-    return share, mean, count[there]
-
-
 class _ConfusionMetric(Metric):
     """A metric that the confusion matrix determines: keeps the counts, not the rows."""
 
@@ -381,7 +344,7 @@ class _ConfusionMetric(Metric):
         return self
 
     def _add(self, matrix: np.ndarray, classes: np.ndarray) -> None:
-        if self.matrix is None or self.classes is None:
+        if self.matrix is None:
             self.matrix, self.classes = matrix.copy(), classes.copy()
             return
         common_labels(self.classes, classes, self.name)

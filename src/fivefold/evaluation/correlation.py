@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import chdtrc, erfc, stdtr
+from scipy.special import betainc, chdtrc, erfc
 from scipy.stats import rankdata
 
 from fivefold.base.codec import Stateful
@@ -23,7 +23,7 @@ class Correlation(NamedTuple):
     p_value: float
 
 
-def _pair(x: Any, y: Any, what: str, numeric: bool = True) -> tuple[np.ndarray, np.ndarray]:
+def _pair(x: Any, y: Any, what: str, *, numeric: bool) -> tuple[np.ndarray, np.ndarray]:
     a, b = as_array(x, "x"), as_array(y, "y")
     if a.ndim != 1 or a.shape != b.shape or len(a) < 3:
         raise DataError(f"{what} needs two columns of equal length >= 3; got shapes {a.shape} and {b.shape}.")
@@ -40,10 +40,8 @@ def _pair(x: Any, y: Any, what: str, numeric: bool = True) -> tuple[np.ndarray, 
 
 def _by_t(r: float, n: int) -> Correlation:
     r = float(np.clip(r, -1.0, 1.0))
-    if abs(r) == 1.0:
-        return Correlation(r, 0.0)
-    t = abs(r) * np.sqrt((n - 2) / ((1.0 - r) * (1.0 + r)))
-    return Correlation(r, float(2.0 * stdtr(n - 2, -t)))
+    # Twice the tail of t beyond |r| sqrt((n - 2) / (1 - r²)), as a beta integral that ends at |r| = 1.
+    return Correlation(r, float(betainc((n - 2) / 2.0, 0.5, (1.0 - r) * (1.0 + r))))
 
 
 def pearson(x: Any, y: Any) -> Correlation:
@@ -53,14 +51,14 @@ def pearson(x: Any, y: Any) -> Correlation:
 
     The p-value is that of :math:`t = r \sqrt{(n - 2) / (1 - r^2)}` with n - 2 degrees of freedom, exact for normal columns.
     """
-    a, b = _pair(x, y, "pearson")
+    a, b = _pair(x, y, "pearson", numeric=True)
     a, b = a - a.mean(), b - b.mean()
     return _by_t(float((a / np.linalg.norm(a)) @ (b / np.linalg.norm(b))), len(a))
 
 
 def spearman(x: Any, y: Any) -> Correlation:
     """Pearson correlation of the ranks, ties sharing their mean rank: 1 for every rising relation."""
-    a, b = _pair(x, y, "spearman")
+    a, b = _pair(x, y, "spearman", numeric=True)
     return pearson(rankdata(a), rankdata(b))
 
 
@@ -69,11 +67,10 @@ def kendall(x: Any, y: Any) -> Correlation:
 
     P is the number of pairs and T the pairs tied in a column; the p-value is that of the normal approximation with ties.
     """
-    a, b = _pair(x, y, "kendall")
+    a, b = _pair(x, y, "kendall", numeric=True)
     n = len(a)
     balance = 0.0
-    for start in range(0, n, 1024):  # blocks of pairs, so that memory stays O(n)
-        rows = slice(start, start + 1024)
+    for rows in np.array_split(np.arange(n), n // 1024 + 1):  # any value: blocks of pairs, so that memory stays O(n)
         balance += float(np.sum(np.sign(a[rows, None] - a) * np.sign(b[rows, None] - b)))
     balance /= 2.0  # every pair was met twice
     pairs = n * (n - 1) / 2
@@ -89,7 +86,7 @@ def kendall(x: Any, y: Any) -> Correlation:
     m = n * (n - 1.0)
     variance = (m * (2 * n + 5) - x1 - y1) / 18 + 2 * tx * ty / m + x0 * y0 / (9 * m * (n - 2))
     p = erfc(abs(balance) / np.sqrt(2 * variance))
-    return Correlation(float(np.clip(tau, -1, 1)), float(p))
+    return Correlation(float(tau), float(p))
 
 
 def point_biserial(x: Any, y: Any) -> Correlation:

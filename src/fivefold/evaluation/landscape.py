@@ -41,25 +41,27 @@ class LossLandscape:
     center: float
     directions: tuple[dict[str, np.ndarray], ...]
 
-    def draw(self, path: str | os.PathLike[str], *, dpi: int = 120) -> Path:
+    def draw(self, path: str | os.PathLike[str], *, dpi: int = 120) -> Path:  # any value: figure layout
         """Write the figure, a curve or filled contours, and return its path."""
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(6.4, 5.2), layout="constrained")
+        figure = Figure(figsize=(6.4, 5.2), layout="constrained")  # any value: figure layout
         axes = figure.subplots()
         axes.set_xlabel("first direction, in lengths of the filters")
         if self.loss.ndim == 1:
-            axes.plot(self.steps, self.loss, color="#4c78a8", linewidth=2)
+            axes.plot(self.steps, self.loss, color="#4c78a8", linewidth=2)  # any value: figure layout
             axes.plot([0.0], [self.center], "o", color="#e45756", label="trained weights")
             axes.set_ylabel("loss")
         else:
             # Losses of a landscape span decades; levels at equal ratios show the bottom as well as the walls.
             shown = np.log10(np.maximum(self.loss, np.finfo(np.float64).tiny))
-            filled = axes.contourf(self.steps, self.steps, shown.T, levels=24, cmap="viridis")
+            filled = axes.contourf(
+                self.steps, self.steps, shown.T, levels=24, cmap="viridis"
+            )  # any value: figure layout
             figure.colorbar(filled, ax=axes, label="log10 of the loss")
             axes.plot([0.0], [0.0], "o", color="#e45756", label="trained weights")
             axes.set_ylabel("second direction, in lengths of the filters")
-        axes.legend(loc="upper right", fontsize=9)
+        axes.legend(loc="upper right", fontsize=9)  # any value: figure layout
         figure.savefig(path, dpi=dpi)
         return Path(path)
 

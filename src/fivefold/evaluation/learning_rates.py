@@ -53,24 +53,24 @@ class LearningRateReport:
         lines = [f"learning rate {rate:g}: {PATTERNS[pattern]}" for rate, pattern in self.patterns.items()]
         return "\n".join([*lines, self.advice])
 
-    def draw(self, path: str | os.PathLike[str], *, dpi: int = 120) -> Path:
+    def draw(self, path: str | os.PathLike[str], *, dpi: int = 120) -> Path:  # any value: figure layout
         """Write the plot of loss over updates, colored by pattern, and return its path."""
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(7.5, 4.6), layout="constrained")
+        figure = Figure(figsize=(7.5, 4.6), layout="constrained")  # any value: figure layout
         axes = figure.subplots()
         start = max(float(curve[0]) for curve in self.curves.values())
         positive = all((curve[np.isfinite(curve)] > 0).all() for curve in self.curves.values())
         for rate, curve in self.curves.items():
             pattern = self.patterns[rate]
             # What has left the picture far above the start is cut, so that the other curves keep their shape.
-            shown = np.where(curve <= 100 * abs(start), curve, np.nan)
+            shown = np.where(curve <= 100 * abs(start), curve, np.nan)  # any value: how much higher
             axes.plot(np.arange(len(curve)), shown, color=COLORS[pattern], label=f"{rate:g}: {pattern}")
         if positive:
             axes.set_yscale("log")
         axes.set_xlabel("updates")
         axes.set_ylabel("loss")
-        figure.legend(loc="outside right upper", fontsize=9, title="learning rate")
+        figure.legend(loc="outside right upper", fontsize=9, title="learning rate")  # any value: figure layout
         figure.savefig(path, dpi=dpi)
         return Path(path)
 

@@ -47,6 +47,28 @@ class NestedCrossValidation:
         return float(self.scores.std(ddof=1))
 
 
+def choose_by_fold(inner: Mapping[str, np.ndarray], *, higher_is_better: bool) -> tuple[str | None, ...]:
+    """Return for each fold the candidate that is best on the other folds.
+
+    Parameters
+    ----------
+    inner : mapping name -> array (k,)
+        For each fold, the mean score of the candidate over the other folds; NaN where it was not judged.
+    higher_is_better : bool
+
+    Returns
+    -------
+    tuple of str or None
+        One a fold; the earlier of equals, None where no candidate was judged.
+    """
+    sign = 1.0 if higher_is_better else -1.0
+    chosen: list[str | None] = []
+    for scores in zip(*inner.values(), strict=True):
+        judged = {name: sign * score for name, score in zip(inner, scores, strict=True) if not np.isnan(score)}
+        chosen.append(max(judged, key=judged.__getitem__, default=None))
+    return tuple(chosen)
+
+
 def nested_cross_validate(
     candidates: Mapping[str, Any],
     X: Any,
@@ -121,7 +143,7 @@ def nested_cross_validate(
             found.append(fresh.update(_rows_of(y, folds[k]), form, _rows_of(weight, folds[k])).compute())
         return found
 
-    count, sign = len(folds), 1.0 if judge.higher_is_better else -1.0
+    count = len(folds)
     inner, outer = {}, {}
     for name, estimator in candidates.items():
         table = np.full((count, count), np.nan)  # [f, g]: fitted without both, scored on g
@@ -130,5 +152,10 @@ def nested_cross_validate(
                 table[g, f], table[f, g] = scores(estimator, (f, g))
         inner[name] = np.nanmean(table, axis=1)
         outer[name] = np.array([scores(estimator, (f,))[0] for f in range(count)])
-    chosen = tuple(max(candidates, key=lambda name: sign * inner[name][f]) for f in range(count))
+    chosen = choose_by_fold(inner, higher_is_better=judge.higher_is_better)
+    if None in chosen:
+        raise DataError(
+            f"No candidate has a score on the folds beside fold {chosen.index(None) + 1}: the metric {judge.name} is not "
+            "defined there. Use fewer folds or another metric."
+        )
     return NestedCrossValidation(np.array([outer[n][f] for f, n in enumerate(chosen)]), chosen, inner, outer)

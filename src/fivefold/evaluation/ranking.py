@@ -37,17 +37,17 @@ def _split(positive: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _binary_auc(positive: np.ndarray, score: np.ndarray, weight: np.ndarray | None, what: str) -> float:
-    if weight is None and positive.any() and not positive.all():
+    for name, rows in (("positive", positive), ("negative", ~positive)):
+        if not (rows if weight is None else weight[rows]).any():
+            raise DataError(
+                f"{what} needs rows of both classes; the {len(score)} rows hold no {name} one (or all of weight zero)."
+            )
+    if weight is None:
         high, low = _split(positive, score)
         twice = sum(int(np.searchsorted(low, high, side=side).sum()) for side in ("left", "right"))
         return float(twice) / (2.0 * len(high) * len(low))
     groups = _group(positive, score, weight)
     total_positive, total_negative = groups.positive.sum(), groups.negative.sum()
-    if total_positive == 0 or total_negative == 0:
-        lacking = "positive" if total_positive == 0 else "negative"
-        raise DataError(
-            f"{what} needs rows of both classes; the {len(score)} rows hold no {lacking} one (or all of weight zero)."
-        )
     # A positive beats the negatives in all lower groups and half of those in its own.
     below = total_negative - np.cumsum(groups.negative)
     twice = np.sum(groups.positive * (2 * below + groups.negative))
@@ -55,21 +55,20 @@ def _binary_auc(positive: np.ndarray, score: np.ndarray, weight: np.ndarray | No
 
 
 def _binary_ap(positive: np.ndarray, score: np.ndarray, weight: np.ndarray | None, what: str) -> float:
-    if weight is None and positive.any():
+    if not (positive if weight is None else weight[positive]).any():
+        raise DataError(f"{what} needs at least one positive row; the {len(score)} rows hold none.")
+    if weight is None:
         high, low = _split(positive, score)
         first = np.flatnonzero(np.concatenate(([True], high[1:] != high[:-1])))  # of each group of equal scores
         found = len(high) - first
         precision = found / (found + len(low) - np.searchsorted(low, high[first]))
         return float(np.sum(np.diff(first, append=len(high)) * precision) / len(high))
     groups = _group(positive, score, weight)
-    total = groups.positive.sum()
-    if total == 0:
-        raise DataError(f"{what} needs at least one positive row; the {len(score)} rows hold none.")
     found = np.cumsum(groups.positive)
     shown = found + np.cumsum(groups.negative)
     kept = shown > 0  # groups of weight zero before the first weighted row define no precision
     precision = found[kept] / shown[kept]
-    return float(np.sum(groups.positive[kept] * precision) / total)
+    return float(np.sum(groups.positive[kept] * precision) / found[-1])
 
 
 def _over_classes(

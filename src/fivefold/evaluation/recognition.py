@@ -49,7 +49,7 @@ def _mean(values: np.ndarray, weights: np.ndarray, zero_division: float) -> floa
     there = ~np.isnan(values)
     if not there.any():
         return float("nan")
-    if weights[there].sum() == 0:  # no row is of any of these classes
+    if not weights[there].any():  # no row is of any of these classes
         return zero_division
     return float(np.average(values[there], weights=weights[there]))
 
@@ -92,11 +92,9 @@ class _Recognition(Metric):
     def update(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Self:
         true, pred, weight = as_rows(y_true, y_pred, sample_weight, what=self.name)
         w = np.ones(len(true)) if weight is None else weight
-        if true.ndim == 2 and true.shape[1] > 1:
-            classes, counts = self._sets(true, pred, w)
-        else:
-            classes, counts = self._single(true, pred, w)
-        self._add(classes, counts, float(w.sum()), true.ndim == 2 and true.shape[1] > 1)
+        sets = true.ndim == 2 and true.shape[1] > 1
+        classes, counts = (self._sets if sets else self._single)(true, pred, w)
+        self._add(classes, counts, float(w.sum()), sets)
         return self
 
     def _single(self, true: np.ndarray, pred: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -145,8 +143,9 @@ class _Recognition(Metric):
         return self
 
     def _add(self, classes: np.ndarray, counts: np.ndarray, total: float, sets: bool) -> None:
-        if self.classes is None or self.counts is None:
-            self.classes, self.counts, self.total, self.sets = classes, counts, total, sets
+        self.total += total
+        if self.classes is None:
+            self.classes, self.counts, self.sets = classes, counts, sets
             return
         if sets != self.sets:
             raise DataError(f"{self.name} has seen both one label a row and label sets; give one form.")
@@ -155,7 +154,7 @@ class _Recognition(Metric):
         joint = np.zeros((3, len(union)))
         for known, part in ((self.classes, self.counts), (classes, counts)):
             joint[:, np.searchsorted(union, known)] += part
-        self.classes, self.counts, self.total = union, joint, self.total + total
+        self.classes, self.counts = union, joint
 
     def _chosen(self) -> tuple[np.ndarray, _Counts]:
         """Return the classes that count and their counts."""
@@ -164,8 +163,7 @@ class _Recognition(Metric):
         labels, average, positive = (self.options[key] for key in ("labels", "average", "pos_label"))
         if average == "binary":
             known = self.classes if labels is None else np.asarray(labels)
-            if labels is not None:
-                common_labels(known, self.classes, self.name)
+            common_labels(known, self.classes, self.name)
             strange = np.setdiff1d(self.classes, known)
             several = len(np.union1d(known, self.classes)) > 2
             if positive is None and (several or strange.size):
@@ -198,7 +196,7 @@ class _Recognition(Metric):
         if average == "samples":
             return float(self.sums[0] / self.sums[1]) if self.sums[1] > 0 else float("nan")
         if average == "micro":
-            counts = _Counts(*(np.atleast_1d(part.sum()) for part in counts))
+            counts = _Counts(*(np.add.reduce(part, keepdims=True) for part in counts))
             return float(self._of(counts, zero)[0])
         values = self._of(counts, zero)
         return _mean(values, counts.actual if average == "weighted" else np.ones(len(values)), zero)

@@ -47,15 +47,15 @@ def t_test(x: Any, y: Any, *, equal_variance: bool = True) -> Test:
     parts = [values[code == c] for c in (0, 1)]
     n0, n1 = map(len, parts)
     v0, v1 = (part.var(ddof=1) for part in parts)
+    if v0 == 0 and v1 == 0:
+        raise DataError("The t test is undefined: the column is constant within both groups.")
     if equal_variance:
         degrees = n0 + n1 - 2.0
         error = np.sqrt(((n0 - 1) * v0 + (n1 - 1) * v1) / degrees * (1 / n0 + 1 / n1))
     else:
         a, b = v0 / n0, v1 / n1
         error = np.sqrt(a + b)
-        degrees = (a + b) ** 2 / (a**2 / (n0 - 1) + b**2 / (n1 - 1)) if error > 0 else 1.0
-    if error == 0:
-        raise DataError("The t test is undefined: the column is constant within both groups.")
+        degrees = (a + b) ** 2 / (a**2 / (n0 - 1) + b**2 / (n1 - 1))
     t = float((parts[1].mean() - parts[0].mean()) / error)
     return Test(t, float(2 * stdtr(degrees, -abs(t))))
 
@@ -122,8 +122,9 @@ def mcnemar(y_true: Any, first: Any, second: Any, *, exact: bool = True) -> Test
     b = int(np.sum((one == true) & (two != true)))
     c = int(np.sum((one != true) & (two == true)))
     if exact:
-        return Test(float(min(b, c)), float(min(1.0, 2.0 * bdtr(min(b, c), b + c, 0.5))) if b + c else 1.0)
-    statistic = max(abs(b - c) - 1.0, 0.0) ** 2 / (b + c) if b + c else 0.0
+        return Test(float(min(b, c)), float(min(1.0, 2.0 * bdtr(min(b, c), b + c, 0.5))))
+    among = b + c or 1  # any value: 0 by anything is 0
+    statistic = max(abs(b - c) - 1.0, 0.0) ** 2 / among
     return Test(statistic, float(chdtrc(1, statistic)))
 
 
@@ -214,8 +215,8 @@ def delong(y_true: Any, first: Any, second: Any, *, labels: Any = None) -> DeLon
     areas = up.mean(axis=1)
     covariance = np.cov(up) / n1 + np.cov(down) / n0
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    if variance <= 1e-18:
-        same = abs(areas[0] - areas[1]) < 1e-12
+    if variance <= 1e-18:  # any value: rounding of a difference of variances
+        same = abs(areas[0] - areas[1]) < 1e-12  # any value: rounding of an area
         if not same:
             raise DataError(f"{what} is undefined: the difference of the areas has no variance on these rows.")
         return DeLong(areas, covariance, 0.0, 1.0)
@@ -277,7 +278,8 @@ def bootstrap_interval(
         left = np.array([function(*(np.delete(a, i, axis=0) for a in data)) for i in range(n)])
         distance = left.mean() - left
         cube = float((distance**2).sum() ** 1.5)
-        a, z0 = (float((distance**3).sum()) / (6 * cube) if cube > 0 else 0.0), ndtri(np.clip(below, 1e-12, 1 - 1e-12))
+        a = float((distance**3).sum()) / (6 * cube) if cube > 0 else 0.0
+        z0 = ndtri(np.clip(below, 1e-12, 1 - 1e-12))  # any value: far below the share of one draw
         z = z0 + ndtri(tails)
         tails = ndtr(z0 + z / (1 - a * z))
     low, high = np.quantile(drawn, tails)

@@ -172,11 +172,11 @@ def theoretical_threshold(costs: Costs) -> float:
 def _objective(name: str, tp: np.ndarray, fp: np.ndarray, positive: Any, negative: Any) -> np.ndarray:
     """Return the objective at each candidate (c,) from the weights of true and false positives."""
     if name == "youden":
-        if positive == 0 or negative == 0:
-            lacking = "positive" if positive == 0 else "negative"
-            raise DataError(
-                f"The threshold by youden needs rows of both classes; there is no {lacking} one (or all of weight zero)."
-            )
+        for weight, lacking in ((positive, "positive"), (negative, "negative")):
+            if weight == 0:
+                raise DataError(
+                    f"The threshold by youden needs rows of both classes; there is no {lacking} one (or all of weight zero)."
+                )
         return np.asarray(tp / positive - fp / negative)
     if name == "f1":
         if positive == 0:
@@ -254,7 +254,7 @@ def best_threshold(
         raise DataError(f"{what} takes finite scores; found {int((~np.isfinite(scores)).sum())} infinite ones.")
     positive = zero_one(true, "y_true", what)
     target = 0.5 if costs is None else theoretical_threshold(costs)
-    if weight is not None and not weight.all():
+    if weight is not None:
         kept = weight > 0
         positive, scores, weight = positive[kept], scores[kept], weight[kept]
 
@@ -274,6 +274,7 @@ def best_threshold(
         loss = -reached
     else:
         loss = reached = (costs.tp * tp + costs.fn * (p - tp) + costs.fp * fp + costs.tn * (n - fp)) / (p + n)
-    equal = np.flatnonzero(loss <= loss.min() + 1e-12 * (loss.max() - loss.min()))
+    rounding = 1e-12 * np.ptp(loss)  # any value: far above rounding, far below a row's share
+    equal = np.flatnonzero(loss <= loss.min() + rounding)
     chosen = int(equal[np.argmin(np.abs(values[equal] - target))])
     return Threshold(float(values[chosen]), float(reached[chosen]))

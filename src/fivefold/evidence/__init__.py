@@ -1,5 +1,5 @@
 """Evidence that every method is right: one folder a package, one file a topic."""
 
-from fivefold.workbench.proof import Check, evidence
+from fivefold.workbench.proof import Check, evidence, largest, smallest, worst_check
 
-__all__ = ["Check", "evidence"]
+__all__ = ["Check", "evidence", "largest", "smallest", "worst_check"]

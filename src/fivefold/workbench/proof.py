@@ -54,6 +54,30 @@ class Check:
         return bool(self.value >= self.bound if self.at_least else self.value <= self.bound)
 
 
+def largest(*values: Any) -> float:
+    """Return the largest of several numbers or of one iterable, and NaN where one is NaN.
+
+    Python's ``max`` keeps or drops a NaN by its place, so that a method that yields NaN could pass its check.
+    """
+    return max(_numbers(values), key=lambda v: (v != v, v))
+
+
+def smallest(*values: Any) -> float:
+    """Return the smallest of several numbers or of one iterable, and NaN where one is NaN."""
+    return min(_numbers(values), key=lambda v: (v == v, v))
+
+
+def _numbers(values: tuple[Any, ...]) -> list[float]:
+    # A scalar of NumPy or torch is an iterable by type, of no dimension.
+    alone = len(values) == 1 and isinstance(values[0], Iterable) and bool(getattr(values[0], "ndim", 1))
+    return [float(v) for v in (values[0] if alone else values)]
+
+
+def worst_check(*checks: Check) -> Check:
+    """Return the check of the largest value, one of NaN before all others; the checks share their bound."""
+    return max(checks, key=lambda check: (math.isnan(check.value), check.value))
+
+
 @dataclass(frozen=True)
 class Evidence:
     """A registered evidence function."""

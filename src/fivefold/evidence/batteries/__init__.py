@@ -39,7 +39,9 @@ def _tables() -> dict[str, dict[str, BatteryFunction]]:
 
 
 def enrol(card: Card) -> list[Battery]:
-    """Return the checks of the card's kind, one set per variant; kinds that are only systems have none."""
+    """Return the checks of the card's kind, one set per variant; every kind has the one of the stated defaults."""
+    from .defaults import stated
+    from .estimators import SLOW_TABLE
     from .layers import SLOW_LAYER, has_compiler
     from .learners import LEARNER, trained_by_engine
     from .losses import SLOW_LOSS
@@ -53,6 +55,11 @@ def enrol(card: Card) -> list[Battery]:
                 slow.update(longer)
     if card.kind in ("classifier", "regressor", "generator") and trained_by_engine(card):
         functions.update(LEARNER)
+    elif card.kind in ("classifier", "regressor", "transformer", "clusterer", "detector"):
+        functions.update(SLOW_TABLE)
+        slow.update(SLOW_TABLE)
+    if not {"documented", "defaults"} & set(functions):  # kinds whose own check says more
+        functions["stated"] = stated
     found: list[Battery] = []
     for name, function in functions.items():
         for variant in card.factory:

@@ -39,14 +39,14 @@ def _reads_text(card: Card) -> bool:
     return card.experiment.get("input") == "text"
 
 
-def data(card: Card, variant: str, rows: int = 60) -> tuple[Any, np.ndarray]:
+def data(card: Card, variant: str, rows: int = 60, columns: int = 4) -> tuple[Any, np.ndarray]:
     """Return a small table (or images, or texts) and a target that fit the card."""
     generator = np.random.default_rng(0)
     if _reads_text(card):
         words = np.array(["ant", "bee", "Cow", "dog", "the", "12", "eel's", "fox", "running", "cats"])
         lines = [" ".join(generator.choice(words, 1 + i % 7)) for i in range(rows)]
         return lines, np.arange(rows) % 2
-    shape = _image_shape(card) or (4,)
+    shape = _image_shape(card) or (columns,)
     if "categorical-input" in card.capabilities:
         x = generator.integers(0, 3, size=(rows, *shape)).astype(float)
     else:
@@ -188,9 +188,98 @@ def probabilities(card: Card, variant: str) -> Check:
     return Check(wrong, 0, "violations", "the axioms of probability")
 
 
-_ALL = {"scikit-learn": sklearn_protocol, "same-seed": same_seed, "saved": saved, "bad-input": bad_input}
-CLASSIFIER = {**_ALL, "probabilities": probabilities}
-REGRESSOR = dict(_ALL)
+def _same(first: np.ndarray, second: np.ndarray) -> bool:
+    """Return whether two answers agree: labels exactly, numbers to the rounding of another memory layout."""
+    if first.shape != second.shape:
+        return False
+    if first.dtype.kind == "f" and second.dtype.kind == "f":
+        return bool(np.allclose(first, second, rtol=1e-5, atol=1e-7, equal_nan=True))
+    return bool(np.array_equal(first, second))
+
+
+def named_columns(card: Card, variant: str) -> Check:
+    """pandas and polars tables give the array's answers, keep their column names and are refused in another order."""
+    import pandas as pd
+    import polars as pl
+
+    if _reads_text(card) or _image_shape(card) is not None:
+        return Check(0, 0, "not a table method: texts and images have no columns", "the same numbers as an array")
+    x, y = data(card, variant)
+    names = ["width", "height", "age", "price"]
+    tables = {"pandas": pd.DataFrame(x, columns=names), "polars": pl.DataFrame(dict(zip(names, x.T)))}
+    plain = _answers(make(card, variant).fit(x, y), x)
+    wrong = []
+    for library, table in tables.items():
+        model = make(card, variant).fit(table, y)
+        if list(getattr(model, "feature_names_in_", ())) != names:
+            wrong.append(f"{library}: names lost")
+        if not _same(_answers(model, table), plain):
+            wrong.append(f"{library}: other answers")
+        if _answers_new_rows(card, variant):
+            try:
+                _answers(model, table[names[::-1]])
+            except ValueError as error:
+                if "feature names should match" not in str(error):
+                    wrong.append(f"{library}: {error}")
+            else:
+                wrong.append(f"{library}: another order accepted")
+    return Check(len(wrong), 0, f"departures{': ' + '; '.join(wrong) if wrong else ''}", "the same numbers as an array")
+
+
+def searched(card: Card, variant: str) -> Check:
+    """Works as the last step of scikit-learn's Pipeline inside cross_val_score and GridSearchCV, with the fold's own fit."""
+    from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import FunctionTransformer
+
+    x, y = data(card, variant)
+    folds = KFold(2, shuffle=True, random_state=0)
+    steps = Pipeline(
+        [("double", FunctionTransformer(kw_args={"times": 2.0}, func=_times)), ("model", make(card, variant))]
+    )
+    scores = cross_val_score(steps, x, y, cv=folds, error_score="raise")
+    search = GridSearchCV(steps, {"double__kw_args": [{"times": 1.0}, {"times": 2.0}]}, cv=folds, error_score="raise")
+    search.fit(x, y)
+    by_hand = [make(card, variant).fit(2 * x[a], y[a]).score(2 * x[b], y[b]) for a, b in folds.split(x)]
+    wrong = int(not np.allclose(scores, by_hand, rtol=1e-9, atol=1e-12))
+    found = [search.cv_results_[f"split{k}_test_score"][1] for k in range(2)]
+    wrong += int(not np.allclose(found, by_hand, rtol=1e-9, atol=1e-12))
+    wrong += int(len(search.predict(x)) != len(x))
+    return Check(wrong, 0, "scores that differ", "the folds fitted by hand")
+
+
+def two_threads(card: Card, variant: str) -> Check:
+    """One thread and two give the same answers on 1,500 rows: labels equal, numbers to 1e-10 of the largest."""
+    from fivefold.workbench.bench import thread_limit
+
+    x, y = data(card, variant, rows=1500, columns=6)
+    if isinstance(x, np.ndarray) and "categorical-input" not in card.capabilities:
+        x = np.tanh(x)  # not normal: independent components of normal data are any, and would differ by rounding alone
+    answers = []
+    for threads in (1, 2):
+        with thread_limit(threads):
+            answers.append(_answers(make(card, variant).fit(x, y), x))
+    one, two = answers
+    if one.dtype.kind != "f":
+        return Check(int(np.sum(one != two)), 0, "answers that differ", "one thread")
+    return Check(float(np.abs(one - two).max() / np.abs(one).max()), 1e-10, "max relative difference", "one thread")
+
+
+def _times(x: np.ndarray, times: float) -> np.ndarray:
+    return x * times
+
+
+_ALL = {
+    "scikit-learn": sklearn_protocol,
+    "named-columns": named_columns,
+    "same-seed": same_seed,
+    "saved": saved,
+    "bad-input": bad_input,
+}
+CLASSIFIER = {**_ALL, "searched": searched, "probabilities": probabilities}
+REGRESSOR = {**_ALL, "searched": searched}
 TRANSFORMER = dict(_ALL)
 CLUSTERER = dict(_ALL)
 DETECTOR = dict(_ALL)
+SLOW_TABLE = {"two-threads": two_threads}
+"""Compares answers in float64; what the engine trains in float32 is compared by :mod:`.learners`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 OTHER = "<other>"
 TABLE = np.array([["M", "CN"], ["F", "US"], ["M", "SG"]], dtype=object)
@@ -218,7 +218,7 @@ def scaler_closed_form() -> Check:
     variance = ((exact - mean) ** 2).mean(axis=0)
     scaler = StandardScaler().fit(X)
     z = ((exact - mean) / np.sqrt(variance)).astype(float)
-    error = max(
+    error = largest(
         float(np.abs(scaler.mean_ / mean - 1).max()),
         float(np.abs(scaler.var_ / variance - 1).max()),
         float(np.abs(scaler.transform(X) - z).max()),
@@ -246,8 +246,8 @@ def scaler_far_from_origin() -> Check:
         variance = (share * (X - mean) ** 2).sum(axis=0) / share.sum()
         scaler = StandardScaler().fit(X, sample_weight=w)
         # The mean alone is rounded to a double; deviations from any double near it are exact.
-        worst = max(worst, float(np.abs(scaler.var_ / variance - 1).max()))
-        worst = max(worst, float(np.abs(scaler.mean_ - mean).max() / 1e6 * 1e5))
+        worst = largest(worst, float(np.abs(scaler.var_ / variance - 1).max()))
+        worst = largest(worst, float(np.abs(scaler.mean_ - mean).max() / 1e6 * 1e5))
     return Check(worst, 1e-10, "largest relative error", "longdouble")
 
 
@@ -305,12 +305,12 @@ def scaler_merge() -> Check:
         online.partial_fit(X[a:b], sample_weight=weight[a:b])
     error = 0.0
     for other in (merged, online):
-        error = max(
+        error = largest(
             error,
             float(np.abs(other.mean_ - whole.mean_).max() / 1e6),
             float(np.abs(other.var_ / whole.var_ - 1).max()),
         )
-        error = max(error, float(np.abs(other.n_samples_seen_ / whole.n_samples_seen_ - 1).max()))
+        error = largest(error, float(np.abs(other.n_samples_seen_ / whole.n_samples_seen_ - 1).max()))
     # var of the first column: rounding of 1e6 against a deviation of 1 loses 1e6 * eps at most.
     return Check(error, 1e-9, "largest relative difference", "one fit")
 
@@ -343,10 +343,10 @@ def scaler_peer() -> Check:
             if scipy.sparse.issparse(za):
                 za, zb = za.toarray(), zb.toarray()
             single = za.dtype == np.float32
-            error = max(error, float(np.nanmax(np.abs(za - zb))) * (1e-6 if single else 1.0))
+            error = largest(error, float(np.nanmax(np.abs(za - zb))) * (1e-6 if single else 1.0))
             error += float((za.dtype != zb.dtype) + (np.isnan(za) != np.isnan(zb)).sum())
             if a.scale_ is not None:
-                error = max(error, float(np.abs(a.scale_ / b.scale_ - 1).max()) * (1e-6 if single else 1.0))
+                error = largest(error, float(np.abs(a.scale_ / b.scale_ - 1).max()) * (1e-6 if single else 1.0))
     return Check(error, 1e-10, "largest difference", "scikit-learn StandardScaler")
 
 

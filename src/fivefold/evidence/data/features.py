@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest, smallest
 
 
 @evidence(
@@ -140,13 +140,13 @@ def discretizer_kmeans() -> Check:
             def squares(parts: list[np.ndarray]) -> float:
                 return sum(float(((p - p.mean()) ** 2).sum()) for p in parts)
 
-            least = min(
+            least = smallest(
                 squares([x[np.searchsorted(chosen, x, side="right") == b] for b in range(k)])
                 for chosen in itertools.combinations(distinct[1:], k - 1)
             )
             cuts = Discretizer(strategy="kmeans", n_bins=n_bins).fit(x[:, None]).cuts_[0]
             place = np.searchsorted(cuts, x, side="right")
-            wrong = max(wrong, abs(squares([x[place == b] for b in range(k)]) - least) / (1 + least))
+            wrong = largest(wrong, abs(squares([x[place == b] for b in range(k)]) - least) / (1 + least))
             # A cut is the middle between two training values.
             for cut in cuts:
                 wrong += abs(cut - (x[x < cut].max() + x[x >= cut].min()) / 2) > 1e-9 * abs(cut)
@@ -171,7 +171,7 @@ def discretizer_kmeans_large() -> Check:
         codes = model.transform(x)[:, 0]
         ours = sum(((x[codes == b] - x[codes == b].mean()) ** 2).sum() for b in range(k))
         theirs = KMeans(k, n_init=20, random_state=0).fit(x).inertia_
-        worst = max(worst, ours / theirs - 1, float(model.n_bins_[0] != k))
+        worst = largest(worst, ours / theirs - 1, float(model.n_bins_[0] != k))
     return Check(worst, 1e-10, "relative excess", "scikit-learn KMeans")
 
 
@@ -362,3 +362,52 @@ def cross_bucket() -> Check:
         names = model.get_feature_names_out(["k", "v"])
         wrong += names[6] != "k x v_bucket0" or names[-1] != f"k x v_bucket{width - 1}" or len(names) != 6 + width
     return Check(wrong, 0, "wrong buckets", "splitmix64")
+
+
+@evidence(
+    "feature-cross",
+    claim="Crosses by number and by name are one; unknown, single and doubled columns are refused",
+    against="the contract",
+)
+def cross_places() -> Check:
+    import polars as pl
+
+    from fivefold.base.errors import InputError
+    from fivefold.data.cross import FeatureCross
+
+    X = np.random.default_rng(0).normal(size=(6, 3))
+    frame = pl.DataFrame(X, schema=["a", "b", "c"])
+    wrong = 0.0
+    for crosses in ([("a", "c"), (2, "b")], [(0, 2), (2, 1)], [(np.int64(0), "c"), ("c", "b")]):
+        found = FeatureCross(crosses=crosses).fit(frame)
+        wrong += float(found.crosses_ != [(0, 2), (2, 1)])
+        wrong += float(np.abs(found.transform(frame)[:, 3:] - X[:, [0, 2]] * X[:, [2, 1]]).max())
+    every = FeatureCross(degree=9, include_input=False).fit_transform(X)
+    wanted = np.column_stack([X[:, 0] * X[:, 1], X[:, 0] * X[:, 2], X[:, 1] * X[:, 2], X.prod(axis=1)])
+    wrong += float(np.abs(every - wanted).max()) + float(FeatureCross().fit_transform(X).shape[1] != 6)
+    for cross in (("a", "z"), ("a", -1), (0, 3), ("a",), ("a", 0), (1, 1)):
+        try:
+            FeatureCross(crosses=[cross]).fit(frame)
+            wrong += 1
+        except InputError as error:
+            wrong += float("cross" not in str(error).lower())
+    return Check(wrong, 1e-15, "sum of differences", "the contract")
+
+
+@evidence(
+    "discretizer",
+    claim="Between neighbors in floating point the cut is the upper one, so that both strategies part them",
+    against="the rounding of a middle",
+)
+def discretizer_neighbors() -> Check:
+    from fivefold.data.discretizer import Discretizer
+
+    wrong, low = 0, 0.5
+    for _ in range(2):  # the rounded middle is even: once the lower and once the upper one
+        high = float(np.nextafter(low, 1.0))
+        X = np.repeat([low, high], 20)[:, None]
+        for strategy in ("kmeans", "information-gain"):
+            model = Discretizer(strategy=strategy, n_bins=2, encode="ordinal").fit(X, np.repeat([0, 1], 20))
+            wrong += model.transform(X)[:, 0].tolist() != [0.0] * 20 + [1.0] * 20
+        low = high
+    return Check(float(wrong), 0.0, "differences", "floating point")

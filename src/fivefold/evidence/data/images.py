@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest, smallest
 
 
 def _photos(n: int = 3, channels: int = 3, height: int = 17, width: int = 23) -> np.ndarray:
@@ -33,7 +33,7 @@ def resize_peer() -> Check:
         ours = ImagePreprocessing(size=(h, w), filter=name, normalize=False).fit_transform(X)
         for image, found in zip(X.reshape(-1, 17, 23), ours.reshape(-1, h, w)):
             resized = Image.fromarray(image.astype(np.float32), mode=None).resize((w, h), peer)
-            worst = max(worst, float(np.abs(np.asarray(resized) - found).max()))
+            worst = largest(worst, float(np.abs(np.asarray(resized) - found).max()))
     # Floats of 32 bits between two passes: a few units of 1.2e-7 per tap.
     return Check(worst, 1e-6, "largest difference", "Pillow")
 
@@ -50,12 +50,14 @@ def resize_closed_form() -> Check:
     worst = 0.0
     for size, wanted in ((16, 8), (12, 4), (8, 16)):
         weight = resize_matrix(size, wanted, "bilinear")
-        worst = max(worst, float(np.abs(weight.sum(axis=1) - 1).max()))
+        worst = largest(worst, float(np.abs(weight.sum(axis=1) - 1).max()))
         centers = (np.arange(wanted) + 0.5) * size / wanted - 0.5
         inside = slice(2, -2) if wanted > 4 else slice(1, -1)
-        worst = max(worst, float(np.abs(weight @ np.arange(size) - centers)[inside].max()))
+        worst = largest(worst, float(np.abs(weight @ np.arange(size) - centers)[inside].max()))
     # Halving: the triangle of half-width 2 at distances 1/2 and 3/2 weighs 3/8 and 1/8.
-    worst = max(worst, float(np.abs(resize_matrix(16, 8, "bilinear")[4, 7:11] - [1 / 8, 3 / 8, 3 / 8, 1 / 8]).max()))
+    worst = largest(
+        worst, float(np.abs(resize_matrix(16, 8, "bilinear")[4, 7:11] - [1 / 8, 3 / 8, 3 / 8, 1 / 8]).max())
+    )
     shapes = [ImagePreprocessing(size=s).fit_transform(_photos(1, 1, 10, 15)).shape[2:] for s in (20, (4, 6))]
     tall = ImagePreprocessing(size=5).fit_transform(_photos(1, 1, 15, 10)).shape[2:]
     return Check(worst + (shapes != [(20, 30), (4, 6)]) + (tall != (7, 5)), 1e-12, "difference", "closed form")
@@ -74,9 +76,9 @@ def normalize_definition() -> Check:
     worst = float(np.abs(out.mean(axis=(0, 2, 3))).max() + np.abs(out.std(axis=(0, 2, 3)) - 1).max())
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     given = ImagePreprocessing(mean=mean, std=std).fit(X).transform(X)
-    worst = max(worst, float(np.abs(given - (X - mean[:, None, None]) / std[:, None, None]).max()))
+    worst = largest(worst, float(np.abs(given - (X - mean[:, None, None]) / std[:, None, None]).max()))
     X[:, 1] = 7.1
-    worst = max(worst, float(np.abs(ImagePreprocessing().fit_transform(X)[:, 1]).max()))
+    worst = largest(worst, float(np.abs(ImagePreprocessing().fit_transform(X)[:, 1]).max()))
     half = ImagePreprocessing().fit_transform(X.astype(np.float32))
     return Check(worst + (half.dtype != np.float32), 1e-12, "difference", "definition")
 
@@ -95,18 +97,18 @@ def crop_and_colors() -> Check:
         return ImagePreprocessing(normalize=False, **options).fit_transform(X)
 
     worst = float(np.abs(run(crop=(7, 9)) - X[:, :, 5:12, 7:16]).max())
-    worst = max(worst, float(np.abs(run(crop=17) - X[:, :, :, 3:20]).max()))
-    worst = max(worst, float(np.abs(run(flip="horizontal") - X[..., ::-1]).max()))
-    worst = max(worst, float(np.abs(run(flip="vertical") - X[:, :, ::-1]).max()))
+    worst = largest(worst, float(np.abs(run(crop=17) - X[:, :, :, 3:20]).max()))
+    worst = largest(worst, float(np.abs(run(flip="horizontal") - X[..., ::-1]).max()))
+    worst = largest(worst, float(np.abs(run(flip="vertical") - X[:, :, ::-1]).max()))
     gray = 0.299 * X[:, 0] + 0.587 * X[:, 1] + 0.114 * X[:, 2]
-    worst = max(worst, float(np.abs(run(brightness=1.5) - np.minimum(1.5 * X, 1)).max()))
+    worst = largest(worst, float(np.abs(run(brightness=1.5) - np.minimum(1.5 * X, 1)).max()))
     for i in range(3):
         middle = gray[i].mean()
         contrast = np.clip(1.8 * X[i] + (1 - 1.8) * middle, 0, 1)
-        worst = max(worst, float(np.abs(run(contrast=1.8)[i] - contrast).max()))
+        worst = largest(worst, float(np.abs(run(contrast=1.8)[i] - contrast).max()))
         color = np.clip(0.3 * X[i] + 0.7 * gray[i], 0, 1)
-        worst = max(worst, float(np.abs(run(saturation=0.3)[i] - color).max()))
-    worst = max(worst, float(np.ptp(run(saturation=0.0), axis=1).max()))
+        worst = largest(worst, float(np.abs(run(saturation=0.3)[i] - color).max()))
+    worst = largest(worst, float(np.ptp(run(saturation=0.0), axis=1).max()))
     return Check(worst, 1e-14, "largest difference", "formulas")
 
 
@@ -126,12 +128,12 @@ def warp_exact() -> Check:
 
     worst = 0.0
     for turns in range(-2, 3):
-        worst = max(worst, float(np.abs(moved(90 * turns) - np.rot90(X, turns, axes=(2, 3))).max()))
-    worst = max(worst, float(np.abs(moved(flip=(True, False)) - X[..., ::-1]).max()))
-    worst = max(worst, float(np.abs(moved(flip=(False, True)) - X[:, :, ::-1]).max()))
+        worst = largest(worst, float(np.abs(moved(90 * turns) - np.rot90(X, turns, axes=(2, 3))).max()))
+    worst = largest(worst, float(np.abs(moved(flip=(True, False)) - X[..., ::-1]).max()))
+    worst = largest(worst, float(np.abs(moved(flip=(False, True)) - X[:, :, ::-1]).max()))
     shifted = np.full_like(X, 0.5)
     shifted[:, :, :-3, 2:] = X[:, :, 3:, :-2]
-    worst = max(worst, float(np.abs(moved(shift=(2, -3)) - shifted).max()))
+    worst = largest(worst, float(np.abs(moved(shift=(2, -3)) - shifted).max()))
     return Check(worst, 1e-9, "largest difference", "slices")
 
 
@@ -157,7 +159,7 @@ def warp_peer() -> Check:
         turned, offset = back[::-1, ::-1], (-back @ map_[:, 2])[::-1]
         for c in range(2):
             peer = affine_transform(image[c], turned, offset, order=1, mode="grid-constant", cval=0.3)
-            worst = max(worst, float(np.abs(peer - found[c]).max()))
+            worst = largest(worst, float(np.abs(peer - found[c]).max()))
     return Check(worst, 1e-9, "largest difference", "scipy.ndimage")
 
 
@@ -281,7 +283,7 @@ def boxes_by_hand() -> Check:
         (moved([4.0, 4.0, 2.0, 2.0], (10, 10), scale=2.0), [3, 3, 4, 4]),
         (moved([0.0, 4.0, 4.0, 2.0], (10, 10), scale=2.0), [0, 3, 3, 4]),
     ]
-    worst = max(float(np.abs(found - np.array(expected)).max()) for found, expected in cases)
+    worst = largest(float(np.abs(found - np.array(expected)).max()) for found, expected in cases)
     return Check(worst, 1e-12, "pixels", "by hand")
 
 
@@ -335,7 +337,7 @@ def boxes_follow_pixels() -> Check:
         x, y, w, h = box[0]
         # A corner that is turned is thin: its last pixel above 1/2 may lie up to 1.5 pixels inside.
         gaps = [columns.min() - x, rows.min() - y, x + w - columns.max() - 1, y + h - rows.max() - 1]
-        worst = max(worst, -min(gaps) - 0.5, max(gaps) - 1.5)
+        worst = largest(worst, -smallest(gaps) - 0.5, largest(gaps) - 1.5)
         angles.append(abs(map_[0, 1]) > 1e-9)
     turned = np.mean(angles)
     return Check(worst + (not 0.66 < turned <= 1.0) + (turned == 1.0), 0.0, "pixels beyond", "pixels")

@@ -217,3 +217,29 @@ def din_round_trip() -> Check:
     pooled = (table[found["behaviors"]] * found["mask"]).sum(axis=1) / found["mask"].sum(axis=1)
     wrong += int(np.abs(pooled - [table[h].mean() for h in histories]).max() > 1e-12)
     return Check(wrong, 0, "differences", "arrays written")
+
+
+@evidence(
+    "dcn-tabular-reader",
+    claim="A path or a sequence of strings is read, blank lines apart; numbers, sets and mixed lists are refused",
+    against="the contract",
+)
+def lines_accepted() -> Check:
+    from fivefold.base.errors import InputTypeError
+    from fivefold.data.readers_lines import DeepCrossReader
+
+    reader = DeepCrossReader(n_numeric=1, n_categorical=2)
+    rows, wrong = ["1 0.5 3 4", "", "0 1.5 5 6", "  "], 0
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "lines.txt"
+        path.write_text("\n".join(rows), encoding="utf8")
+        for source in (rows, tuple(rows), path, str(path)):
+            found = reader.read(source)
+            wrong += found["label"].tolist() != [1, 0] or found["categorical"].tolist() != [[3, 4], [5, 6]]
+    for source in ([1, 2], [rows[0], 5], {rows[0]}, 4, None, iter(rows)):
+        try:
+            reader.read(source)
+            wrong += 1
+        except InputTypeError as error:
+            wrong += type(source).__name__ not in str(error)
+    return Check(wrong, 0, "violations", "the contract")

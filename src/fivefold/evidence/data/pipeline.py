@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest, smallest
 
 ROWS = 5003  # no multiple of anything below
 
@@ -240,7 +240,9 @@ def pipeline_sorted_file_mixes() -> Check:
             )
             spread = np.sqrt(0.24 / 64)
             # A round takes whole slices of the sorted file, which moves its own share by a 16th at most.
-            worst = max(worst, float(np.abs(shares - 0.4).max() / (6 * spread)), float(shares.std() / (1.5 * spread)))
+            worst = largest(
+                worst, float(np.abs(shares - 0.4).max() / (6 * spread)), float(shares.std() / (1.5 * spread))
+            )
     return Check(worst, 1.0, "deviation / bound", "binomial spread")
 
 
@@ -255,7 +257,7 @@ def pipeline_rounds_span_the_file() -> Check:
         for name in ("parquet", "one row group", "csv"):
             ids = np.concatenate([_ids(b) for b in _stream(sources[name]).epoch(0)])
             for start in range(0, ROWS - 900, 960):
-                least = min(least, len(np.unique(ids[start : start + 900] * 10 // ROWS)))
+                least = smallest(least, len(np.unique(ids[start : start + 900] * 10 // ROWS)))
     return Check(least, 10, "tenths of the file in a round", "arithmetic", at_least=True)
 
 

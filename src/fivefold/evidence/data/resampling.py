@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 def _logistic(n: int, seed: int, intercept: float) -> tuple[np.ndarray, np.ndarray]:
@@ -178,7 +178,7 @@ def correction_exact() -> Check:
             after = counts * copies
             given = after / after.sum(axis=1, keepdims=True)
             found = correct_prior(given, after.sum(axis=0) / after.sum(), counts.sum(axis=0) / counts.sum())
-            worst = max(worst, float(np.abs(found - counts / counts.sum(axis=1, keepdims=True)).max()))
+            worst = largest(worst, float(np.abs(found - counts / counts.sum(axis=1, keepdims=True)).max()))
     return Check(worst, 1e-14, "difference of probabilities", "frequencies")
 
 
@@ -196,9 +196,9 @@ def correction_shift() -> Check:
     found = correct_prior(np.column_stack([1 - p, p]), trained, true)[:, 1]
     by_hand = np.log(p / (1 - p)) - np.log((0.6 / 0.07) / (0.4 / 0.93))
     worst = float(np.abs(np.log(found / (1 - found)) - by_hand).max())
-    worst = max(worst, abs(logit_shift(trained, true) - np.log((0.6 / 0.07) / (0.4 / 0.93))))
+    worst = largest(worst, abs(logit_shift(trained, true) - np.log((0.6 / 0.07) / (0.4 / 0.93))))
     right = correct_prior([[0.2, 0.8]], [0.5, 0.5], [0.99, 0.01])[0, 1]
-    worst = max(worst, abs(right - 0.008 / (0.008 + 0.198)))
+    worst = largest(worst, abs(right - 0.008 / (0.008 + 0.198)))
     a = (0.8 / 0.5) / (0.2 / 0.5)  # as printed: the shares before never enter
     printed = a / (a + 1 / a)
     return Check(
@@ -268,7 +268,7 @@ def correction_refit() -> Check:
         full = np.column_stack([X[rows], np.ones(len(rows))])
         spread = np.linalg.inv((full * (q * (1 - q))[:, None]).T @ full)
         error = np.sqrt(np.einsum("ij,jk,ik->i", design, spread, design))
-        worst = max(worst, float((np.abs(np.log(p[:, 1] / p[:, 0]) - plain) / error).max()))
+        worst = largest(worst, float((np.abs(np.log(p[:, 1] / p[:, 0]) - plain) / error).max()))
     return Check(worst, 6, "standard errors", "refit on all rows")
 
 
@@ -288,7 +288,7 @@ def correction_given() -> Check:
     expected = inner.decision_function(X) - np.log((share / 0.03) / ((1 - share) / 0.97))
     worst = float(np.abs(np.log(given[:, 1] / given[:, 0]) - expected).max())
     same = PriorCorrection(LogisticRegression()).fit(X, y).predict_proba(X)
-    return Check(max(worst, float(np.abs(same - inner.predict_proba(X)).max())), 1e-9, "difference", "by hand")
+    return Check(largest(worst, float(np.abs(same - inner.predict_proba(X)).max())), 1e-9, "difference", "by hand")
 
 
 @evidence(

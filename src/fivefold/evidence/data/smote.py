@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 @evidence(
@@ -35,7 +35,7 @@ def smote_segments() -> Check:
             step = rows[b] - rows[a]
             length = np.einsum("ij,ij->i", step, step)
             u = np.clip(np.einsum("ij,ij->i", point - rows[a], step) / np.where(length > 0, length, 1), 0, 1)
-            worst = max(worst, float(np.linalg.norm(rows[a] + u[:, None] * step - point, axis=1).min()))
+            worst = largest(worst, float(np.linalg.norm(rows[a] + u[:, None] * step - point, axis=1).min()))
     return Check(worst, 1e-10, "distance from the nearest allowed segment", "brute force")
 
 
@@ -203,3 +203,78 @@ def smote_recipe() -> Check:
             wrong += sum(tuple(row) not in known for row in Z[:, block].tolist())
         wrong += len(Z) != 180
     return Check(wrong, 0, "impossible rows", "definition")
+
+
+@evidence(
+    "smote",
+    claim="pandas frames keep columns, types and a running index, and get the rows that polars frames get",
+    against="the result for polars",
+    peer="pandas",
+)
+def smote_pandas() -> Check:
+    import pandas as pd
+    import polars as pl
+
+    from fivefold.data.smote import SMOTE
+
+    draw = np.random.default_rng(3)
+    columns = {
+        "a": draw.normal(size=50),
+        "town": draw.choice(["Ulm", "Bonn", "Kiel"], 50),
+        "b": draw.integers(0, 9, 50),
+    }
+    y = np.repeat([0, 1], [38, 12])
+    options = {"categorical_features": ["town"], "random_state": 0, "k_neighbors": 3}
+    index = draw.permutation(50) + 7
+    found, labels = SMOTE(**options).fit_resample(pd.DataFrame(columns, index=index), y)
+    other, same = SMOTE(**options).fit_resample(pl.DataFrame(columns), y)
+    wrong = int(not isinstance(found, pd.DataFrame)) + int(list(found.columns) != ["a", "town", "b"])
+    wrong += int(list(found.index) != list(range(76))) + int(not np.array_equal(labels, same))
+    for name in columns:
+        wrong += int(found[name].tolist() != other[name].to_list())
+    wrong += int(found["town"].dtype != pd.DataFrame(columns)["town"].dtype)
+    few, _ = SMOTE(random_state=0, k_neighbors=3).fit_resample(pd.DataFrame({k: columns[k] for k in "ab"}), y)
+    plain, _ = SMOTE(random_state=0, k_neighbors=3).fit_resample(np.column_stack([columns["a"], columns["b"]]), y)
+    wrong += int(not np.array_equal(few.to_numpy(), plain))
+    return Check(wrong, 0, "differences", "polars")
+
+
+@evidence(
+    "smote",
+    claim="Nominal columns go by name or number; unknown and doubled ones and tables of nominal columns alone are refused",
+    against="the contract",
+)
+def smote_columns() -> Check:
+    import polars as pl
+
+    from fivefold.base.errors import InputError
+    from fivefold.data.smote import SMOTE
+
+    draw = np.random.default_rng(3)
+    frame = pl.DataFrame({"a": draw.normal(size=30), "b": draw.integers(0, 2, 30), "c": draw.integers(0, 2, 30)})
+    y = np.repeat([0, 1], [20, 10])
+
+    def grown(X: object, *features: object) -> np.ndarray:
+        found, _ = SMOTE(categorical_features=features, random_state=0).fit_resample(X, y)
+        return np.asarray(found, dtype=float)
+
+    wanted = grown(frame, "b", "c")
+    wrong = sum(not np.array_equal(grown(frame, *given), wanted) for given in ((1, 2), ("b", 2), (np.int64(1), "c")))
+    wrong += not np.array_equal(grown(frame.to_numpy(), 1, 2), wanted)
+    cases = [
+        (frame, ("z",), "'z', which is no column"),
+        (frame, (3,), "3, which is no column"),
+        (frame, (-1,), "-1, which is no column"),
+        (frame, (True,), "True, which is no column"),
+        (frame.to_numpy(), ("b",), "'b', which is no column"),
+        (frame, ("b", 1), "names a column twice"),
+        (frame, ("b", (1, "c")), "names a column twice"),
+        (frame, ("a", "b", "c"), "at least one numeric feature"),
+    ]
+    for table, features, words in cases:
+        try:
+            grown(table, *features)
+            wrong += 1
+        except InputError as error:
+            wrong += words not in str(error)
+    return Check(wrong, 0, "violations", "the contract")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 CORPUS = [
     "The quick brown fox; the LAZY dog!",
@@ -113,12 +113,12 @@ def tfidf_peer() -> Check:
     for norm, use, smooth, log in grid:
         options: dict[str, Any] = {"norm": norm, "use_idf": use, "smooth_idf": smooth, "sublinear_tf": log}
         ours, peer = TfidfVectorizer(**options), Peer(**options)
-        wrong = max(wrong, _differs(ours.fit_transform(CORPUS), peer.fit_transform(CORPUS)))
-        wrong = max(wrong, _differs(ours.transform(new), peer.transform(new)))
+        wrong = largest(wrong, _differs(ours.fit_transform(CORPUS), peer.fit_transform(CORPUS)))
+        wrong = largest(wrong, _differs(ours.transform(new), peer.transform(new)))
     ours, peer = TfidfVectorizer(ngram_range=(1, 2), min_df=2), Peer(ngram_range=(1, 2), min_df=2)
-    wrong = max(wrong, _differs(ours.fit_transform(CORPUS), peer.fit_transform(CORPUS)))
-    wrong = max(wrong, float(np.abs(ours.idf_ - peer.idf_).max()))
-    wrong = max(wrong, _differs(TfidfVectorizer().fit_transform(CORPUS), Peer().fit_transform(CORPUS)))
+    wrong = largest(wrong, _differs(ours.fit_transform(CORPUS), peer.fit_transform(CORPUS)))
+    wrong = largest(wrong, float(np.abs(ours.idf_ - peer.idf_).max()))
+    wrong = largest(wrong, _differs(TfidfVectorizer().fit_transform(CORPUS), Peer().fit_transform(CORPUS)))
     return Check(wrong, 1e-14, "difference", "scikit-learn TfidfVectorizer")
 
 
@@ -136,12 +136,12 @@ def tfidf_by_hand() -> Check:
     expected = np.array([[2 * ant, rare, 0], [ant, 0, rare], [ant, 0, 0]])
     wrong = float(np.abs(smooth - expected).max())
     rows = expected / np.linalg.norm(expected, axis=1, keepdims=True)
-    wrong = max(wrong, float(np.abs(TfidfVectorizer().fit_transform(lines).toarray() - rows).max()))
+    wrong = largest(wrong, float(np.abs(TfidfVectorizer().fit_transform(lines).toarray() - rows).max()))
     plain = TfidfVectorizer(norm=None, smooth_idf=False).fit_transform(lines).toarray()
     expected = np.array([[2.0, 1 + np.log(3), 0], [1, 0, 1 + np.log(3)], [1, 0, 0]])
-    wrong = max(wrong, float(np.abs(plain - expected).max()))
+    wrong = largest(wrong, float(np.abs(plain - expected).max()))
     log = TfidfVectorizer(norm=None, use_idf=False, sublinear_tf=True).fit_transform(lines).toarray()
-    return Check(max(wrong, float(np.abs(log[0] - [1 + np.log(2), 1, 0]).max())), 1e-15, "difference", "by hand")
+    return Check(largest(wrong, float(np.abs(log[0] - [1 + np.log(2), 1, 0]).max())), 1e-15, "difference", "by hand")
 
 
 @evidence(
@@ -260,8 +260,9 @@ def sequence_lookup() -> Check:
     worst = float(np.abs(vectors - product).max())
     table[0] = 0
     peer = torch.nn.functional.embedding(torch.from_numpy(ids), torch.from_numpy(table), padding_idx=0).numpy()
-    worst = max(worst, float(np.abs(vectors - peer).max()))
+    worst = largest(worst, float(np.abs(vectors - peer).max()))
     tokens = [len(line) for line in model.inverse_transform(ids)]
+    worst += TokenSequenceEncoder().fit(["ant", "bee"]).transform(["bee", "cow ant"]).shape != (2, 1)
     return Check(worst + (mask.sum(axis=1).tolist() != tokens), 1e-14, "difference", "matrix product")
 
 
@@ -334,3 +335,51 @@ def letters_peer() -> Check:
         ours = WordHashing(n=n, n_features=width, alternate_sign=sign, boundary=" ").fit_transform(CORPUS)
         wrong += float(abs(ours - peer).sum())
     return Check(wrong, 0, "sum of differences", "scikit-learn HashingVectorizer")
+
+
+@evidence(
+    "count-vectorizer",
+    claim="A given vocabulary needs no fit and the fitted one stays; 1 text and the share 1.0 differ; equals go by the alphabet",
+    against="by hand",
+)
+def counts_by_hand() -> Check:
+    from fivefold.base.errors import InputError
+    from fivefold.base.estimator import NotFittedError
+    from fivefold.data.text import CountVectorizer
+
+    lines = ["bee ant bee", "cow ant", "dog ant fly"]
+    words = CountVectorizer(vocabulary=["bee", "cow", "ant"])
+    wrong = int(words.transform(lines).toarray().tolist() != [[2, 0, 1], [0, 1, 1], [0, 0, 1]])
+    words.fit(lines).set_params(vocabulary=["fly"])
+    wrong += words.transform(lines[2:]).toarray().tolist() != [[0, 0, 1]]
+    try:
+        CountVectorizer().transform(lines)
+        wrong += 1
+    except NotFittedError:
+        pass
+
+    def names(**options: Any) -> list[str]:
+        return CountVectorizer(**options).fit(lines).get_feature_names_out().tolist()
+
+    wrong += names() != ["ant", "bee", "cow", "dog", "fly"]
+    wrong += names(min_df=1.0) != ["ant"] or names(min_df=1) != names() or names(max_df=1) != names()[1:]
+    wrong += names(min_df=2) != ["ant"] or names(max_df=2) != names()[1:] or names(min_df=1 / 3) != names()
+    # ant 3 and bee 2 times; of those that occur once the first of the alphabet.
+    wrong += names(max_features=2) != ["ant", "bee"] or names(max_features=3) != ["ant", "bee", "cow"]
+    flags = CountVectorizer(binary=True).fit_transform(lines).toarray()
+    wrong += flags.tolist() != [[1, 1, 0, 0, 0], [1, 0, 1, 0, 0], [1, 0, 0, 1, 1]]
+    back = CountVectorizer().fit(lines)
+    wrong += [row.tolist() for row in back.inverse_transform(back.transform(lines))] != [
+        ["ant", "bee"],
+        ["ant", "cow"],
+        ["ant", "dog", "fly"],
+    ]
+    pairs = CountVectorizer(ngram_range=(1, 2)).fit(["a1 b1 c1", "d1"]).get_feature_names_out().tolist()
+    wrong += pairs != ["a1", "a1 b1", "b1", "b1 c1", "c1", "d1"]
+    for options in ({"min_df": True}, {"min_df": 0}, {"max_df": 1.5}, {"max_features": 0}, {"ngram_range": (2, 1)}):
+        try:
+            names(**options)
+            wrong += 1
+        except InputError as error:
+            wrong += next(iter(options)) not in str(error)
+    return Check(float(wrong), 0.0, "differences", "by hand")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 TOPICS = (
     ["ship", "sail", "harbor", "wave", "captain", "anchor", "tide", "deck"],
@@ -38,7 +38,7 @@ def vectors_mean() -> Check:
     for found, line in zip(model.transform(new), new):
         words = [w for w in line.lower().replace("!", "").split() if w in table]
         expected = np.mean([table[w] for w in words], axis=0) if words else np.zeros(7)
-        worst = max(worst, float(np.abs(found - expected).max()))
+        worst = largest(worst, float(np.abs(found - expected).max()))
     given = Word2VecFeatures(vectors={"b": [0.0, 4.0], "a": [2.0, 0.0]}).fit(["x"])
     worst += float(np.abs(given.transform(["A b c", "b"]) - [[1, 2], [0, 4]]).max())
     return Check(worst, 1e-15, "largest difference", "loop")
@@ -63,7 +63,7 @@ def vectors_gradient() -> Check:
     loss.backward()
     expected = [p.detach().numpy() - 0.1 * p.grad.numpy() for p in (v, u)]
     step(inner, outer, 2, targets, 3, 0.1)
-    worst = max(float(np.abs(inner - expected[0]).max()), float(np.abs(outer - expected[1]).max()))
+    worst = largest(float(np.abs(inner - expected[0]).max()), float(np.abs(outer - expected[1]).max()))
     return Check(worst, 1e-14, "largest difference", "torch autograd")
 
 
@@ -98,7 +98,7 @@ def vectors_pass() -> Check:
                     u[target] = u[target] + gain * v[words[i]]
                 v[words[i]] += moved
                 row += 1
-    return Check(max(float(np.abs(inner - v).max()), float(np.abs(outer - u).max())), 1e-12, "difference", "loops")
+    return Check(largest(float(np.abs(inner - v).max()), float(np.abs(outer - u).max())), 1e-12, "difference", "loops")
 
 
 @evidence(

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from fivefold.base.random import Streams
 from fivefold.data.batches import Batch, Batches
+from fivefold.engine.callbacks import Callback
 from fivefold.engine.learner import Learner, PartSpec, Step, Steps, Sums, SupervisedLearner
 from fivefold.engine.runtime import seeded
+from fivefold.evidence import largest
 
 ADAM = {"model": {"optimizer": "adam", "options": {"lr": 1e-2}}}
+SGD: dict[str, Any] = {"optimizer": "momentum", "options": {"lr": 0.05, "momentum": 0.0}}
+
+
+class Curve(Callback):
+    """Puts given values in the place of a metric."""
+
+    def __init__(self, values: list[float], name: str = "val_loss") -> None:
+        self.values, self.name = values, name
+
+    def on_epoch_end(self, fit: Any) -> None:
+        if fit.epoch < len(self.values):
+            fit.metrics[self.name] = self.values[fit.epoch]
 
 
 def table(rows: int = 240) -> tuple[Tensor, Tensor]:
@@ -68,4 +84,4 @@ class BilinearGame(Learner):
 def gap(a: nn.Module, b: nn.Module) -> float:
     """Return the largest difference between the weights of two equal modules."""
     other = b.state_dict()
-    return max(float((value.double() - other[name].double()).abs().max()) for name, value in a.state_dict().items())
+    return largest(float((value.double() - other[name].double()).abs().max()) for name, value in a.state_dict().items())

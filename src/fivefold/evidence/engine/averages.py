@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fivefold.engine.running_average import RunningAverage, load_metrics, save_metrics
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 @evidence("running-average", claim="2 and 4 average 3; NaN before the first; reset forgets", against="04#train-utils")
@@ -45,7 +45,7 @@ def weighted_and_merged() -> Check:
         for i, (value, weight) in enumerate(zip(values, weights, strict=True)):
             halves[i >= cut].update(value, weight)
         halves[0].merge(halves[1])
-        worst = max(worst, abs(halves[0]() - expected), abs(halves[0].count - weights.sum()))
+        worst = largest(worst, abs(halves[0]() - expected), abs(halves[0].count - weights.sum()))
     # Each of 400 updates rounds numbers of the size of the values once or twice.
     return Check(worst, 400 * 2 * np.finfo(float).eps * 20, "max |difference|", "numpy.average")
 

@@ -7,7 +7,7 @@ import numpy as np
 from fivefold.engine.monitor import _apply
 from fivefold.engine.session import current_session, session
 from fivefold.evaluation.registry import get_metric
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 @evidence(
@@ -37,5 +37,5 @@ def streaming_metric_is_weighted() -> Check:
     metric, worst = get_metric("rmse"), 0.0
     for given in (weight, None, weight):  # the same object again: what came before must not count
         expected = np.sqrt(np.average((y - found) ** 2, weights=given))
-        worst = max(worst, abs(_apply(metric, y, found, given) - expected))
+        worst = largest(worst, abs(_apply(metric, y, found, given) - expected))
     return Check(float(worst), 1e-12, "max difference", "NumPy")

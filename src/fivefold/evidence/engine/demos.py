@@ -13,7 +13,7 @@ from torch import nn
 from fivefold.data.batches import Batches
 from fivefold.demos.engine.autograd import AutogradDemo, difference_errors
 from fivefold.demos.engine.mnist import STYLES, MnistReference, digits, first_weights, keras_style, shifted_copies
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 @functools.cache
@@ -56,7 +56,7 @@ def closed_slope() -> Check:
     steps = torch.tensor([1e-3], dtype=torch.float64)
     slope, _, _ = difference_errors(lambda x: torch.exp(-x * x) * torch.sin(5 * x), -0.3, steps)
     exact = np.exp(-0.09) * (5 * np.cos(-1.5) + 0.6 * np.sin(-1.5))
-    return Check(max(float(worst), abs(slope - float(exact))), 1e-14, "|difference|", "closed form")
+    return Check(largest(float(worst), abs(slope - float(exact))), 1e-14, "|difference|", "closed form")
 
 
 @evidence(
@@ -69,7 +69,7 @@ def quotients() -> Check:
     slope, forward, central = difference_errors(lambda x: x**3, 2.0, steps)
     worst = abs(slope - 12.0)
     for h, f, c in zip(steps.tolist(), forward, central):
-        worst = max(worst, abs(f - (6 * h + h * h)), abs(c - h * h))
+        worst = largest(worst, abs(f - (6 * h + h * h)), abs(c - h * h))
     numbers = _autograd().numbers
     # Rounding eps |f| / h against curvature h |f''| / 2 and h² |f'''| / 6: best near 1e-8 and 6e-6, within two decades.
     worst += not 1e-11 < numbers["forward difference: least error"] < 1e-6
@@ -126,8 +126,8 @@ def styles_equal_numpy() -> Check:
     worst = 0.0
     for style in STYLES.values():
         (loss,), weights = style(start, batches, 1, 0.1, 0.9)
-        worst = max(worst, abs(loss - expected))
-        worst = max(worst, *(float(np.abs(weights[name].numpy() - value).max()) for name, value in by_hand.items()))
+        worst = largest(worst, abs(loss - expected))
+        worst = largest(worst, *(float(np.abs(weights[name].numpy() - value).max()) for name, value in by_hand.items()))
     worst += not losses[-1] < losses[0] - 0.01
     return Check(worst, 1e-12, "max |difference|", "NumPy")
 
@@ -143,7 +143,7 @@ def redundant_log_softmax() -> Check:
     once = nn.functional.cross_entropy(logits, target)
     twice = nn.functional.cross_entropy(logits.log_softmax(dim=1), target)
     keras = -logits.softmax(dim=1).gather(1, target[:, None]).log().mean()
-    return Check(float(max(abs(once - twice), abs(once - keras))), 1e-13, "|difference|", "torch cross_entropy")
+    return Check(float(largest(abs(once - twice), abs(once - keras))), 1e-13, "|difference|", "torch cross_entropy")
 
 
 @evidence(
@@ -195,5 +195,7 @@ def learns() -> Check:
 def reference_accuracy() -> Check:
     with tempfile.TemporaryDirectory() as folder:
         numbers = MnistReference(style_epochs=1).run(out=folder).numbers
-    short = max(0.0, 0.95 - numbers["test accuracy"]) + max(0.0, 0.97 - numbers["test accuracy with shifted copies"])
+    short = largest(0.0, 0.95 - numbers["test accuracy"]) + largest(
+        0.0, 0.97 - numbers["test accuracy with shifted copies"]
+    )
     return Check(short + (numbers["largest difference of losses"] > 1e-9), 0.0, "accuracy that lacks", "95 % and 97 %")

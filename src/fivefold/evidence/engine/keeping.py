@@ -19,7 +19,7 @@ from fivefold.engine.loggers import JSONLLogger
 from fivefold.engine.runtime import TrainingInterrupted
 from fivefold.engine.session import session
 from fivefold.engine.trainer import Trainer
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 from ._toys import ADAM, BilinearGame, gap, regression, source
 
@@ -94,8 +94,8 @@ def callbacks_log_is_readable() -> Check:
         lines = [json.loads(line) for line in path.read_text().splitlines()]
     intervals = [line for line in lines if line["kind"] == "batch"]
     epochs = [{k: v for k, v in line.items() if k != "kind"} for line in lines if line["kind"] == "epoch"]
-    worst = max(abs(line["loss"] - np.mean(losses[4 * i : 4 * i + 4])) for i, line in enumerate(intervals))
-    worst = max(worst, *(abs(e["loss"] - np.mean(losses[8 * i : 8 * i + 8])) for i, e in enumerate(epochs)))
+    worst = largest(abs(line["loss"] - np.mean(losses[4 * i : 4 * i + 4])) for i, line in enumerate(intervals))
+    worst = largest(worst, *(abs(e["loss"] - np.mean(losses[8 * i : 8 * i + 8])) for i, e in enumerate(epochs)))
     return Check(
         worst + (epochs != history.epochs) + (len(intervals) != 4), 1e-14, "max |mean difference|", "brute force"
     )

@@ -15,7 +15,7 @@ from fivefold.engine.history import History
 from fivefold.engine.learner import Sums, SupervisedLearner
 from fivefold.engine.session import session
 from fivefold.engine.trainer import Trainer
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.optimizers.schedules.plateau import ReduceOnPlateau
 from fivefold.optimizers.schedules.warmup import ConstantWarmup, LinearWarmup
 
@@ -56,7 +56,7 @@ def _torch_rates(values: Sequence[float], **options: Any) -> list[float]:
 
 
 def _worst(found: Sequence[float], expected: Sequence[float]) -> float:
-    return max(abs(a - b) for a, b in zip(found, expected, strict=True))
+    return largest(abs(a - b) for a, b in zip(found, expected, strict=True))
 
 
 @evidence(
@@ -73,11 +73,11 @@ def plateau_in_training() -> Check:
         torch.optim.lr_scheduler.ReduceLROnPlateau,
         functools.partial(ReduceOnPlateau, cooldown=0),
     ):
-        worst = max(worst, _worst(_fit(_Scripted(), schedule, options)["lr"], expected))
+        worst = largest(worst, _worst(_fit(_Scripted(), schedule, options)["lr"], expected))
     worst += len(set(expected)) != 3
     strict = {"factor": 0.5, "patience": 0, "threshold": 0.3}  # a fall by less than 30 % is none
     history = _fit(regression(), "lr-plateau", strict, validate=False)
-    worst = max(worst, _worst(history["lr"], _torch_rates(history["loss"], **strict)))
+    worst = largest(worst, _worst(history["lr"], _torch_rates(history["loss"], **strict)))
     worst += len(set(history["lr"])) < 2
     return Check(worst, 1e-15, "max |rate - torch|", "torch ReduceLROnPlateau")
 
@@ -104,7 +104,7 @@ def plateau_skips_and_follows() -> Check:
     losses = (9.0, 9.5, 4.5, 4.4, 4.6, 4.7)
     found = _fit(_Scripted(losses), both, {}, max_epochs=6)["lr"]
     # Two steps an epoch: after the first the rate of step 3 of 4; the plateau begins with 9.5, the fifth and sixth are worse.
-    wrong = max(wrong, _worst(found, [0.075, 0.1, 0.1, 0.1, 0.05, 0.025]))
+    wrong = largest(wrong, _worst(found, [0.075, 0.1, 0.1, 0.1, 0.05, 0.025]))
     return Check(wrong, 1e-15, "max |rate - rule| + wrong facts", "the rule")
 
 
@@ -125,7 +125,7 @@ def plateau_resumes_in_training() -> Check:
             other = _Scripted()
             with session(folder, progress=False, resume=True):
                 resumed = _fit(other, "lr-plateau", options)
-        worst = max(worst, _worst(resumed["lr"], rates), gap(whole, other))
+        worst = largest(worst, _worst(resumed["lr"], rates), gap(whole, other))
     return Check(worst, 0.0, "max difference", "the uninterrupted fit")
 
 
@@ -140,7 +140,7 @@ def constant_warmup_in_training() -> Check:
     found = _fit(learner, "lr-warmup-constant", {"metric": "val_error"}, max_epochs=5)["lr"]
     worst = _worst(found, [0.01, 0.01, 0.1, 0.1, 0.1])
     # Of the validation loss, which never falls below 0.8, it would learn nothing.
-    worst = max(worst, _worst(_fit(learner, ConstantWarmup, {}, max_epochs=5)["lr"], [0.01] * 5))
+    worst = largest(worst, _worst(_fit(learner, ConstantWarmup, {}, max_epochs=5)["lr"], [0.01] * 5))
     return Check(worst, 1e-15, "max |rate - rule|", "02#lr-warmup-constant")
 
 

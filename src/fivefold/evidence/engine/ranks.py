@@ -12,7 +12,7 @@ from fivefold.data.batches import Batch, Batches
 from fivefold.engine.distribution import Reducer, World, broadcast, gather, join, launch_command
 from fivefold.engine.learner import Learner, Step, Steps, Sums, SupervisedLearner
 from fivefold.engine.trainer import Trainer
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 from ._processes import together
 from ._toys import ADAM, network, regression, source, table
@@ -130,10 +130,10 @@ def _differences(one: dict[str, Any], two: dict[str, Any]) -> float:
     worst = 0.0
     for name, (weights, epochs, counters) in one.items():
         other, others, counted = two[name]
-        worst = max(worst, *(float(abs(value - other[key]).max()) for key, value in weights.items()))
+        worst = largest(worst, *(float(abs(value - other[key]).max()) for key, value in weights.items()))
         worst += (counters != counted) + (len(epochs) != len(others))
         for mine, theirs in zip(epochs, others):
-            worst = max(worst, *(abs(value - theirs[key]) for key, value in mine.items()))
+            worst = largest(worst, *(abs(value - theirs[key]) for key, value in mine.items()))
     return worst
 
 
@@ -145,7 +145,7 @@ def _differences(one: dict[str, Any], two: dict[str, Any]) -> float:
 def two_processes_equal_one() -> Check:
     one = _train()  # first, so that the forked processes inherit what it imports
     ranks = together(_rank, 2)
-    worst = max(_differences(one, ranks[rank][0]) for rank in (0, 1))
+    worst = largest(_differences(one, ranks[rank][0]) for rank in (0, 1))
     worst += _differences(ranks[0][0], ranks[1][0]) != 0
     expected = [[[12.0], [12.0], [16.0], [18.0], None], [[3], [9], [4, 2], [5]], 2.0, 1.0]
     for rank in (0, 1):

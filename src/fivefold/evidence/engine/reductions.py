@@ -13,7 +13,7 @@ from fivefold.demos.engine.ring import RingDemo, held_sums
 from fivefold.engine.distribution import join
 from fivefold.engine.replicas import data_parallel_gradients
 from fivefold.engine.ring import ring_allreduce, ring_allreduce_
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 from ._processes import together
 from ._toys import network, table
@@ -159,15 +159,15 @@ def equal_to_one_device() -> Check:
     worst, sizes = 0.0, []
     for replicas in (1, 2, 3, 8, 30):
         found = data_parallel_gradients(module, _loss, x, y, replicas)
-        worst = max(worst, abs(found.loss - float(loss.detach())))
+        worst = largest(worst, abs(found.loss - float(loss.detach())))
         for mine, theirs in zip(found.gradients.values(), expected, strict=True):
-            worst = max(worst, float((mine - theirs).abs().max()))
+            worst = largest(worst, float((mine - theirs).abs().max()))
         worst += sum(found.rows) != 23 or len(found.rows) != replicas or found.traffic.steps != 2 * (replicas - 1)
         sizes.append(max(found.rows) - min(found.rows))
     worst += max(sizes) > 1
     worst += any(p.grad is not None for p in module.parameters())
     per_row = data_parallel_gradients(module, lambda out, t: (out - t).square().squeeze(1), x, y, 3)
-    worst = max(worst, float((per_row.gradients["0.weight"] - expected[0]).abs().max()))
+    worst = largest(worst, float((per_row.gradients["0.weight"] - expected[0]).abs().max()))
     return Check(worst, 1e-13, "max |difference| + wrong facts", "autograd")
 
 
@@ -215,7 +215,7 @@ def frozen_and_unused() -> Check:
     expected = torch.autograd.grad(_loss(module(x), y), list(module.used.parameters()))
     wrong = sorted(found) != ["spare.bias", "spare.weight", "used.bias", "used.weight"]
     wrong += any(found[f"spare.{n}"].abs().max() != 0 for n in ("weight", "bias"))
-    worst = max(float((found[f"used.{n}"] - e).abs().max()) for n, e in zip(("weight", "bias"), expected))
+    worst = largest(float((found[f"used.{n}"] - e).abs().max()) for n, e in zip(("weight", "bias"), expected))
     return Check(worst + wrong, 1e-13, "max |difference| + wrong facts", "autograd")
 
 
@@ -238,7 +238,9 @@ def even_shards_as_ddp() -> Check:
     ranks = together(_ddp, 2)
     x, y = table(24)
     mine = data_parallel_gradients(network(), _loss, x, y, 2).gradients
-    worst = max(float(np.abs(mine[name].numpy() - grad).max()) for rank in (0, 1) for name, grad in ranks[rank].items())
+    worst = largest(
+        float(np.abs(mine[name].numpy() - grad).max()) for rank in (0, 1) for name, grad in ranks[rank].items()
+    )
     return Check(
         worst if len(mine) == len(ranks[0]) else math.inf, 1e-13, "max |difference|", "DistributedDataParallel"
     )

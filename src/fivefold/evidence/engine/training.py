@@ -13,7 +13,7 @@ from fivefold.engine.callbacks import Callback
 from fivefold.engine.learner import Step, SupervisedLearner
 from fivefold.engine.monitor import TrainValidationMonitor
 from fivefold.engine.trainer import Trainer
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 from ._toys import ADAM, BilinearGame, gap, network, regression, source, table
 
@@ -53,7 +53,7 @@ def trainer_equals_hand_loop() -> Check:
         batches = Batches({"x": x, "y": labels}, 20, seed=4)
         Trainer(4, parts=ADAM).fit(SupervisedLearner(ours, nn.functional.cross_entropy), batches)
         _by_hand(theirs, batches, nn.functional.cross_entropy, 4, 1e-2)
-        worst = max(worst, gap(ours, theirs))
+        worst = largest(worst, gap(ours, theirs))
     torch.set_rng_state(state)
     return Check(worst, 1e-12, "max |weight difference|", "hand-written loop")
 
@@ -155,7 +155,7 @@ def alternating_follows_the_recurrence() -> Check:
         for _ in range(3):
             y += 0.1 * x
         x -= 0.1 * y
-        worst = max(worst, abs(found[0] - x), abs(found[1] - y))
+        worst = largest(worst, abs(found[0] - x), abs(found[1] - y))
     wrong = abs(game.counters["y"] - 150) + abs(game.counters["x"] - 50) + abs(len(game.path) - 50)
     return Check(worst + wrong, 1e-12, "max |position difference| + wrong counts", "recurrence")
 
@@ -210,7 +210,7 @@ def alternating_separate_states() -> Check:
             x.grad = y.grad = None
             (sign * x * y).backward()
             optimizer.step()
-        worst = max(worst, abs(found[0] - float(x.detach())), abs(found[1] - float(y.detach())))
+        worst = largest(worst, abs(found[0] - float(x.detach())), abs(found[1] - float(y.detach())))
     return Check(worst, 1e-12, "max |position difference|", "torch.optim.Adam and SGD")
 
 
@@ -249,7 +249,7 @@ def monitor_equals_offline() -> Check:
                 "rmse": root_mean_squared_error(y, out),
                 "r2": r2_score(y, out),
             }.items():
-                worst = max(worst, abs(record[f"{name}_{key}"] - value))
+                worst = largest(worst, abs(record[f"{name}_{key}"] - value))
     return Check(worst, 1e-12, "max |metric difference|", "offline, scikit-learn")
 
 
@@ -271,4 +271,4 @@ def monitor_auc() -> Check:
     pairs = positive[:, None] - negative[None, :]
     expected = float(((pairs > 0).double() + 0.5 * (pairs == 0).double()).mean())
     found = history["train_roc-auc"][-1], history["validation_roc-auc"][-1]
-    return Check(max(abs(v - expected) for v in found), 1e-12, "|AUC - brute force|", "brute force")
+    return Check(largest(abs(v - expected) for v in found), 1e-12, "|AUC - brute force|", "brute force")

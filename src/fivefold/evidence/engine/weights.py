@@ -14,7 +14,7 @@ from fivefold.engine.averaging import ExponentialMovingAverage, polyak_update
 from fivefold.engine.clipping import clip_norm_, clip_norm_each_, clip_value_
 from fivefold.engine.learner import SupervisedLearner
 from fivefold.engine.trainer import Trainer
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 from ._toys import ADAM, gap, regression, source
 
@@ -38,8 +38,8 @@ def ema_constant() -> Check:
     for t in range(1, 60):
         a.update()
         b.update()
-        worst = max(worst, float((a.averages()[0] - (2.0 + 0.9**t * 3.0)).abs().max()))
-        worst = max(worst, float((b.averages()[0] - 2.0).abs().max()))
+        worst = largest(worst, float((a.averages()[0] - (2.0 + 0.9**t * 3.0)).abs().max()))
+        worst = largest(worst, float((b.averages()[0] - 2.0).abs().max()))
     return Check(worst, 1e-13, "max |average - closed form|", "closed form")
 
 
@@ -56,7 +56,7 @@ def ema_weighted_mean() -> Check:
         ema.update()
         weights = [0.7**k for k in range(t)]
         mean = sum(w * v for w, v in zip(weights, reversed(values))) / sum(weights)
-        worst = max(worst, float((ema.averages()[0] - mean).abs().max()))
+        worst = largest(worst, float((ema.averages()[0] - mean).abs().max()))
     return Check(worst, 1e-12, "max |average - weighted mean|", "brute force")
 
 
@@ -144,7 +144,7 @@ def clipping_by_norm() -> Check:
         params = _parameters()
         g = _flat(params).clone()
         clip_norm_(params, threshold)
-        worst = max(worst, float((_flat(params) - g * min(1.0, threshold / float(g.norm()))).abs().max()))
+        worst = largest(worst, float((_flat(params) - g * min(1.0, threshold / float(g.norm()))).abs().max()))
     kept = _parameters()
     g = _flat(kept).clone()
     clip_norm_(kept, float(g.norm()) * 1.001)
@@ -182,7 +182,7 @@ def clipping_each() -> Check:
     clip_norm_each_(params, threshold)
     worst = 0.0
     for p, before in zip(params, g):
-        worst = max(worst, float((p.grad - before * min(1.0, threshold / float(before.norm()))).abs().max()))
+        worst = largest(worst, float((p.grad - before * min(1.0, threshold / float(before.norm()))).abs().max()))
     whole = torch.cat([t.reshape(-1) for t in g])
     turned = float(torch.cosine_similarity(whole, _flat(params), dim=0)) < 1 - 1e-6
     return Check(worst + (not turned), 1e-14, "max |gradient - definition|", "definition")

@@ -16,7 +16,7 @@ from fivefold.engine.learner import SupervisedLearner
 from fivefold.engine.runtime import Runtime
 from fivefold.engine.session import session
 from fivefold.engine.trainer import Trainer
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 from ._processes import together
 from ._toys import ADAM, network, table
@@ -66,8 +66,8 @@ def same_weights() -> Check:
     worst = 0.0
     for rank in (0, 1):
         other, their_losses, _ = ranks[rank]
-        worst = max(worst, *(float(abs(value - other[key]).max()) for key, value in weights.items()))
-        worst = max(worst, *(abs(a - b) for a, b in zip(losses, their_losses, strict=True)))
+        worst = largest(worst, *(float(abs(value - other[key]).max()) for key, value in weights.items()))
+        worst = largest(worst, *(abs(a - b) for a, b in zip(losses, their_losses, strict=True)))
     start = network().state_dict()
     moved = max(float(abs(value - start[key[7:]].numpy()).max()) for key, value in weights.items())
     worst += moved < 0.01  # the control: something was learned
@@ -168,7 +168,7 @@ def numbers_of_gpus() -> Check:
 )
 def same_script() -> Check:
     cpu, best = _single("cpu"), _single("auto")
-    worst = max(abs(a - b) / abs(a) for a, b in zip(cpu, best, strict=True))
+    worst = largest(abs(a - b) / abs(a) for a, b in zip(cpu, best, strict=True))
     falling = cpu[-1] < cpu[0]
     # Without a GPU both are the CPU and must agree to the bit; with one, sums are taken in another order.
     return Check(worst + (not falling), 1e-4 if torch.cuda.is_available() else 0.0, "relative difference", "CPU")

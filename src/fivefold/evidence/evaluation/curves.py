@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 def _rows() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -37,10 +37,10 @@ def roc_curve_counted() -> Check:
     for weight in (None, w):
         points = np.array([(0.0, 0.0, 1.0, np.inf), *_points(y, score, np.ones(260) if weight is None else w)])
         curve = RocCurve().update(y, score, weight).compute()
-        worst = max(worst, np.abs(curve.x - points[:, 0]).max(), np.abs(curve.y - points[:, 1]).max())
-        worst = max(worst, float(not np.array_equal(curve.thresholds, points[:, 3])))
+        worst = largest(worst, np.abs(curve.x - points[:, 0]).max(), np.abs(curve.y - points[:, 1]).max())
+        worst = largest(worst, float(not np.array_equal(curve.thresholds, points[:, 3])))
         best = min(range(len(points)), key=lambda i: math.hypot(points[i, 0], 1 - points[i, 1]))
-        worst = max(worst, float(curve.corner() != best))
+        worst = largest(worst, float(curve.corner() != best))
     return Check(float(worst), 1e-13, "max difference", "brute force")
 
 
@@ -55,12 +55,12 @@ def pr_curve_counted() -> Check:
     for weight in (None, w):
         points = np.array(_points(y, score, np.ones(260) if weight is None else w))
         curve = PrecisionRecallCurve().update(y, score, weight).compute()
-        worst = max(worst, np.abs(curve.x - points[:, 1]).max(), np.abs(curve.y - points[:, 2]).max())
-        worst = max(worst, float(not np.array_equal(curve.thresholds, points[:, 3])))
+        worst = largest(worst, np.abs(curve.x - points[:, 1]).max(), np.abs(curve.y - points[:, 2]).max())
+        worst = largest(worst, float(not np.array_equal(curve.thresholds, points[:, 3])))
         best = min(range(len(points)), key=lambda i: math.hypot(1 - points[i, 1], 1 - points[i, 2]))
-        worst = max(worst, float(curve.corner() != best))
+        worst = largest(worst, float(curve.corner() != best))
         area = np.sum(np.diff(points[:, 1], prepend=0.0) * points[:, 2])
-        worst = max(worst, abs(curve.area - area))
+        worst = largest(worst, abs(curve.area - area))
     return Check(float(worst), 1e-13, "max difference", "brute force")
 
 
@@ -75,9 +75,9 @@ def roc_curve_sklearn() -> Check:
     for weight in (None, w):
         curve = RocCurve().update(np.where(y == 1, "sick", "healthy"), score, weight).compute()
         fpr, tpr, thresholds = peer.roc_curve(y, score, sample_weight=weight, drop_intermediate=False)
-        worst = max(worst, np.abs(curve.x - fpr).max(), np.abs(curve.y - tpr).max())
-        worst = max(worst, float(not np.array_equal(curve.thresholds, thresholds)))
-        worst = max(worst, abs(curve.area - peer.roc_auc_score(y, score, sample_weight=weight)))
+        worst = largest(worst, np.abs(curve.x - fpr).max(), np.abs(curve.y - tpr).max())
+        worst = largest(worst, float(not np.array_equal(curve.thresholds, thresholds)))
+        worst = largest(worst, abs(curve.area - peer.roc_auc_score(y, score, sample_weight=weight)))
     return Check(float(worst), 1e-13, "max difference", "scikit-learn")
 
 
@@ -93,9 +93,9 @@ def pr_curve_sklearn() -> Check:
         curve = PrecisionRecallCurve().update(y, score, weight).compute()
         precision, recall, thresholds = peer.precision_recall_curve(y, score, sample_weight=weight)
         # scikit-learn goes from the lowest score up and adds the point (recall 0, precision 1).
-        worst = max(worst, np.abs(curve.y[::-1] - precision[:-1]).max(), np.abs(curve.x[::-1] - recall[:-1]).max())
-        worst = max(worst, float(not np.array_equal(curve.thresholds[::-1], thresholds)))
-        worst = max(worst, abs(curve.area - peer.average_precision_score(y, score, sample_weight=weight)))
+        worst = largest(worst, np.abs(curve.y[::-1] - precision[:-1]).max(), np.abs(curve.x[::-1] - recall[:-1]).max())
+        worst = largest(worst, float(not np.array_equal(curve.thresholds[::-1], thresholds)))
+        worst = largest(worst, abs(curve.area - peer.average_precision_score(y, score, sample_weight=weight)))
     return Check(float(worst), 1e-13, "max difference", "scikit-learn")
 
 
@@ -112,10 +112,10 @@ def _merged(name: str) -> float:
         for k in order:
             total.merge(parts[k])
         found = total.compute()
-        worst = max(worst, *(np.abs(a - b).max() for a, b in ((found.x, whole.x), (found.y, whole.y))))
-        worst = max(worst, float(not np.array_equal(found.thresholds, whole.thresholds)))
+        worst = largest(worst, *(np.abs(a - b).max() for a, b in ((found.x, whole.x), (found.y, whole.y))))
+        worst = largest(worst, float(not np.array_equal(found.thresholds, whole.thresholds)))
     # A row is a label and a score of eight bytes each and a weight.
-    return max(worst, abs(total.bytes_per_row - 24.0))
+    return largest(worst, abs(total.bytes_per_row - 24.0))
 
 
 @evidence("roc-curve", claim="Seven unequal shards in any order give the curve of the whole", against="the whole set")
@@ -168,7 +168,7 @@ def pr_curve_panels() -> Check:
     with tempfile.TemporaryDirectory() as folder:
         shifted = RatioShiftDemo().run(seed=1, out=folder, quick=True).numbers
         same = RatioShiftDemo(times=1).run(seed=1, out=folder, quick=True)
-    wrong = int(max(v for k, v in same.numbers.items() if "largest" in k) != 0.0) + int("neither" not in same.text)
+    wrong = int(largest(v for k, v in same.numbers.items() if "largest" in k) != 0.0) + int("neither" not in same.text)
     # The area of normal scores 1.5 apart is Φ(1.5/√2); 1000 rows of a class leave a standard error below 0.01.
     exact = 0.5 * (1 + math.erf(1.5 / 2))
     areas = [shifted[f"{n}: area under the ROC curve"] for n in ("balanced", "shifted")]
@@ -198,7 +198,7 @@ def roc_auc_seven_shards() -> Check:
             total = RocAuc()
             for k in rng.permutation(7):
                 total.merge(parts[k])
-            worst = max(worst, abs(total.compute() - exact))
+            worst = largest(worst, abs(total.compute() - exact))
     return Check(float(worst), 1e-12, "max difference of 100", "scikit-learn")
 
 
@@ -253,7 +253,7 @@ def binned_area() -> Check:
         metric.update(y[:70], p[:70], None if weight is None else w[:70])
         metric.merge(metric.fresh().update(y[70:], p[70:], None if weight is None else w[70:]))
         same = cell[y == 1][:, None] == cell[y == 0]
-        worst = max(worst, abs(metric.compute() - area(cell)))
-        worst = max(worst, abs(metric.error_bound() - (pairs * same).sum() / pairs.sum() / 2))
-        worst = max(worst, abs(metric.compute() - area(p)) - metric.error_bound())
+        worst = largest(worst, abs(metric.compute() - area(cell)))
+        worst = largest(worst, abs(metric.error_bound() - (pairs * same).sum() / pairs.sum() / 2))
+        worst = largest(worst, abs(metric.compute() - area(p)) - metric.error_bound())
     return Check(worst, 1e-12, "max difference", "brute force")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 def _images(seed: int, count: int = 14) -> tuple[list[Any], list[Any]]:
@@ -119,8 +119,8 @@ def map_coco() -> Check:
         for size, low, high in (("small", 0, 32**2), ("medium", 32**2, 96**2), ("large", 96**2, 1e10)):
             precision, recall = _coco(true, pred, low, high, top, at)
             pairs += [(found.by_size[size], _over(precision)), (found.recall_by_size[size], _over(recall))]
-        worst = max(worst, *(0.0 if np.isnan(a) and np.isnan(b) else abs(a - b) for a, b in pairs))
-        worst = max(
+        worst = largest(worst, *(0.0 if np.isnan(a) and np.isnan(b) else abs(a - b) for a, b in pairs))
+        worst = largest(
             worst, float(set(found.recall) != {1, 10, top} or set(found.by_size) != {"small", "medium", "large"})
         )
     return Check(worst, 1e-12, "max difference", "plain Python")
@@ -194,6 +194,14 @@ def map_rules() -> Check:
     # Of equal overlaps VOC takes the first object and COCO the last.
     twins = [a, [0.0, 0.0, 10.0, 10.0]]
     wrong += abs(ap(twins, [a, a], [0.9, 0.8]) - 1) + abs(ap(twins, [a, a], [0.9, 0.8], "voc2010") - 0.5)
+    # The first one ignored: VOC's detection does not count, and the other object stays lost.
+    wrong += ap(twins, [a], [0.9], "voc2010", ignore=[True, False])
+    wrong += abs(ap(twins, [a], [0.9], "voc2010", ignore=[False, True]) - 1)
+    # In any unit of length: shares of the picture instead of pixels.
+    for scale in (1e-3, 1e3):
+        scaled = [[scale * v for v in box] for box in (a, near)]
+        for t, value in ((0.66, 1.0), (0.67, 0.0)):
+            wrong += abs(ap(scaled[:1], scaled[1:], [0.9], t=t) - value)
     # Formats, and the limits of detections: COCO keeps 100, VOC all.
     corners = np.array([[1.0, 2.0, 4.0, 8.0]])
     for box, form in (([[1, 2, 3, 6]], "xywh"), ([[2.5, 5, 3, 6]], "cxcywh"), ([[1, 2, 4, 8]], "xyxy")):
@@ -236,5 +244,5 @@ def map_invariance() -> Check:
             save(merged, folder + "/m")
             again = load(folder + "/m")
         values = (merged.compute(), bent.compute(), again.compute())
-        worst = max(worst, *(abs(v - whole) for v in values), float(not 0.05 < whole < 0.95))
+        worst = largest(worst, *(abs(v - whole) for v in values), float(not 0.05 < whole < 0.95))
     return Check(worst, 1e-12, "max difference", "invariance")

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 @evidence(
@@ -71,14 +71,14 @@ def bias_variance_closed_form() -> Check:
         bias = weights @ true_function(x) - true_function(points)
         variance = demo.noise * (weights**2).sum(axis=1)
         closed = exact_parts(x, points, degree, demo.noise)
-        worst = max(worst, 1e6 * abs(closed[0] - (bias**2).mean()), 1e6 * abs(closed[1] - variance.mean()))
+        worst = largest(worst, 1e6 * abs(closed[0] - (bias**2).mean()), 1e6 * abs(closed[1] - variance.mean()))
         # A sample variance of D normal values has the standard error σ² √(2 / (D - 1)); points are correlated.
-        worst = max(worst, abs(parts.variance.mean() / variance.mean() - 1) / np.sqrt(2 / 399))
-        worst = max(worst, abs(parts.gap) / parts.standard_error)
+        worst = largest(worst, abs(parts.variance.mean() / variance.mean() - 1) / np.sqrt(2 / 399))
+        worst = largest(worst, abs(parts.gap) / parts.standard_error)
         # Bound of |mean bias² - its expectation|: the mean model errs by a normal value of variance σ²/D at each point.
         spread = np.sqrt(np.mean(4 * bias**2 * variance / 400 + 2 * (variance / 400) ** 2))
-        worst = max(worst, abs(parts.bias2.mean() - (bias**2).mean()) / spread)
-        worst = max(worst, 1e9 * abs(parts.mean_prediction - predictions.mean(axis=0)).max())
+        worst = largest(worst, abs(parts.bias2.mean() - (bias**2).mean()) / spread)
+        worst = largest(worst, 1e9 * abs(parts.mean_prediction - predictions.mean(axis=0)).max())
     return Check(float(worst), 5.0, "standard errors", "closed form")
 
 

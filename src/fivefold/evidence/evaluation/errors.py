@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 def _values() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -28,7 +28,7 @@ def _against(name: str, other: Any) -> Check:
     ours, worst = _function(name), 0.0
     for true, pred in ((y, p), (y[:, 0], p[:, 0]), (y[:, 1:], p[:, 1])):
         for weight in (None, w):
-            worst = max(worst, abs(ours(true, pred, weight) / other(true, pred, sample_weight=weight) - 1.0))
+            worst = largest(worst, abs(ours(true, pred, weight) / other(true, pred, sample_weight=weight) - 1.0))
     return Check(float(worst), 1e-13, "max relative difference", "scikit-learn")
 
 
@@ -45,7 +45,7 @@ def _shards(name: str) -> Check:
         total = get_metric(name)
         for k in order:
             total.merge(parts[k])
-        worst = max(worst, abs(total.compute() / whole - 1.0))
+        worst = largest(worst, abs(total.compute() / whole - 1.0))
     return Check(float(worst), 1e-13, "max relative difference", "the whole set")
 
 
@@ -224,10 +224,10 @@ def log_loss_sklearn() -> Check:
     for true, pred in ((y, p), (two, p[:, 2]), (two, np.stack([1 - p[:, 2], p[:, 2]], axis=1))):
         for weight, mean in itertools.product((None, w), (True, False)):
             theirs = peer.log_loss(true, pred, sample_weight=weight, normalize=mean)
-            worst = max(worst, abs(log_loss(true, pred, weight, normalize=mean) / theirs - 1.0))
+            worst = largest(worst, abs(log_loss(true, pred, weight, normalize=mean) / theirs - 1.0))
     few = y < 2
     p2 = p[few]
-    worst = max(worst, abs(log_loss(y[few], p2, labels=[0, 1, 2]) - peer.log_loss(y[few], p2, labels=[0, 1, 2])))
+    worst = largest(worst, abs(log_loss(y[few], p2, labels=[0, 1, 2]) - peer.log_loss(y[few], p2, labels=[0, 1, 2])))
     return Check(float(worst), 1e-13, "max relative difference", "scikit-learn")
 
 
@@ -263,5 +263,5 @@ def log_loss_shards() -> Check:
         total = LogLoss(normalize=mean)
         for k in (3, 0, 6, 1, 5, 2, 4):
             total.merge(LogLoss(normalize=mean).update(y[cuts[k]], p[cuts[k]], w[cuts[k]]))
-        worst = max(worst, abs(total.compute() / whole - 1))
+        worst = largest(worst, abs(total.compute() / whole - 1))
     return Check(float(worst), 1e-13, "max relative difference", "the whole set")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 def _rows() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -41,7 +41,7 @@ def filter_sklearn() -> Check:
             theirs = function(large, target, discrete_features=True, n_neighbors=k, random_state=0)
             mine = feature_scores(large, target, discrete_features=True, **options).scores
             errors.append(np.abs(mine - theirs).max())
-    return Check(float(max(errors)), 1e-9, "max difference", "scikit-learn")
+    return Check(float(largest(errors)), 1e-9, "max difference", "scikit-learn")
 
 
 @evidence(
@@ -113,7 +113,7 @@ def filter_information() -> Check:
         x = rng.normal(size=4000)
         y = rho * x + np.sqrt(1 - rho**2) * rng.normal(size=4000)
         found = feature_scores(100 * x[:, None], y, criterion="mutual-information").scores[0]
-        worst = max(worst, abs(found + 0.5 * np.log(1 - rho**2)))
+        worst = largest(worst, abs(found + 0.5 * np.log(1 - rho**2)))
     # The variance of the information density of normal pairs is ρ²; neighbor noise of k = 3 adds about 1/3 + 1/n terms.
     return Check(float(worst), 5 * np.sqrt((0.81 + 1.0) / 4000), "max error in nats", "closed form")
 
@@ -165,7 +165,7 @@ def wrapper_log() -> Check:
         scores = -cross_val_score(
             Ridge(), X[:, list(trial["columns"])], y, cv=cv, scoring="neg_root_mean_squared_error"
         )
-        worst = max(worst, abs(trial["mean"] - scores.mean()), abs(trial["std"] - scores.std(ddof=1)))
+        worst = largest(worst, abs(trial["mean"] - scores.mean()), abs(trial["std"] - scores.std(ddof=1)))
     best = min(found.log_, key=lambda t: t["mean"])
     worst += float(found.get_support(indices=True).tolist() != list(best["columns"]))
     worst += abs(found.score_ - best["mean"])

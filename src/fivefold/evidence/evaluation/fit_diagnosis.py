@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 def _polynomial(degree: int) -> Any:
@@ -128,7 +129,7 @@ def borders() -> Check:
         wrong += ("too-little-data" in curve.findings) != found or ("too-complex" in curve.findings) == found
     shares = diagnose_fit((10, 30), [[1, 2], [3, 4]], [[5, 6], [6, 7]], guess=9.0, goal=2.0, fresh=7.9)
     parts = (shares.bias - 1.5 / 7, shares.variance - 3 / 7, shares.shift - 1.4 / 7, shares.noise - 2 / 9)
-    wrong += max(abs(p) for p in parts) > 1e-12 or not np.isnan(
+    wrong += not largest(abs(p) for p in parts) <= 1e-12 or not np.isnan(
         diagnose_fit((1, 2), (1, 1), (1, 1), guess=2, goal=1).shift
     )
     wrong += shares.findings != ("shift", "underfitting", "too-complex")
@@ -155,14 +156,14 @@ def floor_brute_force() -> Check:
             near = np.argsort(far, axis=1, kind="stable")[:, :k]
             delta = np.sort(far, axis=1)[:, :k].mean(0)
             apart = (y[near] != y[:, None]) if classification else (y[near] - y[:, None]) ** 2 / 2
-            level = max(0.0, float(np.polyfit(delta, apart.mean(0), 1)[1]))
+            level = largest(0.0, float(np.polyfit(delta, apart.mean(0), 1)[1]))
             if classification:
                 level = 0.75 * (1 - np.sqrt(1 - 4 / 3 * level))
             more = {} if k == 10 else {"neighbors": k}
             found = noise_floor(
                 np.concatenate([X, X[:5]]), np.concatenate([y, y[:5]]), classification=classification, **more
             )
-            worst = max(worst, abs(found - level))
+            worst = largest(worst, abs(found - level))
     return Check(float(worst), 1e-9, "max difference", "brute force")
 
 
@@ -184,4 +185,102 @@ def floor_planted() -> Check:
         drawn = rng.random(4000) < flipped
         label = np.where(drawn, (truth + rng.integers(1, classes, 4000)) % classes, truth)
         off.append(abs(noise_floor(X, label, classification=True) - flipped) / 0.05)
-    return Check(float(max(off)), 1.0, "differences in units of their bound", "planted noise")
+    return Check(float(largest(off)), 1.0, "differences in units of their bound", "planted noise")
+
+
+@evidence(
+    "fit-diagnosis",
+    claim="The report's numbers: shares of every fold, errors, the guess of the training rows, and each copied row once",
+    against="folds fitted by hand",
+)
+def report_by_hand() -> Check:
+    from sklearn.linear_model import LinearRegression
+    from sklearn.naive_bayes import GaussianNB
+
+    from fivefold.evaluation.fit_diagnosis import fit_report
+    from fivefold.evaluation.validation import KFold
+
+    rng, wrong = np.random.default_rng(2), 0.0
+    X = rng.normal(size=(40, 2))
+    y, label = X[:, 0] + 0.1 * rng.normal(size=40), np.where(X[:, 0] + rng.normal(size=40) > -0.5, "up", "down")
+    far = rng.normal(size=(30, 2)) + 3.0
+    for model, target, new in (
+        (LinearRegression(), y, far[:, 0] + 0.5),
+        (GaussianNB(), label, np.where(far[:, 1] > 3, "up", "down")),
+    ):
+        found = fit_report(model, X, target, fresh=(far, new), goal=0.01, cv=KFold(4), fractions=(0.5, 1.0))
+        name = model is not None and target is label
+
+        def error(fitted: Any, rows: np.ndarray, truth: np.ndarray, name: bool = name) -> float:
+            guess = fitted.predict(rows)
+            return float(np.mean(guess != truth) if name else np.mean((guess - truth) ** 2))
+
+        folds = [np.arange(10) + 10 * k for k in range(4)]
+        train, held, plain = [], [], []
+        for outside in folds:
+            inside = np.setdiff1d(np.arange(40), outside)
+            fitted = model.fit(X[inside], target[inside])
+            train.append(error(fitted, X[inside], target[inside]))
+            held.append(error(fitted, X[outside], target[outside]))
+            names, counts = np.unique(target[inside], return_counts=True)
+            constant = names[counts.argmax()] if name else target[inside].mean()
+            plain.append(np.mean(target[outside] != constant if name else (target[outside] - constant) ** 2))
+        wrong += abs(found.train[-1] - np.mean(train)) + abs(found.validation[-1] - np.mean(held))
+        wrong += abs(found.guess - np.mean(plain)) + float(found.sizes.tolist() != [15.0, 30.0])
+        scale = found.guess - 0.01
+        use = (error(model.fit(X, target), far, new) - np.mean(held)) / scale
+        wrong += abs(found.shift - use) + abs(found.noise - 0.01 / found.guess)
+    # Two copied rows of twenty are the tolerance, three are above it; the halves of a pair lie in different folds.
+    for pairs, leaks in (((0,), False), ((0, 1), True)):
+        table = rng.normal(size=(20, 2))
+        for row in pairs:
+            table[10 + row] = table[row]
+        target = table[:, 0] + 1.0
+        found = fit_report(LinearRegression(), table, target, goal=0.0, cv=KFold(2), fractions=(0.5, 1.0))
+        wrong += float(("leakage" in found.findings) != leaks)
+    one = fit_report(LinearRegression(), X, y, goal=0.01, cv=KFold(20), fractions=(0.01, 1.0))
+    wrong += float(one.sizes.tolist() != [1.0, 38.0])  # at least one row
+    again = [fit_report(LinearRegression(), X, y, goal=0.01, random_state=4) for _ in range(2)]
+    wrong += float(again[0].validation.tolist() != again[1].validation.tolist()) + float(len(again[0].sizes) != 5)
+    wrong += float(again[0].sizes.tolist() != [6.0, 13.0, 19.0, 26.0, 32.0])  # 0.2 to 1.0 of four folds of five
+    return Check(float(wrong), 1e-12, "sum of differences", "by hand")
+
+
+class _Memory(RegressorMixin, BaseEstimator):
+    """Errs by one number on rows it was fitted to and by another on new ones; the target is the first column."""
+
+    def __init__(self, seen: float = 0.0, new: float = 0.0) -> None:
+        self.seen = seen
+        self.new = new
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> _Memory:
+        self.rows_ = {row.tobytes() for row in X}
+        return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        return X[:, 0] + np.array([self.seen if row.tobytes() in self.rows_ else self.new for row in X])
+
+
+@evidence(
+    "fit-diagnosis",
+    claim="The simpler model's training and validation errors, over folds, tell optimization, complexity and lack of rows apart",
+    against="errors that are known beforehand",
+)
+def simpler_by_hand() -> Check:
+    from fivefold.evaluation.fit_diagnosis import fit_report
+
+    X = np.random.default_rng(0).normal(size=(30, 2))
+    X[:, 0] = np.resize([-1.0, 1.0], 30)  # a constant guess errs by about 1
+    cases = [
+        (_Memory(0.7, 0.7), _Memory(0.0, 3.0), ("optimization",)),
+        (_Memory(0.7, 0.7), _Memory(3.0, 0.0), ("underfitting",)),
+        (_Memory(0.0, 0.7), _Memory(0.9, 0.5), ("too-complex",)),
+        (_Memory(0.0, 0.7), _Memory(0.0, 0.8), ("too-little-data",)),
+        (_Memory(0.0, 0.2), _Memory(0.0, 0.0), ("good",)),
+    ]
+    wrong = 0
+    for model, simpler, wanted in cases:
+        found = fit_report(model, X, X[:, 0], simpler=simpler, goal=0.0, fractions=(0.5, 1.0), random_state=0)
+        wrong += found.findings != wanted
+        wrong += abs(found.train[-1] - model.seen**2) + abs(found.validation[-1] - model.new**2) > 1e-12
+    return Check(float(wrong), 0.0, "wrong cases", "by hand")

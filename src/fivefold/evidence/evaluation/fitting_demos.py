@@ -7,7 +7,7 @@ import tempfile
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 @evidence(
@@ -22,7 +22,7 @@ def descent_closed_form() -> Check:
     for p in (0, 1, 4, 7, 20, 30, 45, 60):
         found = demo.errors(3, p, 1500)[0]
         off = abs(found.mean() - expected_risk(p, 12, 60, 0.25))
-        worst = max(worst, off / (found.std(ddof=1) / np.sqrt(1500)) if p else 1e12 * off)
+        worst = largest(worst, off / (found.std(ddof=1) / np.sqrt(1500)) if p else 1e12 * off)
     edges = [expected_risk(p, 12, 60, 0.25) for p in range(9, 17)]
     worst += float([np.isinf(v) for v in edges] != [False, False, True, True, True, False, False, False])
     # Worked by hand: n = 12, D = 60, p = 10: (5/6 + 1/4)(1 + 10) = 143/12; p = 14: 7/30 (1 - 6/7) + (23/30 + 1/4)(1 + 12).
@@ -53,7 +53,7 @@ def descent_fits() -> Check:
             ridge = np.linalg.solve(Z.T @ Z + (30 - p + 15) * np.eye(p), Z.T @ y[k])
             for row, b in zip(found, (least, ridge)):
                 wanted = ((np.append(b, np.zeros(30 - p)) - beta) ** 2).sum() + 0.5
-                worst = max(worst, abs(row[k] / wanted - 1))
+                worst = largest(worst, abs(row[k] / wanted - 1))
     return Check(worst, 1e-8, "largest relative difference", "LAPACK")
 
 
@@ -103,7 +103,7 @@ def degrees_enumerated() -> Check:
         train = ((truth + signs - fits) ** 2).mean()
         new = ((truth - fits) ** 2).mean() + sigma**2
         found = expected_errors(x, degree, sigma**2)
-        worst = max(worst, abs(found[0] - train), abs(found[1] - new))
+        worst = largest(worst, abs(found[0] - train), abs(found[1] - new))
     return Check(worst, 1e-12, "max difference", "enumeration")
 
 
@@ -122,15 +122,17 @@ def measured_errors() -> Check:
         wanted = expected_errors(np.linspace(-1, 1, 24), degree, 0.1)
         # n errors σ² χ² a data set have at least the relative deviation √(2 / 24); bias terms add less than as much again.
         for value, exact in zip((train[degree], new[degree]), wanted):
-            worst = max(worst, abs(value / exact - 1) / (2 * np.sqrt(2 / (24 * 3000))))
+            worst = largest(worst, abs(value / exact - 1) / (2 * np.sqrt(2 / (24 * 3000))))
     for shared in (0.0, 0.3, 1.0):
         found = demo.forecasts(0, shared, 400)
         item = 0.5 * np.sqrt(1.25)
         for value, exact in zip(found, (item, item * np.sqrt((1 + 11 * shared) / 12))):
             # A root of a mean of 7 · 400 squares errs by 1/√(2 · 2800); items add rows unless they share their noise.
-            worst = max(worst, abs(value / exact - 1) * np.sqrt(2 * 2800))
+            worst = largest(worst, abs(value / exact - 1) * np.sqrt(2 * 2800))
         closed = demo.expected_forecasts(shared)
-        worst = max(worst, 1e12 * abs(closed[0] - item), 1e12 * abs(closed[1] - item * np.sqrt((1 + 11 * shared) / 12)))
+        worst = largest(
+            worst, 1e12 * abs(closed[0] - item), 1e12 * abs(closed[1] - item * np.sqrt((1 + 11 * shared) / 12))
+        )
     return Check(float(worst), 5.0, "standard errors", "closed form")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 @evidence(
@@ -74,7 +74,7 @@ def holdout_protocol() -> Check:
         return float(np.sqrt(np.mean((y[rows] - y[fit].mean() - (X[rows] - mean) @ coef) ** 2)))
 
     scores = {name: error(train, validation, alpha) for name, alpha in alphas.items()}
-    wrong = max(abs(found.validation[name] - scores[name]) for name in alphas)
+    wrong = largest(abs(found.validation[name] - scores[name]) for name in alphas)
     wrong += float(found.name != min(scores, key=lambda name: scores[name]))
     wrong += abs(found.test - error(np.concatenate([train, validation]), test, alphas[found.name]))
     wrong += float([len(p) for p in found.parts] != [45, 15, 20])
@@ -141,7 +141,7 @@ def loo_n_fits() -> Check:
                     mine = leave_one_out_residuals(
                         X, target, alpha=alpha, fit_intercept=intercept, sample_weight=weight
                     )
-                    worst = max(worst, np.abs(mine - errors).max())
+                    worst = largest(worst, np.abs(mine - errors).max())
     return Check(float(worst), 1e-9, "max difference", "n fits")
 
 

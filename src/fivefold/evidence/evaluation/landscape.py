@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 def _net(seed: int = 0) -> Any:
@@ -39,15 +39,15 @@ def landscape_quadratic() -> Check:
         for i, a in enumerate((-0.5, -0.25, 0.0, 0.25, 0.5)):
             for j, b in enumerate((-0.5, -0.25, 0.0, 0.25, 0.5)):
                 off = theta + a * d + b * e
-                worst = max(worst, abs(found.loss[i, j] / (0.5 * off @ hessian @ off) - 1))
-        worst = max(worst, abs(found.center / float(loss(net).detach()) - 1), float(np.abs(d - e).max() < 0.1))
+                worst = largest(worst, abs(found.loss[i, j] / (0.5 * off @ hessian @ off) - 1))
+        worst = largest(worst, abs(found.center / float(loss(net).detach()) - 1), float(np.abs(d - e).max() < 0.1))
         line = loss_landscape(net, loss, directions=1, span=2.0, points=3, normalization=normalization, random_state=3)
-        worst = max(worst, float(np.abs(line.directions[0]["weight"].ravel() - d).max()))
+        worst = largest(worst, float(np.abs(line.directions[0]["weight"].ravel() - d).max()))
         for i, a in enumerate((-2.0, 0.0, 2.0)):
             off = theta + a * d
-            worst = max(worst, abs(line.loss[i] / (0.5 * off @ hessian @ off) - 1))
+            worst = largest(worst, abs(line.loss[i] / (0.5 * off @ hessian @ off) - 1))
     whole = loss_landscape(net, loss, random_state=3)
-    worst = max(
+    worst = largest(
         worst, float(whole.loss.shape != (21, 21)), abs(float(whole.steps[0]) + 1), abs(float(whole.steps[-1]) - 1)
     )
     return Check(worst, 1e-12, "largest relative difference", "closed form")
@@ -82,14 +82,14 @@ def landscape_norms() -> Check:
                     continue
                 w, d, r = weight.numpy(), direction[name], raw[name]
                 if w.ndim == 1:
-                    worst = max(worst, float(np.abs(d).max()))
+                    worst = largest(worst, float(np.abs(d).max()))
                 elif normalization == "filter":
                     for row, own, drawn in zip(d, w, r):
                         scale = np.sqrt((own**2).sum() / (drawn**2).sum())
-                        worst = max(worst, float(np.abs(row - scale * drawn).max()))
+                        worst = largest(worst, float(np.abs(row - scale * drawn).max()))
                 elif normalization == "layer":
-                    worst = max(worst, abs(np.linalg.norm(d) - np.linalg.norm(w)))
-                    worst = max(worst, float(np.abs(d / np.linalg.norm(d) - r / np.linalg.norm(r)).max()))
+                    worst = largest(worst, abs(np.linalg.norm(d) - np.linalg.norm(w)))
+                    worst = largest(worst, float(np.abs(d / np.linalg.norm(d) - r / np.linalg.norm(r)).max()))
     return Check(worst, 1e-12, "max difference", "norms")
 
 
@@ -120,7 +120,7 @@ def landscape_rescaled() -> Check:
         )
         changes[normalization] = float(np.abs(first.loss / second.loss - 1).max())
         changes["center"] = abs(first.center - second.center)
-    wrong = max(changes["filter"], changes["layer"], changes["center"])
+    wrong = largest(changes["filter"], changes["layer"], changes["center"])
     return Check(wrong + float(changes["none"] < 0.1), 1e-10, "largest relative change", "invariance")
 
 
@@ -167,3 +167,39 @@ def landscape_restores() -> Check:
     wrong += sum(float(not torch.equal(before[name], value)) for name, value in net.state_dict().items())
     wrong += float([part.training for part in net] != [True, True, True, False])
     return Check(wrong, 0.0, "violations", "the state")
+
+
+@evidence(
+    "loss-landscape",
+    claim="A filter of zeros stays zero; a line is drawn as it is and a plane as levels of its logarithm, first direction across",
+    against="by hand",
+)
+def landscape_drawn() -> Check:
+    from unittest.mock import patch
+
+    import torch
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from fivefold.evaluation.landscape import LossLandscape, loss_landscape
+
+    net = torch.nn.Linear(3, 2).double()
+    with torch.no_grad():
+        net.weight[0] = 0.0
+    still = loss_landscape(net, lambda m: m.weight.square().sum(), points=3, random_state=0)
+    wrong = sum(float(np.abs(d["weight"][0]).max() + np.abs(d["bias"]).max()) for d in still.directions)
+    steps, seen = np.linspace(-1.0, 1.0, 3), []
+    plane = np.array([[1.0, 10.0, 100.0], [0.1, 0.01, 0.1], [1e3, 0.0, 1e3]])
+    with (
+        patch.object(Figure, "savefig", lambda figure, path, **_: seen.append(figure)),
+        patch.object(Axes, "contourf", autospec=True, side_effect=Axes.contourf) as levels,
+    ):
+        LossLandscape(steps, plane, 0.01, ()).draw("unwritten.png")
+        LossLandscape(steps, plane[:, 1], 0.01, ()).draw("unwritten.png")
+    shown = np.log10(np.where(plane > 0, plane, np.finfo(float).tiny))
+    wrong += float(np.abs(levels.call_args.args[3] - shown.T).max())
+    flat, line = seen[0].axes[0], seen[1].axes[0]
+    wrong += float([p.get_xydata().tolist() for p in flat.get_lines()] != [[[0.0, 0.0]]])
+    wrong += float(line.get_lines()[0].get_xydata().tolist() != np.stack([steps, plane[:, 1]], axis=1).tolist())
+    wrong += float(line.get_lines()[1].get_xydata().tolist() != [[0.0, 0.01]])
+    return Check(wrong, 0.0, "differences", "by hand")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 def _descent(rate: float, curvature: np.ndarray, updates: int) -> np.ndarray:
@@ -101,7 +101,7 @@ def rates_with_noise() -> Check:
         for rate, pattern in ((1.8, "oscillates"), (1.0, "oscillates"), (0.02, "right"), (0.0002, "slow"))
     )
     # E x² = η² σ² / (1 - (1 - η)²) on the ball; 64 runs of 400 updates settle the mean to a few percent.
-    off = max(abs(found.ends[rate] / (rate * sigma**2 / (2 * (2 - rate))) - 1) for rate in (1.8, 1.0))
+    off = largest(abs(found.ends[rate] / (rate * sigma**2 / (2 * (2 - rate))) - 1) for rate in (1.8, 1.0))
     return Check(wrong + off, 0.1, "wrong patterns + relative difference", "stationary law")
 
 
@@ -146,4 +146,40 @@ def rates_by_hand() -> Check:
     wrong += dict(again.patterns) != {0.1: "right", 0.3: "right"} or again.best != 0.3
     wrong += again.floor != 0.0 or again.ends[0.1] != 5.0 or abs(again.ends[0.3] - 0.4) > 1e-12
     wrong += not np.isnan(diagnose_learning_rates({1.0: np.geomspace(1, 1e9, 9)}).floor)
+    # Of 8 and of 19 losses the last one is the end; of 20 it is the mean of two.
+    for losses, end in ((8, 1.0), (19, 1.0), (20, 1.5)):
+        wrong += diagnose_learning_rates({1.0: np.arange(losses, 0.0, -1.0)}).ends[1.0] != end
+    # At the border of the tolerance a curve is right; one that the last quarter halves takes away no more than half.
+    wrong += diagnose_learning_rates({0.1: flat}, floor=0.0, tolerance=0.5).patterns[0.1] != "right"
+    halved = np.concatenate([[7.0], np.full(29, 8.0), np.full(10, 4.0)])
+    wrong += diagnose_learning_rates({0.1: halved}, floor=0.0, tolerance=0.5).patterns[0.1] != "oscillates"
     return Check(float(wrong), 0.0, "wrong cases", "by hand")
+
+
+@evidence(
+    "learning-rate-diagnosis",
+    claim="The figure shows each curve in the color of its pattern, on log scale where all losses are above zero",
+    against="the lines of the figure",
+)
+def rates_drawn() -> Check:
+    from unittest.mock import patch
+
+    from matplotlib.figure import Figure
+
+    from fivefold.evaluation.learning_rates import COLORS, diagnose_learning_rates
+
+    low = np.concatenate([[10.0, 2.0], np.full(38, 0.4)])
+    up = np.append(np.geomspace(9.0, 1e9, 39), np.nan)
+    wrong = 0
+    for shift, scale in ((0.0, "log"), (-0.4, "linear")):
+        drawn: list[Figure] = []
+        with patch.object(Figure, "savefig", lambda figure, path, drawn=drawn, **_: drawn.append(figure)):
+            diagnose_learning_rates({0.1: low + shift, 0.3: up}).draw("unwritten.png")
+        axes = drawn[0].axes[0]
+        right, diverged = axes.get_lines()
+        wrong += axes.get_yscale() != scale or right.get_ydata().tolist() != (low + shift).tolist()
+        wrong += right.get_color() != COLORS["right"] or diverged.get_color() != COLORS["diverges"]
+        shown = diverged.get_ydata()
+        wrong += not (np.nanmax(shown) < 1e4 and shown[:10].tolist() == up[:10].tolist())
+        wrong += [t.get_text() for t in drawn[0].legends[0].get_texts()] != ["0.1: right", "0.3: diverges"]
+    return Check(float(wrong), 0.0, "differences", "by hand")

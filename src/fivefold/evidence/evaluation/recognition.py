@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 def _rows(classes: int = 4, rows: int = 300) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -121,7 +121,7 @@ def _against_sklearn(name: str) -> Check:
             mine = ours(true, pred, some, zero_division=zero, **option)
             theirs = other(true, pred, sample_weight=some, zero_division=zero, **option)
             same = np.isnan(mine) and np.isnan(theirs)
-            worst = max(worst, 0.0 if same else float(np.nan_to_num(abs(mine - theirs), nan=1.0)))
+            worst = largest(worst, 0.0 if same else float(np.nan_to_num(abs(mine - theirs), nan=1.0)))
     return Check(worst, 1e-12, "max difference", "scikit-learn")
 
 
@@ -213,7 +213,7 @@ def _streamed(name: str) -> Check:
             total = cls(average)
             for k in permutation:
                 total.merge(cls(average).update(y[shards[k]], p[shards[k]], w[shards[k]]))
-            worst = max(worst, abs(total.compute() - whole))
+            worst = largest(worst, abs(total.compute() - whole))
     return Check(float(worst), 1e-13, "max difference", "the whole set")
 
 
@@ -250,11 +250,13 @@ def confusion_matrix_sklearn() -> Check:
     for ours, theirs in (("none", None), ("true", "true"), ("predicted", "pred"), ("all", "all")):
         for weight in (None, w):
             mine = ConfusionMatrix(normalize=ours).update(y, p, weight).compute()
-            worst = max(worst, np.abs(mine - peer.confusion_matrix(y, p, sample_weight=weight, normalize=theirs)).max())
+            worst = largest(
+                worst, np.abs(mine - peer.confusion_matrix(y, p, sample_weight=weight, normalize=theirs)).max()
+            )
             flipped = ConfusionMatrix(layout="predicted-rows", normalize=ours).update(y, p, weight).compute()
-            worst = max(worst, np.abs(flipped - mine.T[::-1, ::-1]).max())
+            worst = largest(worst, np.abs(flipped - mine.T[::-1, ::-1]).max())
     wide = ConfusionMatrix(labels=[3, 0, 1, 2, 7]).update(y, p)
-    worst = max(worst, np.abs(wide.compute() - peer.confusion_matrix(y, p, labels=[0, 1, 2, 3, 7])).max())
+    worst = largest(worst, np.abs(wide.compute() - peer.confusion_matrix(y, p, labels=[0, 1, 2, 3, 7])).max())
     return Check(float(worst), 1e-12, "max difference", "scikit-learn")
 
 
@@ -303,8 +305,8 @@ def accuracy_sklearn() -> Check:
         y, p, w = _rows(k)
         names = np.array(["ant", "bee", "cow", "dog"])
         for weight in (None, w):
-            worst = max(worst, abs(accuracy(y, p, weight) - accuracy_score(y, p, sample_weight=weight)))
-            worst = max(worst, abs(accuracy(names[y], names[p], weight) - accuracy(y, p, weight)))
+            worst = largest(worst, abs(accuracy(y, p, weight) - accuracy_score(y, p, sample_weight=weight)))
+            worst = largest(worst, abs(accuracy(names[y], names[p], weight) - accuracy(y, p, weight)))
     return Check(float(worst), 1e-13, "max difference", "scikit-learn")
 
 
@@ -334,7 +336,7 @@ def accuracy_streams() -> Check:
         total = Accuracy()
         for k in order:
             total.merge(shards[k])
-        worst = max(worst, abs(total.compute() - accuracy(y, p, w)))
+        worst = largest(worst, abs(total.compute() - accuracy(y, p, w)))
     # One row that is right and three that are not: the mean over the batches is 1/2, the share of the rows 1/4.
     small = Accuracy().update([1], [1]).update([1, 1, 0], [0, 0, 1])
     wrong = abs(small.compute() - 0.25)

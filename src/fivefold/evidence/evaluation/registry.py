@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 def _data() -> dict[str, Any]:
@@ -45,6 +45,7 @@ def _cases() -> dict[str, tuple[Any, Any]]:
     }
 
 
+@evidence("accuracy", claim="Each metric by name, weighted and not, agrees", against="scikit-learn's functions")
 @evidence("metric-registry", claim="Each metric by name, weighted and not, agrees", against="scikit-learn's functions")
 def registry_sklearn() -> Check:
     import sklearn.metrics as peer
@@ -68,12 +69,14 @@ def registry_sklearn() -> Check:
     for name, other in others.items():
         y, p = cases[name]
         for w in (None, weight):
-            worst = max(worst, abs(get_metric(name).function(y, p, w) - other(y, p, sample_weight=w)))
+            worst = largest(worst, abs(get_metric(name).function(y, p, w) - other(y, p, sample_weight=w)))
     y, p = np.array([0, 1, 1]), np.array([0.0, 0.0, 1.0])  # clipped
-    worst = max(worst, abs(get_metric("log-loss").function(y, p) - peer.log_loss(y, p)))
+    worst = largest(worst, abs(get_metric("log-loss").function(y, p) - peer.log_loss(y, p)))
     return Check(float(worst), 1e-12, "max difference", "scikit-learn")
 
 
+@evidence("holdout-validation", claim="Each metric gives the number worked out by hand", against="arithmetic")
+@evidence("accuracy", claim="Each metric gives the number worked out by hand", against="arithmetic")
 @evidence("metric-registry", claim="Each metric gives the number worked out by hand", against="arithmetic")
 def registry_by_hand() -> Check:
     from fivefold.evaluation.registry import get_metric
@@ -93,22 +96,27 @@ def registry_by_hand() -> Check:
         ("r2", [1, 2, 3], [1, 4, 2], 1 - 5 / 2),
         ("rmse", [[0, 0], [0, 0]], [[3, 1], [3, 1]], 2.0),
     ]
-    worst = max(abs(get_metric(name).function(t, q) - value) for name, t, q, value in expected)
-    worst = max(worst, abs(get_metric("log-loss").function([0, 2], three, labels=[0, 1, 2]) + np.log(0.5 * 0.3) / 2))
-    worst = max(worst, abs(get_metric("brier-score").function([0, 2], three, labels=[0, 1, 2]) - (0.38 + 0.86) / 2))
+    worst = largest(abs(get_metric(name).function(t, q) - value) for name, t, q, value in expected)
+    worst = largest(
+        worst, abs(get_metric("log-loss").function([0, 2], three, labels=[0, 1, 2]) + np.log(0.5 * 0.3) / 2)
+    )
+    worst = largest(worst, abs(get_metric("brier-score").function([0, 2], three, labels=[0, 1, 2]) - (0.38 + 0.86) / 2))
     # Certain and wrong: clipped to the machine epsilon of the type that the probabilities came in.
     for kind in (np.float64, np.float32):
         eps = float(np.finfo(kind).eps)
         clipped = get_metric("log-loss").function([0, 1, 1], np.array([0, 0, 1], dtype=kind))
-        worst = max(worst, abs(clipped + (np.log(eps) + 2 * np.log(1 - eps)) / 3))
+        worst = largest(worst, abs(clipped + (np.log(eps) + 2 * np.log(1 - eps)) / 3))
     # The wanted item ranks 1st and 2nd; among equal scores it ranks last.
     for k, value in ((1, 0.5), (2, 1.0)):
-        worst = max(worst, abs(get_metric("hit-rate").function([0, 2], three, k=k) - value))
-    worst = max(worst, get_metric("hit-rate").function([0, 1], np.zeros((2, 3)), k=2))
-    worst = max(worst, abs(get_metric("misclassification-cost").function(y, called) - 1.0))
+        worst = largest(worst, abs(get_metric("hit-rate").function([0, 2], three, k=k) - value))
+    worst = largest(worst, get_metric("hit-rate").function([0, 1], np.zeros((2, 3)), k=2))
+    worst = largest(worst, abs(get_metric("misclassification-cost").function(y, called) - 1.0))
     return Check(float(worst), 1e-14, "max difference", "by hand")
 
 
+@evidence(
+    "holdout-validation", claim="A summary of a batch equals the metrics called one by one", against="the single calls"
+)
 @evidence(
     "metric-registry", claim="A summary of a batch equals the metrics called one by one", against="the single calls"
 )
@@ -122,15 +130,16 @@ def registry_summary() -> Check:
     worst = 0.0
     for given in (forms, {"probabilities": d["p"]}):
         found = summary(names, d["binary"], given, d["weight"], classes=[0, 1])
-        worst = max(worst, float(list(found) != names))
+        worst = largest(worst, float(list(found) != names))
         for name, value in found.items():
             metric = get_metric(name)
-            worst = max(worst, abs(value - metric.function(d["binary"], forms[metric.needs], d["weight"])))
+            worst = largest(worst, abs(value - metric.function(d["binary"], forms[metric.needs], d["weight"])))
     firsts = [default_metrics(task)[0] for task in ("binary", "multiclass", "regression")]
     worst += float(firsts != ["roc-auc", "log-loss", "rmse"])
     return Check(worst, 1e-13, "max difference", "single calls")
 
 
+@evidence("accuracy", claim="Every metric streams and merges exactly, empty shards too", against="the whole set")
 @evidence("metric-registry", claim="Every metric streams and merges exactly, empty shards too", against="the whole set")
 def registry_streams() -> Check:
     from fivefold.evaluation.registry import get_metric, list_metrics
@@ -146,10 +155,11 @@ def registry_streams() -> Check:
         total = get_metric(name)
         for shard in shards:
             total.merge(shard)
-        worst = max(worst, abs(total.compute() - whole) / max(1.0, abs(whole)))
+        worst = largest(worst, abs(total.compute() - whole) / max(1.0, abs(whole)))
     return Check(float(worst), 1e-12, "max relative difference", "the whole")
 
 
+@evidence("holdout-validation", claim="Names resolve in any spelling; unknown ones offer three", against="the contract")
 @evidence("metric-registry", claim="Names resolve in any spelling; unknown ones offer three", against="the contract")
 def registry_names() -> Check:
     from fivefold.base.errors import InputError, UnknownNameError
@@ -165,16 +175,16 @@ def registry_names() -> Check:
     levels = {"algorithm": "roc-auc", "enterprise": "misclassification-cost", "user": "hit-rate"}
     wrong += sum(name not in list_metrics(level=level) for level, name in levels.items())
 
-    def largest(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+    def largest_miss(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
         return float(np.abs(np.asarray(y_true) - np.asarray(y_pred)).max())
 
-    register_metric("largest-miss", largest, level="enterprise", needs="values", higher_is_better=False)
+    register_metric("largest-miss", largest_miss, level="enterprise", needs="values", higher_is_better=False)
     try:
         mine = get_metric("Largest_Miss")
         wrong += int(mine.update([1.0], [2.0]).update([5.0], [1.0]).compute() != 4.0 or mine.higher_is_better)
         wrong += int(mine.level != "enterprise" or "largest-miss" not in list_metrics(level="enterprise"))
         try:
-            register_metric("largestmiss", largest)
+            register_metric("largestmiss", largest_miss)
             wrong += 1
         except InputError:
             pass
@@ -184,6 +194,11 @@ def registry_names() -> Check:
     return Check(wrong, 0, "violations", "the contract")
 
 
+@evidence(
+    "holdout-validation",
+    claim="Labels from probabilities are the most probable class; at one half the first, as with two columns",
+    against="by hand",
+)
 @evidence(
     "metric-registry",
     claim="Labels from probabilities are the most probable class; at one half the first, as with two columns",

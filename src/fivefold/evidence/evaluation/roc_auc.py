@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 def _rows(rows: int = 240, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -49,7 +49,7 @@ def roc_auc_mann_whitney() -> Check:
     for seed in range(5):
         y, score, _ = _rows(seed=seed)
         u = mannwhitneyu(score[y == 1], score[y == 0]).statistic
-        worst = max(worst, abs(roc_auc(y, score) - u / ((y == 1).sum() * (y == 0).sum())))
+        worst = largest(worst, abs(roc_auc(y, score) - u / ((y == 1).sum() * (y == 0).sum())))
     return Check(float(worst), 1e-15, "max difference", "scipy")
 
 
@@ -237,7 +237,7 @@ def roc_auc_forms() -> Check:
         (y, (4 * p).astype(int)),  # whole numbers rank too
         (y, p.astype(np.float32)),
     ]
-    wrong = max(abs(roc_auc(a, b) - area) for a, b in forms)
+    wrong = largest(abs(roc_auc(a, b) - area) for a, b in forms)
     wrong += abs(roc_auc(y, p > 0.6) - (2 / 3 * 1 + 1 / 3 * 0.5))
     # 0 and 1 are probabilities; rows may miss their sum by less than 1e-4; one column or two are the same.
     loss = -np.log([1.0, 0.25, 0.5, 0.75, 1.0]).mean()

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 def _columns() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -38,7 +38,7 @@ def correlation_scipy() -> Check:
         mine = ours.cramers_v(np.array(["low", "middle", "up"])[rows], columns)
         errors.append(abs(mine.coefficient - stats.contingency.association(table, method="cramer")))
         errors.append(abs(mine.p_value - stats.chi2_contingency(table, correction=False).pvalue))
-    return Check(float(max(errors)), 1e-12, "max difference", "scipy")
+    return Check(float(largest(errors)), 1e-12, "max difference", "scipy")
 
 
 @evidence("correlation-analysis", claim="Five rows, a 2 × 2 table and y = x² by hand", against="by hand")
@@ -114,7 +114,7 @@ def significance_scipy() -> Check:
         table = np.array([[np.sum((cells[:, j] == a) & (y == b)) for b in range(3)] for a in range(3)])
         chi2 = stats.chi2_contingency(table, correction=False)
         errors += [abs(statistic[j] - chi2.statistic), abs(p[j] - chi2.pvalue)]
-    return Check(float(max(errors)), 1e-12, "max difference", "scipy, scikit-learn")
+    return Check(float(largest(errors)), 1e-12, "max difference", "scipy, scikit-learn")
 
 
 @evidence(
@@ -153,7 +153,7 @@ def significance_statsmodels() -> Check:
     errors.append(np.abs(fixed - adjust(p)).max())
     _, p, fixed = SignificanceAnalysis("t", "benjamini-hochberg").columns(X, y)
     errors.append(np.abs(fixed - adjust(p, method="benjamini-hochberg")).max())
-    return Check(float(max(errors)), 1e-12, "max difference", "statsmodels")
+    return Check(float(largest(errors)), 1e-12, "max difference", "statsmodels")
 
 
 @evidence("significance-analysis", claim="5×2 and resampled t statistics by their formulas", against="by hand")
@@ -267,21 +267,28 @@ def costs_of_the_course() -> Check:
     "cost-sensitive-threshold", claim="No cut between scores is cheaper or better", against="every cut, one by one"
 )
 def threshold_brute_force() -> Check:
-    from fivefold.evaluation.thresholds import Costs, best_threshold, cost_of
+    from fivefold.evaluation.thresholds import Costs, best_threshold, cost_of, theoretical_threshold
 
     rng, worst = np.random.default_rng(0), 0.0
     for seed in range(20):
         y = (rng.random(40) < 0.3).astype(int)
         y[:2] = 0, 1
         score = np.round(rng.normal(size=40) + y, 1)
-        w = rng.uniform(0.2, 3, 40) if seed % 2 else None
-        distinct = np.unique(score)
+        w = rng.uniform(0.2, 3, 40) * (rng.random(40) < 0.8) + (np.arange(40) < 2) if seed % 2 else None
+        distinct = np.unique(score if w is None else score[w > 0])
         cuts = np.concatenate([[-np.inf], (distinct[1:] + distinct[:-1]) / 2, [np.inf]])
         for costs in (Costs(fp=1, fn=1), Costs(fp=1, fn=10), Costs(fp=5, fn=1), Costs(fp=1, fn=4, tp=-2, tn=-0.3)):
             all_costs = [cost_of(y, score >= cut, costs, w) for cut in cuts]
             found = best_threshold(y, score, costs=costs, sample_weight=w)
-            worst = max(worst, abs(found.score - min(all_costs)))
-            worst = max(worst, abs(cost_of(y, score >= found.value, costs, w) - found.score))
+            worst = largest(worst, abs(found.score - min(all_costs)))
+            worst = largest(worst, abs(cost_of(y, score >= found.value, costs, w) - found.score))
+            best = [
+                (abs(c - theoretical_threshold(costs)), -c)
+                for c, v in zip(cuts, all_costs)
+                if v < min(all_costs) + 1e-9
+            ]
+            nearest = sorted(best)[0]  # to the threshold of theory; of two alike, the higher
+            worst = largest(worst, float(found.value != -nearest[1]))
         weight = np.ones(40) if w is None else w
         p, n = weight[y == 1].sum(), weight[y == 0].sum()
         values: dict[str, list[float]] = {"youden": [], "f1": [], "accuracy": []}
@@ -292,9 +299,64 @@ def threshold_brute_force() -> Check:
             values["accuracy"].append((tp + n - fp) / (p + n))
         for objective, reached in values.items():
             found = best_threshold(y, score, objective=objective, sample_weight=w)
-            worst = max(worst, abs(found.score - max(reached)))
-        worst = max(worst, abs(best_threshold(y, score, sample_weight=w).score - max(values["youden"])))
+            worst = largest(worst, abs(found.score - max(reached)))
+            best = [(abs(c - 0.5), -c) for c, v in zip(cuts, reached) if v > max(reached) - 1e-9]
+            nearest = sorted(best)[0]  # to the threshold of theory; of two alike, the higher
+            worst = largest(worst, float(found.value != -nearest[1]))
+        worst = largest(worst, abs(best_threshold(y, score, sample_weight=w).score - max(values["youden"])))
     return Check(float(worst), 1e-12, "max difference", "brute force")
+
+
+@evidence(
+    "cost-sensitive-threshold",
+    claim="Rows of one class, tied cuts, scores without a number between them, and costs as text",
+    against="by hand",
+)
+def threshold_edges() -> Check:
+    from fivefold.base.errors import DataError
+    from fivefold.evaluation.thresholds import Costs, Threshold, best_threshold
+
+    s, wrong = [0.2, 0.6, 0.7], 0
+    wrong += best_threshold([0, 0, 0], s, costs=Costs(1, 1)) != Threshold(np.inf, 0.0)
+    wrong += best_threshold([1, 1, 1], s, costs=Costs(1, 1)) != Threshold(-np.inf, 0.0)
+    wrong += best_threshold([1, 1, 1], s, objective="f1") != Threshold(-np.inf, 1.0)
+    wrong += best_threshold([0, 0, 0], s, objective="accuracy") != Threshold(np.inf, 1.0)
+    wrong += best_threshold([0, 1, 1], [0.5, 0.5, 0.5], objective="accuracy") != Threshold(-np.inf, 2 / 3)
+    # 0.25 and 0.75 both reach 1/2 and are equally far from 0.5: the higher.
+    wrong += best_threshold([0, 1, 0, 1], [0.0, 0.5, 0.5, 1.0]) != Threshold(0.75, 0.5)
+    # Each step of a float that goes either way when it is rounded: the upper one parts them.
+    for kind in (np.float32, np.float64):
+        low = kind(0.5)
+        for _ in range(2):
+            high = np.nextafter(low, kind(1))
+            cut = best_threshold([0, 1], np.array([low, high])).value
+            wrong += bool(low >= cut) or not bool(high >= cut)
+            low = high
+    huge = float(np.finfo(float).max)
+    wrong += best_threshold([0, 1], [0.75 * huge, huge]).value != 0.875 * huge  # the sum of both is no number
+    lone: list[tuple[list[int], list[float], str]] = [
+        ([1, 1], [1, 1], "no negative one"),
+        ([0, 0], [1, 1], "no positive one"),
+        ([1, 0], [0.25, 0], "no negative one"),
+        ([0, 1], [0.25, 0], "no positive one"),
+    ]
+    for y, w, words in lone:
+        try:
+            best_threshold(y, [0.1, 0.2], sample_weight=w)
+            wrong += 1
+        except DataError as error:
+            wrong += words not in str(error)
+    # Classes of weight one are classes.
+    wrong += best_threshold([0, 1], [0.1, 0.3]) != Threshold(0.2, 1.0)
+    wrong += best_threshold([0, 1], [0.1, 0.3], objective="f1") != Threshold(0.2, 1.0)
+    texts = (
+        (Costs(1, 10), "fp=1,fn=10"),
+        (Costs(0, 2.5), "fp=0,fn=2.5"),
+        (Costs(1, 0, tp=-2, tn=0.5), "fp=1,fn=0,tp=-2,tn=0.5"),
+    )
+    wrong += sum(str(costs) != text or Costs.parse(text) != costs for costs, text in texts)
+    wrong += Costs.parse(" FN = 2.5 , fp=1e3 ") != Costs(1000, 2.5)
+    return Check(float(wrong), 0.0, "differences", "by hand")
 
 
 @evidence(
@@ -337,9 +399,9 @@ def calibration_defaults() -> Check:
     blocks = np.split(order, 10)  # 200 different values: 20 rows a bin
     mean, seen, rows = reliability_curve(y, p)
     worst = float(rows.tolist() != [20] * 10)
-    worst = max(worst, float(np.abs(mean - [p[b].mean() for b in blocks]).max()))
-    worst = max(worst, float(np.abs(seen - [y[b].mean() for b in blocks]).max()))
+    worst = largest(worst, float(np.abs(mean - [p[b].mean() for b in blocks]).max()))
+    worst = largest(worst, float(np.abs(seen - [y[b].mean() for b in blocks]).max()))
     bins = [np.flatnonzero((p > k / 10) & (p <= (k + 1) / 10)) for k in range(10)]
     wanted = sum(abs(w[b] @ y[b] - w[b] @ p[b]) for b in bins) / w.sum()
-    worst = max(worst, abs(expected_calibration_error(y, p, w) - wanted))
+    worst = largest(worst, abs(expected_calibration_error(y, p, w) - wanted))
     return Check(worst, 1e-12, "max difference", "by hand")

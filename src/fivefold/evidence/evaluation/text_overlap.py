@@ -116,3 +116,28 @@ def rouge_brute_force() -> Check:
     for k in (2, 0, 1):
         total.merge(Rouge().update(references[k::3], candidates[k::3]))
     return Check(abs(total.compute() - float(np.mean(values))), 1e-14, "difference", "brute force")
+
+
+@evidence(
+    "bleu", claim="A text is a string or a sequence of strings; numbers and sets are refused", against="the contract"
+)
+def texts_accepted() -> Check:
+    from fivefold.base.errors import InputError, InputTypeError
+    from fivefold.evaluation.text_overlap import bleu, rouge
+
+    wrong = abs(bleu(["a b c d"], ["a b c d"]) - bleu([[("a", "b", "c", "d")]], [["a", "b", "c", "d"]]))
+    for text in ([1, 2], {"a", "b"}, 3):
+        for metric in (bleu, rouge):
+            try:
+                metric(["a b"], [text])
+                wrong += 1
+            except InputTypeError as error:
+                wrong += "a string or a sequence of tokens" not in str(error)
+    wrong += rouge(["a b"], ["a b"], kind=np.int64(2)) != 1.0
+    for kind in (True, 0, 1.0, "n", "1"):
+        try:
+            rouge(["a b"], ["a b"], kind=kind)
+            wrong += 1
+        except InputError as error:
+            wrong += "whole number >= 1" not in str(error)
+    return Check(float(wrong), 0.0, "differences", "the contract")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 @evidence(
@@ -56,6 +56,7 @@ def k_fold_sklearn() -> Check:
     return Check(wrong, 0, "splits that differ of 117", "scikit-learn")
 
 
+@evidence("holdout-validation", claim="Scores of each fold equal", against="scikit-learn cross_val_score")
 @evidence("k-fold-cv", claim="Scores of each fold equal", against="scikit-learn cross_val_score")
 def k_fold_scores() -> Check:
     from sklearn.linear_model import LogisticRegression, Ridge
@@ -82,6 +83,7 @@ def k_fold_scores() -> Check:
     return Check(float(np.abs(np.concatenate(errors)).max()), 1e-12, "max difference", "scikit-learn")
 
 
+@evidence("leave-one-out", claim="Leave-one-out errors of least squares are e/(1 - h)", against="the PRESS identity")
 @evidence("k-fold-cv", claim="Leave-one-out errors of least squares are e/(1 - h)", against="the PRESS identity")
 def k_fold_press() -> Check:
     from sklearn.linear_model import LinearRegression
@@ -104,6 +106,9 @@ def k_fold_press() -> Check:
     return Check(float(wrong), 1e-11, "sum of differences", "closed form")
 
 
+@evidence(
+    "holdout-validation", claim="Weights reach both the fit and the metric", against="rows repeated by their weight"
+)
 @evidence("k-fold-cv", claim="Weights reach both the fit and the metric", against="rows repeated by their weight")
 def k_fold_weights() -> Check:
     from sklearn.linear_model import LinearRegression
@@ -123,6 +128,11 @@ def k_fold_weights() -> Check:
     return Check(float(np.abs(weighted.scores["rmse"] - again.scores["rmse"]).max()), 1e-12, "max difference", "copies")
 
 
+@evidence(
+    "holdout-validation",
+    claim="3 folds × 3 models: the least mean error wins and is refitted",
+    against="the closed form",
+)
 @evidence("k-fold-cv", claim="3 folds × 3 models: the least mean error wins and is refitted", against="the closed form")
 def k_fold_selects() -> Check:
     from sklearn.linear_model import Ridge
@@ -146,7 +156,7 @@ def k_fold_selects() -> Check:
             test = np.arange(45) // 15 == k
             errors.append(np.sqrt(np.mean((y[test] - X[test] @ solve(~test, a)) ** 2)))
         means.append(np.mean(errors))
-    wrong = max(abs(chosen.results[n].mean["rmse"] - m) / m for n, m in zip(models, means))
+    wrong = largest(abs(chosen.results[n].mean["rmse"] - m) / m for n, m in zip(models, means))
     wrong += float(list(models).index(chosen.name) != int(np.argmin(means)))
     wrong += float(np.abs(chosen.estimator.coef_ - solve(np.arange(45), models[chosen.name].alpha)).max())
     return Check(float(wrong), 1e-6, "sum of differences", "normal equations")
@@ -215,3 +225,50 @@ def k_fold_contract() -> Check:
             splits(StratifiedKFold(5), X, target)
         wrong += int(len(caught) != expected or any("only 4 rows" not in str(w.message) for w in caught))
     return Check(wrong, 0, "violations", "the contract")
+
+
+@evidence(
+    "holdout-validation",
+    claim="Weights reach the choice and the fit of the winner; of equal means the first; bools and texts are no folds",
+    against="rows repeated by their weight",
+)
+def selection_weights() -> Check:
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    from fivefold.base.errors import InputTypeError
+    from fivefold.evaluation.selection import cross_validate, select_model
+    from fivefold.evaluation.validation import GroupKFold, KFold, StratifiedKFold
+
+    rng, wrong = np.random.default_rng(5), 0.0
+    X = rng.normal(size=(40, 3))
+    y = X[:, 0] + rng.normal(size=40)
+    row, copies = np.arange(40) % 4, rng.integers(1, 9, 40)
+    models = {"little": Ridge(0.1), "again": Ridge(0.1), "some": Ridge(30.0), "much": Ridge(1e4)}
+    more = {"cv": GroupKFold(4), "metric": "rmse"}
+    found = select_model(models, X, y, groups=row, sample_weight=copies, **more)
+    many = [np.repeat(v, copies, axis=0) for v in (X, y, row)]
+    other = select_model(models, many[0], many[1], groups=many[2], **more)
+    for name in models:
+        # Groups of equal weight sums may be dealt otherwise, so each fold is compared with the one of its rows.
+        a, b = found.results[name].scores["rmse"], other.results[name].scores["rmse"]
+        wrong += float(np.abs(np.sort(a) - np.sort(b)).max())
+    wrong += float(found.name != other.name) + float(np.abs(found.estimator.coef_ - other.estimator.coef_).max())
+    even = select_model({"first": Ridge(0.1), "second": Ridge(0.1)}, X, y)
+    wrong += float(even.name != "first") + float(len(even.results["first"].scores["rmse"]) != 5)
+    label = (y > 0).astype(int)
+    kept = cross_validate(LogisticRegression(), X, label, cv=3, return_estimator=True)
+    folds = list(StratifiedKFold(3).split(X, label))
+    wrong += float(list(kept.scores) != ["roc-auc"]) + float(len(kept.estimators) != 3)
+    for (train, _), model in zip(folds, kept.estimators):
+        wrong += float(np.abs(model.coef_ - LogisticRegression().fit(X[train], label[train]).coef_).max())
+    third = np.arange(40) % 3
+    wrong += float(list(cross_validate(LogisticRegression(), X, third).scores) != ["log-loss"])
+    wrong += float(len(cross_validate(Ridge(), X, y, cv=KFold(4)).estimators))
+    wrong += float(not (kept.fit_time > 0).all() or not (kept.predict_time > 0).all() or kept.fit_time.max() > 60)
+    for cv in (True, "split", 2.0):
+        try:
+            cross_validate(Ridge(), X, y, cv=cv)
+            wrong += 1
+        except InputTypeError as error:
+            wrong += float("number of folds" not in str(error))
+    return Check(float(wrong), 1e-9, "sum of differences", "copies")

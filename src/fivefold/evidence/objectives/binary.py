@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
-
-from ._common import largest
+from fivefold.evidence import Check, evidence, largest
 
 
 def _batch(seed: int = 0, n: int = 40) -> Any:
@@ -167,8 +165,8 @@ def hinge_sklearn() -> Check:
 
     x, y, w = _batch(3)
     wrong = abs(float(HingeLoss()(x, y)) - hinge_loss(y, x))
-    wrong = max(wrong, abs(float(HingeLoss()(x, y, w)) - hinge_loss(y, x, sample_weight=w)))
-    wrong = max(wrong, abs(float(HingeLoss(reduction="sum")(x, y)) - 40 * hinge_loss(y, x)))
+    wrong = largest(wrong, abs(float(HingeLoss()(x, y, w)) - hinge_loss(y, x, sample_weight=w)))
+    wrong = largest(wrong, abs(float(HingeLoss(reduction="sum")(x, y)) - 40 * hinge_loss(y, x)))
     return Check(wrong, 1e-13, "max difference", "scikit-learn")
 
 
@@ -219,11 +217,11 @@ def ghm_uniform() -> Check:
     x = torch.where(y == 1, torch.logit(1 - norm), torch.logit(norm))
     plain = BinaryCrossEntropyLoss(reduction="none")(x, y)
     wrong = float((GHMCLoss(reduction="none")(x, y) - plain).abs().max())
-    wrong = max(wrong, abs(float(GHMCLoss()(x, y) - plain.mean())))
+    wrong = largest(wrong, abs(float(GHMCLoss()(x, y) - plain.mean())))
     # In a window as wide as a bin, away from the ends, lie 11 rows as well: its edges fall between the norms.
     close = GHMCLoss(exact=True, reduction="none")(x, y)
     inner = (norm > 1 / 60) & (norm < 1 - 1 / 60)
-    wrong = max(wrong, float((close - plain)[inner].abs().max()))
+    wrong = largest(wrong, float((close - plain)[inner].abs().max()))
     return Check(wrong, 1e-12, "max difference", "cross-entropy")
 
 

@@ -6,9 +6,7 @@ import itertools
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
-
-from ._common import largest
+from fivefold.evidence import Check, evidence, largest
 
 
 @evidence(
@@ -145,13 +143,15 @@ def ctc_passes() -> Check:
             each = CTCLoss(4, True, "none")(x.transpose(0, 1), labels, frames, sizes)
         each.backward(torch.linspace(1, 2, 6, dtype=torch.float64))
         found.append((each.detach(), x.grad))
-    worst = max(float((a - b).abs().max()) for a, b in zip(*found, strict=True))
+    worst = largest(float((a - b).abs().max()) for a, b in zip(*found, strict=True))
     single = z.float().requires_grad_()
     value = CTCLoss(4, True, "none")(single.transpose(0, 1), labels, frames, sizes)
     value.backward(torch.linspace(1, 2, 6))
     # The logarithms of 30 frames are rounded to 6e-8 of their size, about 10, before anything is summed.
-    near = max(float((value.detach() - found[0][0]).abs().max()), float((single.grad - found[0][1]).abs().max())) / 30
-    return Check(max(worst, near * 1e-5), 1e-11, "max difference", "the plain recursion")
+    near = (
+        largest(float((value.detach() - found[0][0]).abs().max()), float((single.grad - found[0][1]).abs().max())) / 30
+    )
+    return Check(largest(worst, near * 1e-5), 1e-11, "max difference", "the plain recursion")
 
 
 @evidence("ctc-loss", claim="Batched by vmap the loss is that of each sample alone", against="one sample after another")

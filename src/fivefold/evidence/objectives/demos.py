@@ -6,9 +6,7 @@ import tempfile
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
-
-from ._common import largest
+from fivefold.evidence import Check, evidence, largest
 
 
 @evidence(
@@ -59,13 +57,13 @@ def duality_critic() -> Check:
     rng = np.random.default_rng(0)
     points = rng.normal(size=(50, 2))
     values = critic(points, rng.normal(size=(9, 2)), rng.normal(size=9))
-    wrong = max(wrong, steepest(points, values) - 1)
+    wrong = largest(wrong, steepest(points, values) - 1)
     # min_j (|x - y_j| - v_j) by hand, and a slope of 2 seen as such.
     anchors, v = np.array([[0.0, 0.0], [3.0, 4.0]]), np.array([1.0, 2.0])
     by_hand = critic(np.array([[0.0, 0.0], [3.0, 4.0], [0.0, 2.0]]), anchors, v)
-    wrong = max(wrong, float(np.abs(by_hand - [-1.0, -2.0, 1.0]).max()))
+    wrong = largest(wrong, float(np.abs(by_hand - [-1.0, -2.0, 1.0]).max()))
     steep = abs(steepest(np.array([[0.0], [1.0], [3.0], [3.0]]), np.array([0.0, 2.0, 1.0, 1.0])) - 2)
-    return Check(max(wrong, steep), 1e-12, "max violation", "scipy")
+    return Check(largest(wrong, steep), 1e-12, "max violation", "scipy")
 
 
 @evidence(
@@ -94,7 +92,7 @@ def noise_closed_forms() -> Check:
             z = row + np.sqrt(0.6) * np.array(signs)
             gram += np.outer(z, z) / 8
             moment += z * target / 8
-    wrong = max(wrong, np.abs(np.linalg.solve(gram, moment) - input_noise_solution(x, y, 0.6)).max())
+    wrong = largest(wrong, np.abs(np.linalg.solve(gram, moment) - input_noise_solution(x, y, 0.6)).max())
     return Check(float(wrong), 1e-12, "max difference", "every mask")
 
 
@@ -140,15 +138,15 @@ def surrogate_curves() -> Check:
         np.array([3.0, 1.5, 1, 0.5, 0, 0]),
     )
     curves = surrogates(m)
-    wrong = max(float(np.abs(curves[name] - values).max()) for name, values in zip(NAMES, exact, strict=True))
+    wrong = largest(float(np.abs(curves[name] - values).max()) for name, values in zip(NAMES, exact, strict=True))
     with tempfile.TemporaryDirectory() as folder:
         found = SurrogateLossDemo().run(0, folder, quick=True).numbers
     gaps = [found[f"{name}: least gap above 0/1"] for name in NAMES[1:]]
     # They touch the 0/1 loss at the margin 0, or at 1; (σ(0) - 1)² is 3/4 below it, and there it is lowest.
-    wrong = max(wrong, *(abs(gap) for gap in (gaps[0], gaps[2], gaps[3])), abs(gaps[1] + 0.75))
-    wrong = max(wrong, abs(found["square: at margin 3"] - 4), abs(found["square: at margin -3"] - 16))
-    wrong = max(wrong, abs(found["hinge: slope at margin -3"] + 1), abs(found["0/1 (ideal): at margin -3"] - 1))
+    wrong = largest(wrong, *(abs(gap) for gap in (gaps[0], gaps[2], gaps[3])), abs(gaps[1] + 0.75))
+    wrong = largest(wrong, abs(found["square: at margin 3"] - 4), abs(found["square: at margin -3"] - 16))
+    wrong = largest(wrong, abs(found["hinge: slope at margin -3"] + 1), abs(found["0/1 (ideal): at margin -3"] - 1))
     step = 6 / 1200
-    wrong = max(wrong, abs(found["square: slope at margin -3"] - (-8 + step)) * 1e-2)
-    wrong = max(wrong, float(len(curves) != 5))
+    wrong = largest(wrong, abs(found["square: slope at margin -3"] - (-8 + step)) * 1e-2)
+    wrong = largest(wrong, float(len(curves) != 5))
     return Check(wrong, 1e-12, "max difference", "formulas")

@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
-
-from ._common import largest
+from fivefold.evidence import Check, evidence, largest
 
 
 def _batch(seed: int = 0, n: int = 12, k: int = 5) -> Any:
@@ -43,7 +41,7 @@ def kl_scipy() -> Check:
 
     z, q, p, w = _batch()
     worst = _reduced(KLDivergenceLoss, z, p, w, entropy(p.numpy(), q, axis=1))
-    worst = max(
+    worst = largest(
         worst,
         _reduced(partial(KLDivergenceLoss, "reverse"), z[1:], p[1:], w[1:], entropy(q[1:], p.numpy()[1:], axis=1)),
     )
@@ -67,7 +65,7 @@ def kl_torch() -> Check:
     mine = KLDivergenceLoss()(a, p)
     other = functional.kl_div(torch.log_softmax(b, 1), p, reduction="batchmean")
     mine.backward(), other.backward()
-    worst = max(abs(float((mine - other).detach())), float((a.grad - b.grad).abs().max()))
+    worst = largest(abs(float((mine - other).detach())), float((a.grad - b.grad).abs().max()))
     entropy = -(p * torch.where(p > 0, p, 1).log()).sum(1).mean()
     worst = largest(worst, abs(float(functional.cross_entropy(z, p) - entropy - mine.detach())))
     y = torch.arange(12) % 5
@@ -341,7 +339,7 @@ def mutual_sklearn() -> Check:
     y = np.where(rng.random(300) < 0.6, x % 3, rng.integers(0, 3, 300))
     exact = mutual_info_score(x, y)
     wrong = abs(mutual_information_of_labels(x, y) - exact)
-    wrong = max(wrong, abs(mutual_information_of_labels(x.astype(str), y, 2) - exact / np.log(2)))
+    wrong = largest(wrong, abs(mutual_information_of_labels(x.astype(str), y, 2) - exact / np.log(2)))
     return Check(wrong, 1e-14, "max difference", "scikit-learn")
 
 

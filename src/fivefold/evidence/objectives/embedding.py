@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
-
-from ._common import largest
+from fivefold.evidence import Check, evidence, largest
 
 
 def _batch(seed: int = 0, n: int = 9, d: int = 3) -> Any:
@@ -38,10 +36,10 @@ def triplet_by_hand() -> Check:
     values = TripletLoss(normalize=False, reduction="none").triplets(a, p, n)
     wrong = np.abs(values.numpy() - [1 - 0.25 + 0.2, 0, 0.2]).max()
     unsquared = TripletLoss(0.3, squared=False, normalize=False, reduction="none").triplets(a, p, n)
-    wrong = max(wrong, np.abs(unsquared.numpy() - [1 - 0.5 + 0.3, 0, 0.3]).max())
+    wrong = largest(wrong, np.abs(unsquared.numpy() - [1 - 0.5 + 0.3, 0, 0.3]).max())
     # Of length 1 after scaling: (1, 0), (0, 1), (-1, 0) have squared distances 2 and 4.
     b, q, r = torch.tensor([[3.0, 0]]), torch.tensor([[0, 5.0]]), torch.tensor([[-0.1, 0]])
-    wrong = max(wrong, abs(float(TripletLoss(margin=2.5).triplets(b, q, r)) - 0.5))
+    wrong = largest(wrong, abs(float(TripletLoss(margin=2.5).triplets(b, q, r)) - 0.5))
     return Check(wrong, 1e-6, "max difference", "arithmetic")
 
 

@@ -6,9 +6,7 @@ from decimal import Decimal, localcontext
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
-
-from ._common import largest
+from fivefold.evidence import Check, evidence, largest
 
 
 def _formula(logit: float, positive: bool, gamma: float, alpha: float | None) -> float:
@@ -86,7 +84,7 @@ def focal_gamma_zero() -> Check:
         other = functional.cross_entropy(X, T, weight, reduction=reduction)
         errors.append(MulticlassFocalLoss(0.0, alpha, reduction)(X, T) - other)
     errors.append(MulticlassFocalLoss(0.0)(X, T) - functional.cross_entropy(X, T))
-    return Check(max(float(e.abs().max()) for e in errors), 1e-12, "max difference", "torch")
+    return Check(largest(float(e.abs().max()) for e in errors), 1e-12, "max difference", "torch")
 
 
 @evidence(
@@ -229,7 +227,7 @@ def focal_passes() -> Check:
             others = torch.stack([row.logsumexp(0) for row in rest])
         scale = torch.linspace(1, 2, 5, dtype=torch.float64)
         found.append((own, others, torch.autograd.grad((own, others), v, (scale, scale.flip(0) - 3))[0]))
-    worst = max(float((a - b).detach().abs().max()) for a, b in zip(*found, strict=True))
+    worst = largest(float((a - b).detach().abs().max()) for a, b in zip(*found, strict=True))
     alone = (
         torch.full((2, 3), -torch.inf, dtype=torch.float64).scatter_(1, torch.tensor([[1], [2]]), 0.5).requires_grad_()
     )

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
-
-from ._common import largest
+from fivefold.evidence import Check, evidence, largest
 
 
 @evidence(
@@ -35,7 +33,7 @@ def group_plain() -> Check:
     bare = 0.3 * (6**0.5 * norms[0] + 3**0.5 * norms[1] + 3 * norms[2])
     worst = largest(worst, abs(float(GroupRegularizer(labels, None, "group-lasso", 0.3)(w)) - bare))
     side = GroupRegularizer(labels, a, "group-lasso", 0.3, dim=1)(w.T)
-    worst = max(
+    worst = largest(
         worst,
         abs(float(side) - lasso),
         abs(float(GroupRegularizer(labels, a, "l2", 0.3, -1)(w.T)) - 0.15 * (g * wn**2).sum()),

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
-
-from ._common import largest
+from fivefold.evidence import Check, evidence, largest
 
 
 @evidence(
@@ -57,7 +55,9 @@ def joint_defaults() -> Check:
     wrong = abs(float(JointEmbeddingClassificationLoss()(f, z, y) - exact))
     smooth = CrossEntropyLoss(label_smoothing=0.2)
     exact = 0.5 * ContrastiveLoss()(f, y) + smooth(z, y)
-    wrong = max(wrong, abs(float(JointEmbeddingClassificationLoss(0.5, ContrastiveLoss(), smooth)(f, z, y) - exact)))
+    wrong = largest(
+        wrong, abs(float(JointEmbeddingClassificationLoss(0.5, ContrastiveLoss(), smooth)(f, z, y) - exact))
+    )
     return Check(wrong, 1e-14, "max difference", "the parts")
 
 
@@ -80,10 +80,10 @@ def minibatch_gradient() -> Check:
     active = np.array([1, 1, 0, 1, 0, 0])[:, None]
     exact = np.where(active, 0.3 * v / np.maximum(n, 1)[:, None], 0.0)
     wrong = np.abs(w.grad.numpy() - exact).max()
-    wrong = max(wrong, abs(float(value.detach()) - sum(0.15 * (v[j] ** 2).sum() / n[j] for j in (0, 1, 3))))
+    wrong = largest(wrong, abs(float(value.detach()) - sum(0.15 * (v[j] ** 2).sum() / n[j] for j in (0, 1, 3))))
     wrong += float((w.grad.numpy()[[2, 4, 5]] != 0).sum())
     default = MinibatchAwareRegularizer(counts)(w.detach(), torch.tensor([0]))
-    wrong = max(wrong, abs(float(default) - 0.5e-4 * (v[0] ** 2).sum() / 4))
+    wrong = largest(wrong, abs(float(default) - 0.5e-4 * (v[0] ** 2).sum() / 4))
     none = MinibatchAwareRegularizer(counts)(w.detach(), torch.zeros(0, dtype=torch.long))
     return Check(wrong + abs(float(none)), 1e-15, "max difference", "NumPy")
 
@@ -108,4 +108,4 @@ def minibatch_whole() -> Check:
     each = sum(
         float(MinibatchAwareRegularizer(torch.tensor(counts), 2.0)(torch.tensor(w), torch.tensor([r]))) for r in rows
     )
-    return Check(max(wrong, abs(each - (w**2).sum())), 1e-13, "max difference", "NumPy")
+    return Check(largest(wrong, abs(each - (w**2).sum())), 1e-13, "max difference", "NumPy")

@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
-
-from ._common import largest
+from fivefold.evidence import Check, evidence, largest
 
 
 def _batch(seed: int = 0, n: int = 30, d: int = 4, k: int = 5) -> Any:

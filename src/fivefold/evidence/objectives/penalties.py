@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
-
-from ._common import largest
+from fivefold.evidence import Check, evidence, largest
 
 
 def _network() -> Any:
@@ -108,7 +106,7 @@ def l1_soft_threshold() -> Check:
     L1Regularizer(0.5, {"3.1": 2.0}).proximal_step_(net, 0.1)
     for (name, parameter), old in zip(net.named_parameters(), before):
         exact = np.sign(old) * np.maximum(np.abs(old) - 0.1, 0) if name == "3.1.weight" else old
-        wrong = max(wrong, np.abs(parameter.detach().numpy() - exact).max())
+        wrong = largest(wrong, np.abs(parameter.detach().numpy() - exact).max())
     return Check(wrong, 1e-15, "max difference", "the definition")
 
 
@@ -152,7 +150,7 @@ def l2_weight_decay() -> Check:
         torch.tanh(theirs(ids)).sum().backward()
         mine.step(), other.step()
     gaps = [float((a - b).detach().abs().max()) for a, b in zip(ours.parameters(), theirs.parameters())]
-    return Check(max(gaps), 1e-13, "max difference after 20 steps", "torch")
+    return Check(largest(gaps), 1e-13, "max difference after 20 steps", "torch")
 
 
 @evidence(

@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
-
-from ._common import largest
+from fivefold.evidence import Check, evidence, largest
 
 
 def _pair(seed: int = 0) -> Any:
@@ -145,7 +143,7 @@ def huber_joint() -> Check:
     exact = _huber(x.detach().numpy(), 1.5)
     wrong = np.abs(values.detach().numpy() - exact).max() / 1e6
     slopes = np.clip(x.detach().numpy(), -1.5, 1.5)
-    return Check(max(wrong, np.abs(x.grad.numpy() - slopes).max()), 1e-14, "max difference", "the definition")
+    return Check(largest(wrong, np.abs(x.grad.numpy() - slopes).max()), 1e-14, "max difference", "the definition")
 
 
 @evidence(
@@ -190,7 +188,9 @@ def lp_values() -> Check:
 
     x, y, w = _pair(2)
     r = (x - y).numpy()
-    worst = max(float((LpLoss(1.0)(x, y) - MAELoss()(x, y)).abs()), float((LpLoss(2.0)(x, y) - MSELoss()(x, y)).abs()))
+    worst = largest(
+        float((LpLoss(1.0)(x, y) - MAELoss()(x, y)).abs()), float((LpLoss(2.0)(x, y) - MSELoss()(x, y)).abs())
+    )
     for p in (1.0, 1.5, 2.0, 3.0, 4.5):
         a = x.clone().requires_grad_()
         value = LpLoss(p, "sum")(a, y)

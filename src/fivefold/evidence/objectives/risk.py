@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
-
-from ._common import largest
+from fivefold.evidence import Check, evidence, largest
 
 WEIGHTS = np.array([1.0, -2.0])
 NOISE = 0.5
@@ -129,8 +127,8 @@ def likelihood_argmin() -> Check:
     ]
     best = [float(t[curve.argmin()]) for curve in curves]
     exact = float(seen.double().mean() / 2)
-    wrong = max(abs(b - exact) for b in best) * 1e-9  # one step of the grid is 1e-3
-    wrong += float(max(abs(b - exact) for b in best) > 0.0005 + 1e-12)
+    wrong = largest(abs(b - exact) for b in best) * 1e-9  # one step of the grid is 1e-3
+    wrong += float(not largest(abs(b - exact) for b in best) <= 0.0005 + 1e-12)
     entropy = float(-(shares * shares.log()).sum())
     wrong += float((curves[0] - kl_curve - entropy).abs().max() + (curves[0] - curves[2]).abs().max())
     wrong += float((curves[0] - curves[3]).abs().max())

@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
-
-from ._common import largest
+from fivefold.evidence import Check, evidence, largest
 
 
 def _clouds(n: int, m: int, d: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -20,7 +18,7 @@ def _clouds(n: int, m: int, d: int, seed: int = 0) -> tuple[np.ndarray, np.ndarr
 def _violation(found: Any, costs: np.ndarray, p: np.ndarray, q: np.ndarray) -> float:
     """Return by how much a plan and its potentials miss the conditions of optimality."""
     slack = costs - found.dual_x[:, None] - found.dual_y
-    return max(
+    return largest(
         float(np.abs(found.plan.sum(1) - p).max()),
         float(np.abs(found.plan.sum(0) - q).max()),
         -float(found.plan.min()),
@@ -74,12 +72,12 @@ def wasserstein_assignment() -> Check:
     exact = d[linear_sum_assignment(d)].mean()
     wrong = abs(wasserstein_distance(x, y) - exact)
     cubes = (d**3)[linear_sum_assignment(d**3)].mean()
-    wrong = max(wrong, abs(wasserstein_distance(x, y, order=3) ** 3 - cubes) / cubes)
+    wrong = largest(wrong, abs(wasserstein_distance(x, y, order=3) ** 3 - cubes) / cubes)
     # Splitting points into halves of the mass changes nothing; a shift of all points moves it by its length.
     doubled = wasserstein_distance(np.repeat(x, 2, axis=0), y, np.tile([1.0, 3.0], 80))
-    wrong = max(wrong, abs(doubled - exact), abs(wasserstein_distance(x, x + [3.0, 4.0]) - 5))
-    wrong = max(wrong, abs(wasserstein_distance([[0.0, 0]], [[3.0, 4]]) - 5), abs(wasserstein_distance(x, x[::-1])))
-    wrong = max(wrong, abs(wasserstein_distance([[0.0, 0]], [[3.0, 4]], order=2) - 5))
+    wrong = largest(wrong, abs(doubled - exact), abs(wasserstein_distance(x, x + [3.0, 4.0]) - 5))
+    wrong = largest(wrong, abs(wasserstein_distance([[0.0, 0]], [[3.0, 4]]) - 5), abs(wasserstein_distance(x, x[::-1])))
+    wrong = largest(wrong, abs(wasserstein_distance([[0.0, 0]], [[3.0, 4]], order=2) - 5))
     return Check(wrong, 1e-12, "max difference", "scipy")
 
 
@@ -96,8 +94,8 @@ def wasserstein_plan() -> Check:
     states = np.arange(10.0)
     d = np.abs(states[:, None] - states)
     found = optimal_transport(d, p, q)
-    wrong = max(_violation(found, d, p, q), abs(found.cost - np.abs(np.cumsum(p - q)).sum()))
-    wrong = max(wrong, abs(wasserstein_distance(states, states, p, q) - found.cost))
+    wrong = largest(_violation(found, d, p, q), abs(found.cost - np.abs(np.cumsum(p - q)).sum()))
+    wrong = largest(wrong, abs(wasserstein_distance(states, states, p, q) - found.cost))
     return Check(wrong, 1e-13, "max violation", "optimality")
 
 
@@ -217,7 +215,7 @@ def wasserstein_gaussian() -> Check:
     exact = 5.0 + (np.array([1.0, 0.25]) * x.var(axis=0)).sum()
     wrong = abs(wasserstein_distance(x, y[::-1], order=2) ** 2 - exact) / exact
     line = abs(wasserstein_distance(x[:, 0], y[::-1, 0], order=2) ** 2 - (1 + x[:, 0].var()))
-    return Check(max(wrong, line), 1e-12, "max difference", "closed form")
+    return Check(largest(wrong, line), 1e-12, "max difference", "closed form")
 
 
 @evidence(

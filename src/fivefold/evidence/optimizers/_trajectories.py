@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fivefold.evidence import Check
+from fivefold.evidence import Check, largest
 
 Rule = Callable[[dict[str, Any], np.ndarray, np.ndarray, int, dict[str, Any]], np.ndarray]
 STEPS = 500
@@ -116,7 +116,7 @@ def same(ours: Any, theirs: Any, *options: dict[str, Any], rule: bool = False, s
     for given in options:
         for problem in SHAPES:
             peer = recur(theirs, problem, given, steps) if rule else walk(theirs, problem, given, steps, reload=False)
-            gap = max(gap, compare(walk(ours, problem, given, steps), peer, "peer"))
+            gap = largest(gap, compare(walk(ours, problem, given, steps), peer, "peer"))
     # 500 contracting float64 steps add at most about 500 roundings of numbers near one, far below the 1e-6 asked for.
     return Check(gap, 1e-9, "max |parameter difference|", "NumPy recurrence" if rule else "torch.optim")
 
@@ -137,7 +137,7 @@ def replayed(ours: Any, theirs: Any, options: dict[str, Any]) -> Check:
         ]
         given: list[list[Tensor | None]] = [[*row[:-2], None, torch.zeros_like(row[-1])] for row in drawn]
         peer = walk(theirs, problem, options, reload=False, given=given)
-        gap = max(gap, compare(walk(ours, problem, options, given=given), peer, "peer"))
+        gap = largest(gap, compare(walk(ours, problem, options, given=given), peer, "peer"))
     return Check(gap, 1e-11, "max |parameter difference|", "torch.optim")
 
 
@@ -158,7 +158,7 @@ def listed_equals_fused(make: Any, *options: dict[str, Any]) -> Check:
             optimizer.__class__ = Listed
             return optimizer
 
-        gap = max(gap, compare(walk(listed, "network", given, 120), fused, "kernel"))
+        gap = largest(gap, compare(walk(listed, "network", given, 120), fused, "kernel"))
     return Check(gap, 1e-10, "max |parameter difference|", "the CPU kernel")
 
 

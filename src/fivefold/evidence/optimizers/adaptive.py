@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.optimizers.gradient.adabound import AdaBound
 from fivefold.optimizers.gradient.adam import Adam
 from fivefold.optimizers.gradient.adam_variants import Adamax, AMSGrad, NAdam, RAdam, Yogi
@@ -31,7 +31,7 @@ def _moments(s: dict[str, Any], g: np.ndarray, group: dict[str, Any], m0: float 
 def adam_groups() -> Check:
     coupled = same(Adam, torch.optim.Adam, BETAS)
     decoupled = same(lambda p: Adam(p, decoupled_weight_decay=True), torch.optim.AdamW, BETAS)
-    return Check(max(coupled.value, decoupled.value), 1e-9, coupled.unit, "torch.optim")
+    return Check(largest(coupled.value, decoupled.value), 1e-9, coupled.unit, "torch.optim")
 
 
 @evidence("adam", claim="The list form for GPUs takes the same steps as the CPU kernel", against="the kernel")
@@ -103,7 +103,7 @@ def adamax_conventions() -> Check:
     options = {**BETAS, "lr": 0.002, "betas": (0.8, 0.999)}
     keras = same(lambda p: Adamax(p, convention="keras"), rule(True), options, rule=True)
     paper = same(lambda p: Adamax(p, convention="paper"), rule(False), options, rule=True)
-    return Check(max(keras.value, paper.value), 1e-9, keras.unit, keras.peer)
+    return Check(largest(keras.value, paper.value), 1e-9, keras.unit, keras.peer)
 
 
 @evidence("adamax", claim="The list form takes the same steps as the kernel", against="the kernel")
@@ -182,7 +182,7 @@ def radam_threshold() -> Check:
         for t, step in enumerate(steps(convention), start=1):
             r = rho(t)
             share = math.sqrt((r - 4) * (r - 2) * 1999 / (1995 * 1997 * r)) if r > threshold else 3.0
-            gap = max(gap, abs(step - 0.1 * share))
+            gap = largest(gap, abs(step - 0.1 * share))
     return Check(gap, 1e-7, "max |step - closed form|", "closed form, epsilon 1e-8 beside 3 sqrt(1 - b2^t) >= 0.09")
 
 
@@ -229,7 +229,7 @@ def radam_limit() -> Check:
         for _ in range(150):
             x.grad = torch.full((1,), 3.0, dtype=torch.float64)
             optimizer.step()
-        gap = max(gap, abs(x.item() + 150 * 0.3))
+        gap = largest(gap, abs(x.item() + 150 * 0.3))
     return Check(gap, 1e-10, "|x - closed form|", "closed form")
 
 
@@ -241,7 +241,7 @@ def yogi_bounded_change() -> Check:
         x.grad = torch.full((1,), g, dtype=torch.float64)
         optimizer.step()
         new = float(optimizer.state[x]["exp_avg_sq"])
-        gap = max(gap, abs(abs(new - v) - 0.01 * g * g) + ((new > v) != (g * g > v)))
+        gap = largest(gap, abs(abs(new - v) - 0.01 * g * g) + ((new > v) != (g * g > v)))
         v = new
     return Check(gap, 1e-15, "max |change - (1 - b2) g^2|", "theorem")
 
@@ -311,7 +311,7 @@ def adabound_closed() -> Check:
         x.grad = torch.full((1,), 2.0, dtype=torch.float64)
         optimizer.step()
         place -= (0.1 if t < 20 else 0.05) * 2 * (1 - 0.9**t)
-        gap = max(gap, abs(float(x.detach()) - place))
+        gap = largest(gap, abs(float(x.detach()) - place))
     return Check(gap, 1e-9, "max |parameter difference|", "closed form")
 
 

@@ -13,7 +13,7 @@ from fivefold.base.random import Streams
 from fivefold.data.batches import Batches
 from fivefold.demos.optimizers.bake_off import OptimizerBakeOff, Standing, Training, choose, split, train
 from fivefold.engine.runtime import seeded
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.models.nn.perceptron import Perceptron
 
 
@@ -37,7 +37,7 @@ def bake_off_trains_as_torch() -> Check:
                 optimizer.step()
         for (x, y), mine in ((data.validation, found.validation_error), (data.test, found.test_error)):
             # Rounding may turn one answer of 300 that was a tie.
-            wrong = max(wrong, abs(float((net(x).argmax(dim=1) != y).double().mean()) - mine))
+            wrong = largest(wrong, abs(float((net(x).argmax(dim=1) != y).double().mean()) - mine))
         wrong += not found.finite or not found.seconds > 0
         wrong += not found.validation_error < 0.6  # the control: chance is 0.9
     return Check(wrong, 1 / 300 + 1e-12, "|difference of errors|", "torch.optim")
@@ -105,9 +105,9 @@ def bake_off_reports() -> Check:
         errors = [t.test_error for t in trainings[rate]]
         best[name] = sum(errors) / 3
         wrong += result.numbers[f"{name}: learning rate"] != rates[rate]
-        wrong = max(wrong, abs(result.numbers[f"{name}: test error"] - best[name]))
+        wrong = largest(wrong, abs(result.numbers[f"{name}: test error"] - best[name]))
         spread = (sum((e - best[name]) ** 2 for e in errors) / 2) ** 0.5
-        wrong = max(wrong, abs(result.numbers[f"{name}: spread of the test error"] - spread))
+        wrong = largest(wrong, abs(result.numbers[f"{name}: spread of the test error"] - spread))
     wrong += result.numbers["trainings each"] != 6
     wrong += [row[0] for row in result.tables[0].rows] != sorted(best, key=best.__getitem__)
     return Check(wrong, 1e-12, "max |difference| + wrong facts", "one by one")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.optimizers.constrained import ProxyLagrangian
 
 
@@ -35,8 +35,8 @@ def proxy_swap() -> Check:
             roots, vectors = np.linalg.eig(matrix)
             vector = vectors[:, np.argmax(roots.real)].real
             weights = vector / vector.sum()
-            gap = max(gap, float(np.abs(game.weights.numpy() - weights).max()))
-        gap = max(gap, float(np.abs(game.multipliers.numpy() - weights[1:] / weights[0]).max()))
+            gap = largest(gap, float(np.abs(game.weights.numpy() - weights).max()))
+        gap = largest(gap, float(np.abs(game.multipliers.numpy() - weights[1:] / weights[0]).max()))
         gap += float(np.ptp(weights)) < 0.05
     return Check(gap, 1e-12, "max |weight difference|", "NumPy")
 
@@ -65,7 +65,9 @@ def proxy_external() -> Check:
         ).x
         ball, orthant = game.weights[1:].numpy().copy(), np.maximum(orthant + 0.7 * values, 0.0)
         bounded += abs(ball.sum() - 1.5) < 1e-9
-        gap = max(gap, float(np.abs(ball - found).max()), 1e3 * float(np.abs(free.weights[1:].numpy() - orthant).max()))
+        gap = largest(
+            gap, float(np.abs(ball - found).max()), 1e3 * float(np.abs(free.weights[1:].numpy() - orthant).max())
+        )
     # SLSQP stops at about the root of its tolerance.
     return Check(gap + (not 2 <= bounded < 8) + abs(float(game.weights[0]) - 1), 1e-5, "max |difference|", "scipy")
 
@@ -119,7 +121,7 @@ def proxy_kkt() -> Check:
             game((x**2).sum(), constraint).backward()
             optimizer.step()
             game.update(constraint)
-        gap = max(gap, float((x - 0.5).abs().max().detach()), abs(float(game.multipliers[0]) - 1))
+        gap = largest(gap, float((x - 0.5).abs().max().detach()), abs(float(game.multipliers[0]) - 1))
     return Check(gap, 1e-3, "distance to the solution", "KKT")
 
 
@@ -163,5 +165,5 @@ def proxy_fairness() -> Check:
     plain, fair, wide = train(None), train(0.05), train(0.95)
     # The regret after 400 steps of rate 1 is of the order of log(m) / steps + the swings, some hundredths at most.
     return Check(
-        max(fair - 0.05, 0.02 * (plain < 0.3), abs(wide - plain)), 0.02, "violation of the parity", "counted rates"
+        largest(fair - 0.05, 0.02 * (plain < 0.3), abs(wide - plain)), 0.02, "violation of the parity", "counted rates"
     )

@@ -28,7 +28,7 @@ from fivefold.demos.optimizers.critical_points import CriticalPointsDemo, classi
 from fivefold.demos.optimizers.matrix_calculus import MatrixCalculusDemo, identities, jacobian
 from fivefold.demos.optimizers.minibatch import MiniBatchDemo, squared_error_gradients, standard_errors
 from fivefold.demos.optimizers.starts import StartsDemo, convex, descend, distinct, himmelblau
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 @functools.cache
@@ -59,7 +59,7 @@ def minibatch_errors() -> Check:
         # The mean of `repeats` squared distances; each has the relative variance 2 of a sum of normals at most, and single
         # rows' excess over m.
         error = math.sqrt((float(apart.var() / apart.mean() ** 2) / m + 2) / repeats) / 2
-        worst = max(worst, abs(value / (spread / math.sqrt(m)) - 1) / error)
+        worst = largest(worst, abs(value / (spread / math.sqrt(m)) - 1) / error)
     return Check(worst + 100 * (exact > 1e-12), 4, "standard errors", "closed form")
 
 
@@ -74,7 +74,7 @@ def minibatch_paths() -> Check:
     path = demo._path(0, x, y, np.array([-2.0, 2.5]), 200, 4)
     w, gap = np.array([-2.0, 2.5]), 0.0
     for found in path:
-        gap = max(gap, float(np.abs(found - w).max()))
+        gap = largest(gap, float(np.abs(found - w).max()))
         w = w - 0.1 * x.T @ (x @ w - y) / 200
     numbers = _numbers(MiniBatchDemo)
     updates = [numbers[f"batch {size}: updates of an epoch"] for size in (1000, 32, 1)]
@@ -95,7 +95,7 @@ def critical_shares() -> Check:
     worst = 0.0
     for d, exact in ((1, 0.5), (2, (2 - math.sqrt(2)) / 4), (3, (math.pi - 2 * math.sqrt(2)) / (4 * math.pi))):
         error = math.sqrt(exact * (1 - exact) / draws)
-        worst = max(worst, abs(positive_share(d, draws, 1) - exact) / error)
+        worst = largest(worst, abs(positive_share(d, draws, 1) - exact) / error)
     return Check(worst, 4, "standard errors", "closed form")
 
 
@@ -145,8 +145,10 @@ def starts_minima() -> Check:
     wrong = (len(ends) != 4) + (numbers["convex: distinct minima reached"] != 1)
     wrong += numbers["non-convex: distinct minima reached"] != 4
     wrong += numbers["convex: largest distance between ends"] > 1e-6
-    wrong += max(numbers[f"{name}: largest gradient left"] for name in ("convex", "non-convex")) > 1e-4
-    return Check(max(gap, float(nearest.max())) + wrong, 2e-6, "distance to the known minima", "scipy; Himmelblau 1972")
+    wrong += not largest(numbers[f"{name}: largest gradient left"] for name in ("convex", "non-convex")) <= 1e-4
+    return Check(
+        largest(gap, float(nearest.max())) + wrong, 2e-6, "distance to the known minima", "scipy; Himmelblau 1972"
+    )
 
 
 @evidence(
@@ -178,11 +180,11 @@ def matrix_identities() -> Check:
     h = 1e-6
     for identity in identities(a, b, c):
         found = identity.derivative(x)
-        gap = max(gap, float((found - jacobian(identity, x).T).abs().max()))
+        gap = largest(gap, float((found - jacobian(identity, x).T).abs().max()))
         rows = [
             (identity.function(x + h * e) - identity.function(x - h * e)) / (2 * h) for e in torch.eye(3, dtype=x.dtype)
         ]
-        rough = max(rough, float((found - torch.stack(rows)).abs().max()))
+        rough = largest(rough, float((found - torch.stack(rows)).abs().max()))
     return Check(gap + (rough > 1e-7), 1e-13, "max |difference|", "autograd")
 
 
@@ -215,7 +217,7 @@ def cookbook_verdict() -> Check:
         found, score = verdict(better, worse)
         seen.add(found)
         wrong += found != expected
-        gap = max(gap, abs(score - test.statistic))
+        gap = largest(gap, abs(score - test.statistic))
     wrong += verdict(np.ones(3), np.ones(3)) != ("undecided", 0.0)
     wrong += (
         verdict(np.ones(3), np.full(3, 2.0))[0] != "confirmed" or verdict(np.full(3, 2.0), np.ones(3))[0] != "contested"
@@ -284,12 +286,12 @@ def cookbook_settings() -> Check:
             np.mean([sparse.train(Setting(name), rate, 4, 32, Streams(0).child(str(s))) for s in range(2)])
             for rate in RATES[name]
         ]
-        gap = max(gap, abs(min(tried) - numbers[f"sparse data: {advice} before SGD: {key}"]))
+        gap = largest(gap, abs(min(tried) - numbers[f"sparse data: {advice} before SGD: {key}"]))
     half = sparse.train(Setting("adam", share=0.5), 0.02, 12, 32, Streams(1))
-    gap = max(gap, abs(half - sparse.train(Setting("adam"), 0.02, 6, 32, Streams(1))))
+    gap = largest(gap, abs(half - sparse.train(Setting("adam"), 0.02, 6, 32, Streams(1))))
     line = torch.nn.Linear(1, 1, bias=False, dtype=torch.float64)
     torch.nn.init.zeros_(line.weight)
     rows = torch.ones(4, 1, dtype=torch.float64), torch.zeros(4, dtype=torch.float64)
     end = _fit(line, lambda z, y: z.mean(), rows, rows, Setting("sgd", decay=True), 0.3, 8, 2, Streams(0))
     exact = -0.3 * sum(0.5 * (1 + math.cos(math.pi * k / 8)) for k in range(8))
-    return Check(max(gap, abs(end - exact)), 1e-9, "max |difference|", "one by one")
+    return Check(largest(gap, abs(end - exact)), 1e-9, "max |difference|", "one by one")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from fivefold.base.random import Streams
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.optimizers.gradient.accumulators import FTRL, Adadelta, Adagrad, RMSprop
 from fivefold.optimizers.gradient.descent import SGD, GradientDescent, Nesterov
 
@@ -81,7 +81,7 @@ def descent_noise() -> Check:
             - walk(lambda p: GradientDescent(p, lr=0.01, noise=0.1), "quadratic", {}, 40, False)
         ).max()
     )
-    return Check(max(scores) + 1e9 * resumed, 4.5, "standard errors", "normal distribution")
+    return Check(largest(scores) + 1e9 * resumed, 4.5, "standard errors", "normal distribution")
 
 
 @evidence(
@@ -101,7 +101,7 @@ def descent_noise_stream() -> Check:
         for k, (group, place, lr) in enumerate(((0, 0, 0.5), (1, 0, 0.25), (1, 1, 0.25))):
             draw = Streams(5).numpy("noise", group, place, t).standard_normal(4)
             expected[k] = expected[k] - lr * (2.0 + math.sqrt(0.3 / t**0.55) * draw)
-            gap = max(gap, float(np.abs(params[k].detach().numpy() - expected[k]).max()))
+            gap = largest(gap, float(np.abs(params[k].detach().numpy() - expected[k]).max()))
     return Check(gap, 1e-14, "max |parameter difference|", "the stream")
 
 
@@ -165,7 +165,7 @@ def nesterov_paper() -> Check:
     for found in path:
         v = 0.8 * v - 0.2 * curve * (x + 0.8 * v)
         x = x + v
-        gap = max(gap, float(np.abs(found - x).max()))
+        gap = largest(gap, float(np.abs(found - x).max()))
     return Check(gap, 1e-13, "max |x difference|", "recurrence")
 
 
@@ -182,7 +182,7 @@ def nesterov_forms() -> Check:
     }
     velocity = np.diff(paths["paper"], axis=0)
     ahead = paths["paper"][1:] + 0.8 * velocity
-    gap = max(float(np.abs(paths[c][1:] - ahead).max()) for c in ("torch", "keras"))
+    gap = largest(float(np.abs(paths[c][1:] - ahead).max()) for c in ("torch", "keras"))
     return Check(gap, 1e-12, "max |difference|", "identity")
 
 
@@ -200,7 +200,7 @@ def nesterov_keras() -> Check:
         g = 0.7 * place
         v = 0.6 * v - lr * g
         place = place + 0.6 * v - lr * g
-        gap = max(gap, abs(float(x.detach()) - place))
+        gap = largest(gap, abs(float(x.detach()) - place))
     return Check(gap, 1e-14, "max |x difference|", "recurrence")
 
 
@@ -230,7 +230,7 @@ def adagrad_equals_torch() -> Check:
     plain = same(Adagrad, torch.optim.Adagrad, {})
     full = {"lr": 0.3, "lr_decay": 0.01, "weight_decay": 0.1, "eps": 1e-3}
     return Check(
-        max(plain.value, same(make(Adagrad), make(torch.optim.Adagrad), full).value), 1e-9, plain.unit, plain.peer
+        largest(plain.value, same(make(Adagrad), make(torch.optim.Adagrad), full).value), 1e-9, plain.unit, plain.peer
     )
 
 
@@ -257,7 +257,7 @@ def adagrad_rare() -> Check:
         x.grad = torch.tensor([2.0, 7.0 if t % 10 == 0 else 0.0], dtype=torch.float64)
         optimizer.step()
         step = (before - x.detach()).numpy()
-        gap = max(
+        gap = largest(
             gap, abs(step[0] - 0.5 / math.sqrt(t)), abs(step[1] - (0.5 / math.sqrt(t / 10) if t % 10 == 0 else 0))
         )
     return Check(gap, 1e-9, "max |step - closed form|", "closed form")
@@ -296,7 +296,7 @@ def rmsprop_inside() -> Check:
     options = {"lr": 0.01, "alpha": 0.9, "eps": 0.05, "weight_decay": 0.1}
     started = same(lambda p: RMSprop(p, convention="paper", initial="gradient"), rule, options, rule=True)
     zeroed = same(lambda p: RMSprop(p, convention="keras"), zero, options, rule=True)
-    return Check(max(started.value, zeroed.value), 1e-9, zeroed.unit, zeroed.peer)
+    return Check(largest(started.value, zeroed.value), 1e-9, zeroed.unit, zeroed.peer)
 
 
 @evidence("rmsprop", claim="Its state has torch's names, with every option and without", against="torch.optim.RMSprop")
@@ -365,7 +365,7 @@ def ftrl_paper() -> Check:
         sigma = (np.sqrt(n + grad**2) - np.sqrt(n)) / 0.2
         z, n = z + grad - sigma * w, n + grad**2
         w = np.where(np.abs(z) <= 1.5, 0.0, -(z - np.sign(z) * 1.5) / ((0.7 + np.sqrt(n)) / 0.2 + 0.4))
-        gap = max(gap, float(np.abs(x.detach().numpy() - w).max()))
+        gap = largest(gap, float(np.abs(x.detach().numpy() - w).max()))
         zeros += int(((w == 0) & (x.detach().numpy() == 0)).sum())
     return Check(gap + (zeros == 0), 1e-12, "max |w difference|", "NumPy")
 
@@ -419,7 +419,7 @@ def ftrl_start() -> Check:
             x.grad = torch.zeros_like(x)
             optimizer = FTRL([x], **options)  # type: ignore[arg-type]
             optimizer.step()
-            gap = max(gap, float(np.nan_to_num((x.detach() - start).abs().numpy(), nan=9.0).max()))
+            gap = largest(gap, float((x.detach() - start).abs().max()))
     return Check(gap, 1e-15, "max |weight - start|", "closed form")
 
 

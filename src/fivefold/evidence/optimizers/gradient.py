@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.optimizers.gradient.adam import Adam
 from fivefold.optimizers.gradient.momentum import Momentum
 
@@ -79,7 +79,7 @@ def adam_constant_gradient() -> Check:
     path = _walk(lambda p: Adam(p, lr=0.1, eps=1e-4), [grads] * 50)
     g = torch.cat([g.reshape(-1) for g in grads])
     start = torch.cat([p.reshape(-1) for p in _start()])
-    gap = max(float((x - (start - 0.1 * (t + 1) * g / (g.abs() + 1e-4))).abs().max()) for t, x in enumerate(path))
+    gap = largest(float((x - (start - 0.1 * (t + 1) * g / (g.abs() + 1e-4))).abs().max()) for t, x in enumerate(path))
     return Check(gap, 1e-11, "max |parameter difference|", "closed form")
 
 
@@ -93,7 +93,7 @@ def adam_epsilon_hat_formula() -> Check:
         g = torch.cat([g.reshape(-1) for g in grads]).numpy()
         m, v = 0.8 * m + 0.2 * g, 0.99 * v + 0.01 * g * g
         x = x - 0.02 * math.sqrt(1 - 0.99**t) / (1 - 0.8**t) * m / (np.sqrt(v) + 0.05)
-        gap = max(gap, float(np.abs(x - path[t - 1].numpy()).max()))
+        gap = largest(gap, float(np.abs(x - path[t - 1].numpy()).max()))
     return Check(gap, 1e-13, "max |parameter difference|", "NumPy formula")
 
 
@@ -134,7 +134,9 @@ def adam_state_is_torchs() -> Check:
             optimizer.step()
         return torch.cat([p.detach().reshape(-1) for p in params])
 
-    gap = max(float((relay(a, b) - whole).abs().max()) for a, b in ((Adam, torch.optim.Adam), (torch.optim.Adam, Adam)))
+    gap = largest(
+        float((relay(a, b) - whole).abs().max()) for a, b in ((Adam, torch.optim.Adam), (torch.optim.Adam, Adam))
+    )
     return Check(gap, 1e-13, "max |parameter difference|", "torch.optim.Adam")
 
 
@@ -148,7 +150,7 @@ def adam_late_parameter() -> Check:
         p.grad = torch.ones_like(p)
         q.grad = torch.full_like(q, -2.0) if step == 5 else None
         optimizer.step()
-    gap = max(float((p.detach() + 0.06).abs().max()), float((q.detach() - 0.01).abs().max()))
+    gap = largest(float((p.detach() + 0.06).abs().max()), float((q.detach() - 0.01).abs().max()))
     return Check(gap, 1e-9, "max |parameter - closed form|", "closed form")
 
 
@@ -184,9 +186,9 @@ def momentum_constant_gradient() -> Check:
     gap = 0.0
     for t in range(1, 300):
         step = path[t] - path[t - 1]
-        gap = max(gap, float((step + 0.1 * 2.0 * (1 - 0.9 ** (t + 1)) / 0.1).abs().max()))
+        gap = largest(gap, float((step + 0.1 * 2.0 * (1 - 0.9 ** (t + 1)) / 0.1).abs().max()))
     limit = float((path[-1] - path[-2] + 2.0).abs().max())
-    return Check(max(gap, limit), 1e-11, "max |v - closed form|", "closed form")
+    return Check(largest(gap, limit), 1e-11, "max |v - closed form|", "closed form")
 
 
 @evidence(
@@ -202,7 +204,7 @@ def momentum_changing_rate() -> Check:
     for t, grads in enumerate(gradients):
         v = 0.7 * v - rates[t] * torch.cat([g.reshape(-1) for g in grads])
         x = x + v
-        gap = max(gap, float((x - path[t]).abs().max()))
+        gap = largest(gap, float((x - path[t]).abs().max()))
     return Check(gap, 1e-13, "max |parameter difference|", "recurrence")
 
 
@@ -214,7 +216,7 @@ def momentum_ewma() -> Check:
     gap = 0.0
     for t in range(1, 40):
         average = sum((1 - 0.6) * 0.6**k * flat[t - k] for k in range(t + 1))
-        gap = max(gap, float((path[t] - path[t - 1] + 0.3 * average).abs().max()))
+        gap = largest(gap, float((path[t] - path[t - 1] + 0.3 * average).abs().max()))
     return Check(gap, 1e-13, "max |step difference|", "brute force")
 
 
@@ -231,7 +233,7 @@ def momentum_arithmetic() -> Check:
     for t in range(1, 20):
         weights = [4 - k for k in range(min(4, t + 1))]
         average = sum(w * flat[t - k] for k, w in enumerate(weights)) / sum(weights)
-        gap = max(gap, float((path[t] - path[t - 1] + 0.3 * average).abs().max()))
+        gap = largest(gap, float((path[t] - path[t - 1] + 0.3 * average).abs().max()))
     return Check(gap, 1e-13, "max |step difference|", "formula")
 
 

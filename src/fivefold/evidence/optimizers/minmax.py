@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.optimizers.gradient.minmax import GradientDescentAscent, OptimisticGDA
 
 from ._trajectories import same
@@ -39,7 +39,7 @@ def gda_momentum() -> Check:
     turn, z, before, gap = 0.1 * np.array([[0, -1], [1, 0.0]]), path[0], path[0], 0.0
     for found in path[1:]:
         z, before = z + turn @ z - 0.5 * (z - before), z
-        gap = max(gap, float(np.abs(found - z).max()))
+        gap = largest(gap, float(np.abs(found - z).max()))
     return Check(gap, 1e-13, "max |difference|", "NumPy recurrence")
 
 
@@ -48,7 +48,7 @@ def gda_one_player() -> Check:
     options = {"lr": 0.02, "momentum": 0.6, "weight_decay": 0.1}
     plain = same(GradientDescentAscent, lambda p: torch.optim.SGD(p, lr=1e-2), {})
     return Check(
-        max(plain.value, same(GradientDescentAscent, torch.optim.SGD, options).value), 1e-9, plain.unit, plain.peer
+        largest(plain.value, same(GradientDescentAscent, torch.optim.SGD, options).value), 1e-9, plain.unit, plain.peer
     )
 
 

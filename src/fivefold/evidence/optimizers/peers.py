@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.optimizers.gradient.accumulators import FTRL
 from fivefold.optimizers.gradient.adabound import AdaBound
 from fivefold.optimizers.gradient.adam_variants import Yogi
@@ -22,7 +22,7 @@ def _same(ours: Any, theirs: Any, *options: dict[str, Any]) -> Check:
     for given in options:
         for problem in SHAPES:
             peer = walk(theirs, problem, given, STEPS, reload=False)
-            gap = max(gap, compare(walk(ours, problem, given, STEPS), peer, "peer"))
+            gap = largest(gap, compare(walk(ours, problem, given, STEPS), peer, "peer"))
     return Check(gap, 1e-6, "max |parameter difference|", "pytorch_optimizer")
 
 
@@ -39,7 +39,7 @@ def adabound_peer() -> Check:
     closing = {**slow, "gamma": 0.3, "final_lr": 0.05}
     coupled = _same(AdaBound, lambda p: pytorch_optimizer.AdaBound(p, weight_decouple=False), {}, slow, closing)
     decoupled = _same(lambda p: AdaBound(p, decoupled_weight_decay=True), pytorch_optimizer.AdaBound, closing)
-    return Check(max(coupled.value, decoupled.value), 1e-6, coupled.unit, coupled.peer)
+    return Check(largest(coupled.value, decoupled.value), 1e-6, coupled.unit, coupled.peer)
 
 
 @evidence(
@@ -54,7 +54,7 @@ def yogi_peer() -> Check:
     options = {"lr": 0.01, "betas": (0.8, 0.97), "eps": 0.1, "weight_decay": 0.05, "initial_accumulator": 0.01}
     coupled = _same(Yogi, lambda p: pytorch_optimizer.Yogi(p, weight_decouple=False), {}, options)
     decoupled = _same(lambda p: Yogi(p, decoupled_weight_decay=True), pytorch_optimizer.Yogi, options)
-    return Check(max(coupled.value, decoupled.value), 1e-6, coupled.unit, coupled.peer)
+    return Check(largest(coupled.value, decoupled.value), 1e-6, coupled.unit, coupled.peer)
 
 
 @evidence(

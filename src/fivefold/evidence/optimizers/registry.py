@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from fivefold.base.errors import UnknownNameError
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.optimizers.registry import make_optimizer, optimizer_names
 
 
@@ -58,7 +58,7 @@ def registry_staircase() -> Check:
         schedule.step()  # type: ignore[union-attr]
         theirs.step()
         rate = optimizer.param_groups[0]["lr"]
-        gap = max(gap, abs(rate - peer.param_groups[0]["lr"]), abs(rate - 0.5 * 0.998 ** (t // 5000)))
+        gap = largest(gap, abs(rate - peer.param_groups[0]["lr"]), abs(rate - 0.5 * 0.998 ** (t // 5000)))
     return Check(gap, 1e-15, "max |rate difference|", "torch StepLR")
 
 

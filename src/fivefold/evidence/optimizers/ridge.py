@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.optimizers.gradient.minmax import GradientDescentAscent
 from fivefold.optimizers.gradient.ridge import FollowTheRidge
 
@@ -111,10 +111,10 @@ def ridge_damping() -> Check:
     h = np.array([-2.0, -0.5])
     gap = np.abs(moved(damping=0.3) - h * 3 / (h**2 + 0.3)).max()
     b = h * 3  # one iteration: the step of steepest descent on the normal equations
-    gap = max(gap, np.abs(moved(iterations=1) - b * (b @ b) / (b @ (h**2 * b))).max())
+    gap = largest(gap, np.abs(moved(iterations=1) - b * (b @ b) / (b @ (h**2 * b))).max())
     flat = _play(FollowTheRidge, lambda x, y: (x * y).sum(), [1.0], [0.5], 3)
     plain = _play(GradientDescentAscent, lambda x, y: (x * y).sum(), [1.0], [0.5], 3)
-    return Check(float(max(gap, np.abs(flat - plain).max())), 1e-12, "max |difference|", "closed form")
+    return Check(float(largest(gap, np.abs(flat - plain).max())), 1e-12, "max |difference|", "closed form")
 
 
 @evidence(
@@ -147,5 +147,5 @@ def ridge_single() -> Check:
         expected = (
             2 * (1 - 0.01 * 0.5) - 0.01 * slope
         )  # decay of the penalty and the decoupled one agree without momentum
-        gap = max(gap, abs(float(x.detach()) - expected))
+        gap = largest(gap, abs(float(x.detach()) - expected))
     return Check(gap, 1e-15, "|difference|", "formula")

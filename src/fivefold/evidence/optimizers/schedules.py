@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.optimizers.schedules.cosine import CosineDecay
 
 
@@ -24,7 +24,7 @@ def _rates(make: Any, steps: int, lrs: tuple[float, ...] = (1.0,)) -> list[list[
 
 
 def _apart(a: list[list[float]], b: list[list[float]]) -> float:
-    return max(abs(x - y) for left, right in zip(a, b, strict=True) for x, y in zip(left, right, strict=True))
+    return largest(abs(x - y) for left, right in zip(a, b, strict=True) for x, y in zip(left, right, strict=True))
 
 
 @evidence("lr-cosine", claim="Equal to torch's up to T, per parameter group, with a floor", against="CosineAnnealingLR")
@@ -44,7 +44,7 @@ def cosine_closed_form() -> Check:
     rates = [r[0] for r in _rates(lambda o: CosineDecay(o, 8), 8, (0.4,))]
     # At t = 0, T/4, T/2, 3T/4, T: 1, (2 + sqrt 2)/4, 1/2, (2 - sqrt 2)/4, 0.
     known = {0: 1.0, 2: (2 + math.sqrt(2)) / 4, 4: 0.5, 6: (2 - math.sqrt(2)) / 4, 8: 0.0}
-    gap = max(abs(rates[t] - 0.4 * share) for t, share in known.items())
+    gap = largest(abs(rates[t] - 0.4 * share) for t, share in known.items())
     return Check(gap, 1e-15, "max |rate - closed form|", "closed form")
 
 
@@ -52,7 +52,7 @@ def cosine_closed_form() -> Check:
 def cosine_stays() -> Check:
     rates = [r[0] for r in _rates(lambda o: CosineDecay(o, 5, eta_min=0.1), 12)]
     rising = sum(b > a for a, b in zip(rates, rates[1:]))
-    return Check(max(abs(r - 0.1) for r in rates[5:]) + rising, 0.0, "max |rate - floor| + rises", "definition")
+    return Check(largest(abs(r - 0.1) for r in rates[5:]) + rising, 0.0, "max |rate - floor| + rises", "definition")
 
 
 @evidence(

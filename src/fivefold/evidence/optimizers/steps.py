@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from fivefold.base.errors import InputError
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.optimizers.gradient import _sweep
 from fivefold.optimizers.gradient.accumulators import FTRL, Adadelta, Adagrad, RMSprop
 from fivefold.optimizers.gradient.adabound import AdaBound
@@ -156,7 +156,7 @@ def step_types() -> Check:
     worst = 0.0
     for a, b, bound in zip(ours, theirs, (1e-6, 1e-14, 0.05, 1e-6, 1e-6, 1e-6), strict=True):
         gap = float((a - b).abs().max())
-        worst = max(worst, gap / bound if np.isfinite(gap) else np.inf)
+        worst = largest(worst, gap / bound if np.isfinite(gap) else np.inf)
 
     class KernelOnly(Adam):
         def _listed(self, *_: Any) -> None:
@@ -187,5 +187,5 @@ def momentum_from_torch() -> Check:
                 q.grad = q.detach().clone() if step >= 25 else None
                 optimizer.step()
             ends.append(torch.cat([p.detach(), q.detach()]))
-        gap = max(gap, float(np.nan_to_num((ends[0] - ends[1]).abs().numpy(), nan=9.0).max()))
+        gap = largest(gap, float((ends[0] - ends[1]).abs().max()))
     return Check(gap, 1e-13, "max |parameter difference|", "torch.optim.SGD")

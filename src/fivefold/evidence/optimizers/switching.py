@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.optimizers.gradient.hypergradient import HypergradientDescent
 from fivefold.optimizers.gradient.swats import SWATS
 
@@ -73,13 +73,13 @@ def swats_recurrence() -> Check:
         options = {**options, "weight_decay": 0.05}
         path, states = _recur(_swats, problem, options, 500)
         switches += [s.get("at", 0) for s in states]
-        gap = max(gap, compare(walk(SWATS, problem, options, 500), path, "NumPy"))
+        gap = largest(gap, compare(walk(SWATS, problem, options, 500), path, "NumPy"))
     # Before the reload at step 250 and after it, at the first chance and not at all: or nothing was tested.
     wrong = not (
         0 in switches and 2 in switches and any(2 < s < 250 for s in switches) and any(250 < s < 499 for s in switches)
     )
     default, _ = _recur(_swats, "quadratic", {}, 60)
-    gap = max(gap, compare(walk(SWATS, "quadratic", {}, 60), default, "NumPy"))
+    gap = largest(gap, compare(walk(SWATS, "quadratic", {}, 60), default, "NumPy"))
     return Check(gap + wrong, 1e-9, "max |parameter difference|", "NumPy recurrence")
 
 
@@ -145,7 +145,7 @@ def swats_quadratic() -> Check:
     for step, expected in enumerate(after):
         x.grad = h * x.detach()
         optimizer.step()
-        gap = max(gap, abs(float(x.detach()) - expected))
+        gap = largest(gap, abs(float(x.detach()) - expected))
         gap += (optimizer.param_groups[0]["phase"] == "sgd") != (step >= 1)
     return Check(gap + abs(optimizer.param_groups[0]["sgd_lr"] - rate), 1e-14, "max |difference|", "closed form")
 
@@ -199,10 +199,10 @@ def hypergradient_recurrence() -> Check:
         for problem in SHAPES:
             options = {**shared, "base": base, **more}
             path, states = _recur(_hyper, problem, options, 500)
-            gap = max(gap, compare(walk(HypergradientDescent, problem, options, 500), path, "NumPy"))
+            gap = largest(gap, compare(walk(HypergradientDescent, problem, options, 500), path, "NumPy"))
             gap += abs(states[0]["rate"] / 0.01 - 1) < 1e-2  # the rate must have moved for this to say anything
         defaults = {"base": base, "lr": 0.01}  # of the momentum, the betas and the two epsilons
-        gap = max(
+        gap = largest(
             gap,
             compare(
                 walk(HypergradientDescent, "quadratic", defaults, 40), _recur(_hyper, "quadratic", defaults, 40)[0], ""
@@ -234,7 +234,7 @@ def hypergradient_derivative() -> Check:
                 direction = (before - x.detach()) / optimizer.rates[0]
         rate = torch.tensor(0.05, dtype=torch.float64, requires_grad=True)
         (slope,) = torch.autograd.grad(loss(start - rate * direction), rate)
-        gap = max(gap, abs(optimizer.rates[0] - (rates[0] - 0.01 * float(slope))))
+        gap = largest(gap, abs(optimizer.rates[0] - (rates[0] - 0.01 * float(slope))))
     return Check(gap, 1e-12, "max |rate difference|", "autograd")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.optimizers.gradient.adam import Adam
 from fivefold.optimizers.gradient.sparse_adam import SparseAdam
 
@@ -29,7 +29,7 @@ def sparse_adam_dense() -> Check:
         sparse_rows(lambda p, **o: SparseAdam(p, epsilon_hat=False, **o), {}, torch.optim.Adam, 200),
         sparse_rows(SparseAdam, {**OPTIONS, "maximize": True}, lambda p, **o: Adam(p, epsilon_hat=True, **o), 20),
     ]
-    return Check(max(c.value for c in found), 1e-12, found[0].unit, "torch.optim.Adam")
+    return Check(largest(c.value for c in found), 1e-12, found[0].unit, "torch.optim.Adam")
 
 
 def _table(make: Any, options: dict[str, Any], steps: int = 80, reload: bool = False) -> np.ndarray:
@@ -65,7 +65,7 @@ def sparse_adam_lazy() -> Check:
     gap = 0.0
     for options in ({}, OPTIONS, {**OPTIONS, "maximize": True}):
         theirs = _table(torch.optim.SparseAdam, options)
-        gap = max(gap, float(np.abs(_table(_lazy, options, reload=True) - theirs).max()))
+        gap = largest(gap, float(np.abs(_table(_lazy, options, reload=True) - theirs).max()))
     gap += float(np.abs(theirs[-1] - theirs[0]).max()) < 1e-2
     return Check(gap, 1e-12, "max |parameter difference|", "torch.optim.SparseAdam")
 
@@ -82,7 +82,7 @@ def sparse_adam_forms() -> Check:
     for t in range(2, 13):
         mean, square = (1 - b1) * b1 ** (t - 1) * gradient, (1 - b2) * b2 ** (t - 1) * gradient**2  # type: ignore[operator]
         step = lr * np.sqrt(1 - b2**t) / (1 - b1**t) * mean / (np.sqrt(square) + eps)  # type: ignore[operator]
-        gap = max(gap, float(np.abs(path[t - 2] - path[t - 1] - step).max()))
+        gap = largest(gap, float(np.abs(path[t - 2] - path[t - 1] - step).max()))
     still = _table(_lazy, OPTIONS, 12)[:, 7]
     return Check(gap + float(np.abs(still - still[0]).max()), 1e-14, "max |difference|", "closed form")
 

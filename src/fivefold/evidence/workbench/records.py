@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fivefold.base.errors import ArtifactError
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 @evidence(
@@ -28,7 +28,7 @@ def replays() -> Check:
         record = fivefold.run("gaussian-naive-bayes", out=Path(folder) / "a", overrides=["data.name=iris"], seed=5)
         result = fivefold.replay(record, out=Path(folder) / "b")
         model = record.load_model()
-    worst = max(difference.size for difference in result.differences)
+    worst = largest(difference.size for difference in result.differences)
     frame = fivefold.load_dataset("iris").frame
     target = frame.columns[-1]
     labels = frame[target].to_numpy()

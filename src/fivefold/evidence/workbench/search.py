@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 BRANIN_MINIMUM = 0.39788735772973816  # 10 / (8 pi), at (-pi, 12.275), (pi, 2.275) and (9.42478, 2.475)
 BRANIN_SPACE = {"x": {"low": -5.0, "high": 10.0}, "y": {"low": 0.0, "high": 15.0}}
@@ -114,7 +114,7 @@ def grid_ridge() -> Check:
 
     X, y = load_dataset("diabetes").xy()
     grid = {"solver": ["svd", "cholesky"], "alpha": [1e-3, 1e-2, 0.1, 1.0], "fit_intercept": [True, False]}
-    worst = max(_grid_difference(Ridge(), grid, X, y, name) for name in (None, "neg_mean_absolute_error"))
+    worst = largest(_grid_difference(Ridge(), grid, X, y, name) for name in (None, "neg_mean_absolute_error"))
     return Check(worst, 1e-12, "largest difference of mean scores", "scikit-learn GridSearchCV")
 
 
@@ -156,11 +156,11 @@ def process_parity() -> Check:
     peer = GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(x, y)
     theirs = peer.predict(new, return_std=True)
     ours = GaussianProcess.given(x, y, length, signal, noise).predict(new)
-    worst = max(float(np.abs(a - b).max()) for a, b in zip(ours, theirs))
+    worst = largest(float(np.abs(a - b).max()) for a, b in zip(ours, theirs))
     theta = np.log([*length, signal, noise])
     value, _ = negative_log_likelihood(theta, squared_differences(x, x, np.zeros(3, dtype=bool)), y)
     return Check(
-        max(worst, abs(value + peer.log_marginal_likelihood_value_)), 1e-9, "largest difference", "scikit-learn"
+        largest(worst, abs(value + peer.log_marginal_likelihood_value_)), 1e-9, "largest difference", "scikit-learn"
     )
 
 
@@ -204,7 +204,7 @@ def improvement() -> Check:
             )
             exact = math.log(integral[0]) + math.log(deviation) - 0.5 * z * z - 0.5 * math.log(2 * math.pi)
             ours = float(log_expected_improvement(np.array([best + deviation * z]), np.array([deviation]), best)[0])
-            worst = max(worst, abs(ours - exact))
+            worst = largest(worst, abs(ours - exact))
     return Check(worst, 1e-9, "max |log EI - quadrature|", "scipy.integrate.quad")
 
 

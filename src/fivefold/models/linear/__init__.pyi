@@ -16,6 +16,7 @@ from fivefold.models.linear.linear_svm import HardMarginSVM as HardMarginSVM
 from fivefold.models.linear.linear_svm import SoftMarginSVM as SoftMarginSVM
 from fivefold.models.linear.logistic import LogisticRegression as LogisticRegression
 from fivefold.models.linear.multiclass_svm import MulticlassSVM as MulticlassSVM
+from fivefold.models.linear.multiple_kernels import MultipleKernelSVC as MultipleKernelSVC
 from fivefold.models.linear.nadaraya_watson import NadarayaWatson as NadarayaWatson
 from fivefold.models.linear.naive_bayes import GaussianNB as GaussianNB
 from fivefold.models.linear.neighbors import KNeighborsClassifier as KNeighborsClassifier

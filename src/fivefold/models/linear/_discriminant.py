@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 
 from fivefold.base.errors import DataError
 from fivefold.base.estimator import Estimator
 
+from ._classifier import CrossEntropyClassifier
 from ._solvers import Objective, Solution, lbfgs, newton, newton_cg
 from ._validation import choice, class_weights, encode_labels, query_data, real, sample_weights, training_data, whole
 
@@ -26,7 +26,7 @@ _LARGE = 40_000
 _DEAR = 2e8
 
 
-class LinearDiscriminant(ClassifierMixin, Estimator):
+class LinearDiscriminant(CrossEntropyClassifier, Estimator):
     """Base of the classifiers that minimize a penalized mean cross-entropy of linear scores."""
 
     def __init__(
@@ -138,6 +138,7 @@ class LinearDiscriminant(ClassifierMixin, Estimator):
         self.coef_ = np.ascontiguousarray(theta[:, : X.shape[1]])
         self.intercept_ = theta[:, -1].copy() if self.fit_intercept else np.zeros(rows, dtype=X.dtype)
         self.n_iter_ = np.array([max(1, solution.n_iter)])
+        self.kkt_residual_ = float(np.abs(solution.gradient).max())
         return self
 
     def _n_codes(self) -> int:
@@ -187,23 +188,3 @@ class LinearDiscriminant(ClassifierMixin, Estimator):
     def _scores(self, X: Any) -> np.ndarray:
         X = query_data(self, X, "coef_", accept_sparse="csr")
         return np.asarray(X @ self.coef_.T + self.intercept_)  # (n, rows)
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the most probable class of each row; ties go to the class that sorts first.
-
-        Parameters
-        ----------
-        X : array or sparse matrix of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        scores = self._scores(X)
-        picked = scores[:, 0] > 0 if scores.shape[1] == 1 else scores.argmax(axis=1)
-        return self.classes_[picked.astype(np.intp)]

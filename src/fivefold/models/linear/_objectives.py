@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from ._blocks import row_blocks, scaled_gram
+from ._blocks import dot, row_blocks, scaled_gram
+from ._sparse_rows import Rows
 
 
 def log1p_exp_neg(margin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -46,6 +47,7 @@ class BinaryCrossEntropy:
         self.X, self.sign, self.weight, self.strength, self.intercept = X, sign, weight, strength, intercept
         self.total = float(X.shape[0] if weight is None else weight.sum())
         self.wrong = np.empty(X.shape[0])  # probability of the other class, from the last evaluation
+        self.rows = Rows(X) if sp.issparse(X) else None
 
     def _parts(self, theta: np.ndarray) -> tuple[np.ndarray, float]:
         return (theta[:-1], theta[-1]) if self.intercept else (theta, 0.0)
@@ -56,8 +58,8 @@ class BinaryCrossEntropy:
         n, d = self.X.shape
         loss, slope = 0.0, 0.0
         gradient = np.zeros_like(theta)
-        whole = sp.issparse(self.X)
-        scores = self.X @ coef if whole else None
+        whole = self.rows is not None
+        scores = self.rows.scores(coef) if self.rows is not None else None
         residuals = np.empty(n) if whole else None
         for rows in row_blocks(n, 1 if whole else d):  # any value: size of a block
             block = None if whole else self.X[rows].astype(np.float64, copy=False)  # (b, d)
@@ -68,20 +70,20 @@ class BinaryCrossEntropy:
             if self.weight is None:
                 loss += part.sum()
             else:
-                loss += self.weight[rows] @ part
+                loss += dot(self.weight[rows], part)
                 residual *= self.weight[rows]
             slope += residual.sum()
             if block is None:
                 residuals[rows] = residual
             else:
                 gradient[:d] += residual @ block
-        if whole:
-            gradient[:d] = self.X.T @ residuals
+        if self.rows is not None:
+            gradient[:d] = self.rows.sums(residuals)
         gradient /= self.total
         gradient[:d] += self.strength * coef
         if self.intercept:
             gradient[d] = slope / self.total
-        return float(loss / self.total + 0.5 * self.strength * (coef @ coef)), gradient
+        return float(loss / self.total + 0.5 * self.strength * dot(coef, coef)), gradient
 
     def _curvature(self) -> np.ndarray:
         h = self.wrong * (1.0 - self.wrong) / self.total
@@ -100,9 +102,14 @@ class BinaryCrossEntropy:
 
         def product(vector: np.ndarray) -> np.ndarray:
             coef, bias = self._parts(vector)
-            image = h * (self.X @ coef + bias)  # (n,)
             out = np.empty_like(vector)
-            out[: len(coef)] = self.X.T @ image + self.strength * coef
+            if self.rows is not None:
+                scores, sums = self.rows.bend(h, coef, bias)
+                image = h * scores  # (n,)
+            else:
+                image = h * (self.X @ coef + bias)  # (n,)
+                sums = self.X.T @ image
+            out[: len(coef)] = sums + self.strength * coef
             if self.intercept:
                 out[-1] = image.sum()
             return out
@@ -112,7 +119,7 @@ class BinaryCrossEntropy:
     def hessian_diagonal(self, theta: np.ndarray) -> np.ndarray:
         """Return the diagonal of the Hessian."""
         h = self._curvature()
-        squares = self.X.multiply(self.X).T @ h if sp.issparse(self.X) else np.einsum("ij,ij,i->j", self.X, self.X, h)
+        squares = np.einsum("ij,ij,i->j", self.X, self.X, h) if self.rows is None else self.rows.squares(h)
         diagonal = squares + self.strength
         return np.append(diagonal, h.sum()) if self.intercept else diagonal
 

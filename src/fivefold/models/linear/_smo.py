@@ -3,22 +3,33 @@
 All of them minimize :math:`\\tfrac12 \\beta^T K \\beta + q^T \\beta` over a box with the sum of β fixed, in signed
 multipliers β = y α. A block of the worst violators of the optimality conditions is solved by sequential minimal optimization
 on its own small matrix; its kernel rows come from a cache, and missing ones are formed together by one matrix product.
+
+Where rows in single precision are cheap, a draft of the solution is made with them; then K β is formed anew in float64 and
+the same method goes on from there, so that single precision costs nothing in the result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from fivefold.base.jit import njit
 
+from ._kernel_rows import KernelRows, Team
+
 # Curvature given to a pair of equal rows (or to an indefinite kernel): their step goes to the bounds.
 _TAU = 1e-12
+# Added to a gradient to take a row out of a maximum.
+_FAR = 1e300  # any value: beyond every gradient
 _BLOCK = 256
+_BINS = 1024  # any value: fineness of the order of violators
+# Entries of K β that are updated at a time.
+_PIECE = 2048  # any value: size of a piece
 _MEGABYTE = 1 << 20
+# Multiplication, addition and comparison may be reordered, as there is no NaN; infinite bounds stay what they are.
+_LOOSE = {"nnan", "nsz", "contract"}
 
 
 @dataclass(frozen=True)
@@ -56,21 +67,24 @@ class RowCache:
 
     Parameters
     ----------
-    rows_of : callable
-        From row numbers (k,) to kernel rows (k, n).
-    n : int
-        Length of a row.
+    source : KernelRows
     megabytes : float
+        At least the rows of one block are kept, whatever the number.
+    team : Team
+        Threads that form rows.
     """
 
-    def __init__(self, rows_of: Callable[[np.ndarray], np.ndarray], n: int, megabytes: float) -> None:
+    def __init__(self, source: KernelRows, megabytes: float, team: Team) -> None:
+        n = source.n
         self.block = min(_BLOCK, n)
-        capacity = min(n, max(self.block, int(megabytes * _MEGABYTE // (8 * n))))
-        self._rows_of = rows_of
-        self.values = np.empty((capacity, n))
+        width = np.dtype(source.dtype).itemsize * n
+        capacity = min(n, max(self.block, int(megabytes * _MEGABYTE // width)))
+        self._source, self._team = source, team
+        self.values = np.empty((capacity, n), dtype=source.dtype)
         self._slot = np.full(n, -1, dtype=np.int64)
         self._owner = np.full(capacity, -1, dtype=np.int64)
         self._used = np.full(capacity, -1, dtype=np.int64)
+        self._filled = 0
         self._clock = 0
 
     def slots(self, rows: np.ndarray) -> np.ndarray:
@@ -81,10 +95,16 @@ class RowCache:
         self._used[slot[present]] = self._clock
         absent = rows[~present]
         if len(absent):
-            free = np.argpartition(self._used, len(absent) - 1)[: len(absent)]
-            evicted = self._owner[free]
-            self._slot[evicted[evicted >= 0]] = -1
-            self.values[free] = self._rows_of(absent)
+            last = self._filled + len(absent)
+            if last <= len(self._owner):
+                free = np.arange(self._filled, last)
+                self._filled = last
+            else:
+                free = np.argpartition(self._used, len(absent) - 1)[: len(absent)]
+                self._filled = len(self._owner)
+                evicted = self._owner[free]
+                self._slot[evicted[evicted >= 0]] = -1  # any value: below zero
+            self._source.fill(absent, self.values, free, self._team)
             self._owner[free] = absent
             self._slot[absent] = free
             self._used[free] = self._clock
@@ -92,41 +112,50 @@ class RowCache:
         return slot
 
 
-@njit
+@njit(fastmath=_LOOSE)
+def _last(values, wanted):  # type: ignore[no-untyped-def]
+    """Return the last position at which ``wanted`` stands, which must be somewhere."""
+    found = 0
+    for t in range(len(values)):
+        found = max(found, t if values[t] == wanted else 0)
+    return found
+
+
+@njit(fastmath=_LOOSE)
 def _pairs(K, beta, v, low, high, tol, max_iter):  # type: ignore[no-untyped-def]
     """Minimize over a block in place: beta (m,), v (m,) the negative gradient, K (m, m); return the number of pairs.
 
     A pair is the steepest ascent i among those that can grow, and the j among those that can shrink with which the
-    objective falls most (Fan, Chen & Lin 2005).
+    objective falls most (Fan, Chen & Lin 2005). Every loop over rows is free of branches, so that it runs on vectors.
     """
     m = len(beta)
+    diagonal, gain = np.empty(m), np.empty(m)
+    # What takes those that cannot grow, or shrink, out of the maximum of v, or its minimum: (m,) each.
+    grow, shrink, rising = np.empty(m), np.empty(m), np.empty(m)
+    for t in range(m):
+        diagonal[t] = K[t, t]
+        grow[t] = 0.0 if beta[t] < high[t] else -_FAR
+        shrink[t] = 0.0 if beta[t] > low[t] else _FAR
+    top, bottom = -_FAR, _FAR
+    for t in range(m):
+        rising[t] = v[t] + grow[t]
+        top = max(top, rising[t])
+        bottom = min(bottom, v[t] + shrink[t])
     for count in range(max_iter):
-        i = -1
-        top = -np.inf
-        bottom = np.inf
-        for t in range(m):
-            if beta[t] < high[t] and v[t] > top:
-                top = v[t]
-                i = t
-            if beta[t] > low[t] and v[t] < bottom:
-                bottom = v[t]
-        if i < 0 or top - bottom <= tol:
+        if not top - bottom > tol:
             return count
-        j = -1
+        i = _last(rising, top)
+        row_i = K[i]
         best = 0.0
         for t in range(m):
-            if beta[t] > low[t] and v[t] < top:
-                curvature = K[i, i] + K[t, t] - 2.0 * K[i, t]
-                if curvature <= 0.0:
-                    curvature = _TAU
-                gain = (top - v[t]) * (top - v[t]) / curvature
-                if gain > best:
-                    best = gain
-                    j = t
-        curvature = K[i, i] + K[j, j] - 2.0 * K[i, j]
-        if curvature <= 0.0:
-            curvature = _TAU
-        step = (top - v[j]) / curvature
+            gap = max(top - (v[t] + shrink[t]), 0.0)
+            curvature = diagonal[i] + diagonal[t] - 2.0 * row_i[t]
+            gain[t] = gap * gap / (curvature if curvature > 0.0 else _TAU)
+            best = max(best, gain[t])
+        j = _last(gain, best)
+        row_j = K[j]
+        curvature = diagonal[i] + diagonal[j] - 2.0 * row_i[j]
+        step = (top - v[j]) / (curvature if curvature > 0.0 else _TAU)
         # At a bound the multiplier is set to it exactly, so that it leaves the set of those that can move further.
         room_i = high[i] - beta[i]
         room_j = beta[j] - low[j]
@@ -141,43 +170,134 @@ def _pairs(K, beta, v, low, high, tol, max_iter):  # type: ignore[no-untyped-def
         else:
             beta[i] += step
             beta[j] -= step
+        for t in (i, j):
+            grow[t] = 0.0 if beta[t] < high[t] else -_FAR
+            shrink[t] = 0.0 if beta[t] > low[t] else _FAR
+        top, bottom = -_FAR, _FAR
         for t in range(m):
-            v[t] -= step * (K[i, t] - K[j, t])
+            value = v[t] - step * (row_i[t] - row_j[t])
+            v[t] = value
+            rising[t] = value + grow[t]
+            top = max(top, rising[t])
+            bottom = min(bottom, value + shrink[t])
     return max_iter
 
 
+@njit(fastmath={"contract"})
+def _add_rows(f, values, slots, delta, start, stop):  # type: ignore[no-untyped-def]
+    """Add ``delta[k] * values[slots[k]]`` to a piece of f, four rows at a time."""
+    out = f[start:stop]
+    k = 0
+    while k + 4 <= len(slots):
+        a, b, c, d = delta[k], delta[k + 1], delta[k + 2], delta[k + 3]
+        one, two = values[slots[k], start:stop], values[slots[k + 1], start:stop]
+        three, four = values[slots[k + 2], start:stop], values[slots[k + 3], start:stop]
+        for t in range(len(out)):
+            out[t] += (a * one[t] + b * two[t]) + (c * three[t] + d * four[t])
+        k += 4
+    while k < len(slots):
+        a, one = delta[k], values[slots[k], start:stop]
+        for t in range(len(out)):
+            out[t] += a * one[t]
+        k += 1
+
+
 @njit
-def _accumulate(f, values, slots, delta):  # type: ignore[no-untyped-def]
-    """Add ``delta[k] * values[slots[k]]`` to f (n,), in pieces of f that stay in the cache."""
+def _accumulate(f, values, slots, delta, first, count):  # type: ignore[no-untyped-def]
+    """Add ``delta[k] * values[slots[k]]`` to the pieces ``first``, ``first + count``, ... of f (n,), which fit the cache."""
+    for start in range(first * _PIECE, len(f), count * _PIECE):
+        _add_rows(f, values, slots, delta, start, min(start + _PIECE, len(f)))
+
+
+@njit
+def _conditions(f, q, beta, low, high, v):  # type: ignore[no-untyped-def]
+    """Write the negative gradient v (m,); return its largest value that can grow and smallest that can shrink.
+
+    Also returned: the sum and number of those strictly within their box, and the largest |β| and the squared norm of β.
+    """
     n = len(f)
-    for start in range(0, n, 2048):
-        stop = min(start + 2048, n)
-        for k in range(len(slots)):
-            d = delta[k]
-            if d != 0.0:
-                row = values[slots[k]]
-                for t in range(start, stop):
-                    f[t] += d * row[t]
+    top, bottom, total, free, largest, square = -np.inf, np.inf, 0.0, 0, 0.0, 0.0
+    for t in range(len(beta)):
+        b = beta[t]
+        value = -(f[t if t < n else t - n] + q[t])
+        v[t] = value
+        up, down = b < high[t], b > low[t]
+        if up and value > top:
+            top = value
+        if down and value < bottom:
+            bottom = value
+        if up and down:
+            total += value
+            free += 1
+        largest = max(largest, abs(b))
+        square += b * b
+    return top, bottom, total, free, largest, square
 
 
-def _worst(scores: np.ndarray, candidates: np.ndarray, count: int) -> np.ndarray:
-    """Return the ``count`` candidates of largest score."""
-    if len(candidates) <= count:
-        return candidates
-    return candidates[np.argpartition(scores[candidates], len(candidates) - count)[len(candidates) - count :]]
+@njit
+def _count_from(counts, wanted):  # type: ignore[no-untyped-def]
+    """Return the highest bin from which on there are at least ``wanted``, and how many of that bin are still needed."""
+    total = 0
+    for b in range(len(counts) - 1, -1, -1):
+        if total + counts[b] >= wanted:
+            return b, wanted - total
+        total += counts[b]
+    return 0, counts[0]
+
+
+@njit
+def _working_set(v, beta, low, high, top, bottom, before, size):  # type: ignore[no-untyped-def]
+    """Return the block: the worst violators on both sides, and the newest of the last block, which stops zigzags.
+
+    Violators are counted in bins of the square root of their violation, so that no sorting is needed: those of a bin that is
+    only partly wanted are taken in the order of their numbers.
+    """
+    m = len(v)
+    each = ((size // 2 if len(before) else size) + 1) // 2
+    scale = (_BINS - 1) / np.sqrt(top - bottom)
+    counts = np.zeros((2, _BINS), dtype=np.int64)
+    bins = np.full((2, m), -1, dtype=np.int16)
+    for t in range(m):
+        if beta[t] < high[t] and v[t] > bottom:
+            bins[0, t] = int(np.sqrt(v[t] - bottom) * scale)
+            counts[0, bins[0, t]] += 1
+        if beta[t] > low[t] and v[t] < top:
+            bins[1, t] = int(np.sqrt(top - v[t]) * scale)
+            counts[1, bins[1, t]] += 1
+    chosen = np.zeros(m, dtype=np.bool_)
+    for side in range(2):
+        edge, rest = _count_from(counts[side], each)
+        for t in range(m):
+            if bins[side, t] > edge:
+                chosen[t] = True
+            elif bins[side, t] == edge and rest > 0:
+                chosen[t] = True
+                rest -= 1
+    work = np.empty(size, dtype=np.int64)
+    filled = 0
+    for t in range(m):
+        if chosen[t] and filled < size:
+            work[filled] = t
+            filled += 1
+    for t in before:
+        if filled == size:
+            break
+        if not chosen[t]:
+            work[filled] = t
+            filled += 1
+    return work[:filled]
 
 
 def minimize_dual(
-    rows_of: Callable[[np.ndarray], np.ndarray],
-    n: int,
+    rows_of: KernelRows,
     q: np.ndarray,
     low: np.ndarray,
     high: np.ndarray,
     start: np.ndarray,
     *,
     tol: float,
-    max_iter: int = -1,
-    cache_size: float = 200.0,
+    max_iter: int,
+    cache_size: float,
     scores: np.ndarray | None = None,
     stop_above: float = np.inf,
 ) -> DualSolution:
@@ -185,10 +305,9 @@ def minimize_dual(
 
     Parameters
     ----------
-    rows_of : callable
-        From row numbers (k,) to rows (k, n) of a positive semi-definite K.
-    n : int
-        Rows of K. With m = 2n variables the second half shares the rows of the first (regression).
+    rows_of : KernelRows
+        Rows of a positive semi-definite K (n, n). With m = 2n variables the second half shares the rows of the first
+        (regression).
     q, low, high, start : ndarray of shape (m,)
         Linear term, bounds (``high`` may be infinite) and a feasible start.
     tol : float
@@ -206,81 +325,106 @@ def minimize_dual(
     -------
     DualSolution
     """
-    beta = start.copy()
-    m = len(beta)
-    f = np.zeros(n) if scores is None else scores.copy()
-    cache = RowCache(rows_of, n, cache_size)
-    size = min(m, cache.block)
-    before = np.empty(0, dtype=np.int64)
     budget = np.iinfo(np.int64).max if max_iter < 0 else max_iter
+    f = np.zeros(rows_of.n) if scores is None else scores.copy()
+    beta, done = start.copy(), 0
+    draft = rows_of.draft()
+    with Team(rows_of.threaded) as team:
+        if draft is not None:
+            rough = _descend(draft, q, low, high, beta, f, tol, draft.rounding, budget, cache_size, stop_above, team)
+            done = rough.n_iter
+            f = rows_of.product(_shared(beta, rows_of.n), team)
+        solution = _descend(rows_of, q, low, high, beta, f, tol, 0.0, budget - done, cache_size, stop_above, team)
+    return replace(solution, n_iter=done + solution.n_iter)
+
+
+def _shared(beta: np.ndarray, n: int) -> np.ndarray:
+    """Return the multipliers of the kernel rows: (m,) -> (n,)."""
+    return beta if len(beta) == n else beta[:n] + beta[n:]
+
+
+def _descend(
+    rows_of: KernelRows,
+    q: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    beta: np.ndarray,
+    f: np.ndarray,
+    tol: float,
+    rounding: float,
+    budget: int,
+    cache_size: float,
+    stop_above: float,
+    team: Team,
+) -> DualSolution:
+    """Run the blocks from β and f = K β, both in place, until ``tol`` or what kernel values with an error can tell."""
+    m, n = len(beta), rows_of.n
+    cache = RowCache(rows_of, cache_size, team)
+    size = min(m, cache.block)
+    whole = m <= size  # any value: a block of all rows needs no choice
+    before = np.empty(0, dtype=np.int64)
+    v = np.empty(m)
     done, residual, bias, converged = 0, 0.0, 0.0, False
     while True:
-        v = -(f[np.arange(m) % n] + q) if m > n else -(f + q)  # (m,)
-        up, down = np.flatnonzero(beta < high), np.flatnonzero(beta > low)
-        if not len(up) or not len(down):
+        top, bottom, total, free, largest, square = _conditions(f, q, beta, low, high, v)
+        if not np.isfinite(v).all():
+            # Kernel values that overflow leave nothing to go on with.
+            residual = np.inf
+            break
+        if not (np.isfinite(top) and np.isfinite(bottom)):
             # Every multiplier sits at one end of its box: no pair can move.
-            bias = float(v[down].min() if len(down) else v[up].max())
+            bias = bottom if np.isfinite(bottom) else top
             converged = True
             break
-        top, bottom = float(v[up].max()), float(v[down].min())
         residual = max(top - bottom, 0.0)
-        free = (beta > low) & (beta < high)
-        bias = float(v[free].mean()) if free.any() else 0.5 * (top + bottom)
-        if residual <= tol:
+        bias = total / free if free else 0.5 * (top + bottom)
+        if residual <= max(tol, rounding * np.sqrt(square)):
             converged = True
             break
-        if done >= budget or np.abs(beta).max() > stop_above:
+        if done >= budget or largest > stop_above:
             break
-        if m <= size:
-            work = np.arange(m)
+        work = np.arange(m) if whole else _working_set(v, beta, low, high, top, bottom, before, size)
+        before = work
+        if m == n:
+            rows, inside = work, np.arange(len(work))
         else:
-            # Half of the block is new; the other half is the newest of the last block, which stops zigzags between blocks.
-            fresh = size // 2 if len(before) else size
-            new = np.union1d(_worst(v, up, (fresh + 1) // 2), _worst(-v, down, (fresh + 1) // 2))
-            kept = before[~np.isin(before, new)][: size - len(new)]
-            work = np.concatenate([new, kept])[:size] if len(new) <= size else new
-            before = work
-        rows = np.unique(work % n)
+            rows = np.unique(work % n)
+            inside = np.searchsorted(rows, work % n)
         slots = cache.slots(rows)
-        inside = np.searchsorted(rows, work % n)
-        K = cache.values[slots[:, None], rows[None, :]]  # (r, r)
-        K = np.ascontiguousarray(K[inside[:, None], inside[None, :]])  # (w, w)
+        K = rows_of.block(rows, cache.values, slots)  # (r, r)
+        if m != n:
+            K = K[inside[:, None], inside]  # (w, w)
         mine = beta[work]
-        whole = m <= size
-        goal = 0.5 * tol if whole else max(0.1 * residual, 0.5 * tol)
-        limit = int(min(budget - done, 100_000 if whole else 50 * size))
-        steps = int(_pairs(K, mine, v[work], low[work], high[work], goal, limit))
+        goal = 0.5 * tol if whole else max(0.1 * residual, 0.5 * tol)  # any value: when to look at all rows again
+        limit = int(min(budget - done, 100_000 if whole else 50 * size))  # any value: the same, but for the budget
+        steps = int(_pairs(np.ascontiguousarray(K), mine, v[work], low[work], high[work], goal, limit))
         done += steps
-        delta = np.zeros(len(rows))
-        np.add.at(delta, inside, mine - beta[work])
+        delta = np.bincount(inside, weights=mine - beta[work], minlength=len(rows))
         beta[work] = mine
-        _accumulate(f, cache.values, slots, delta)
+        moved = np.flatnonzero(delta)
+        if len(moved):
+            team.share(partial(_accumulate, f, cache.values, slots[moved], delta[moved]), len(moved) * n)
         if steps == 0:
             # The block meets its goal though the whole does not: rounding is all that is left.
             break
-    shared = beta if m == n else beta[:n] + beta[n:]
-    objective = float(0.5 * (shared @ f) + q @ beta)
-    return DualSolution(beta, bias, objective, residual, done, converged, f)
+    objective = float(0.5 * (_shared(beta, n) @ f) + q @ beta)
+    return DualSolution(beta, float(bias), objective, float(residual), done, converged, f)
 
 
 def solve_one_class(
-    rows_of: Callable[[np.ndarray], np.ndarray],
-    n: int,
+    rows_of: KernelRows,
     nu: float,
     *,
     weight: np.ndarray | None = None,
-    tol: float = 1e-3,
-    max_iter: int = -1,
-    cache_size: float = 200.0,
+    tol: float,
+    max_iter: int,
+    cache_size: float,
 ) -> DualSolution:
     """Solve the dual of the one-class machine, ``min ½ α'Kα``, ``0 <= α_i <= w_i``, ``Σ α_i = ν Σ w_i``.
 
     Parameters
     ----------
-    rows_of : callable
-        From row numbers (k,) to kernel rows (k, n).
-    n : int
-        Number of rows.
+    rows_of : KernelRows
     nu : float in (0, 1]
         Bound on the share of outliers.
     weight : ndarray of shape (n,), optional
@@ -293,18 +437,16 @@ def solve_one_class(
     DualSolution
         ``bias`` is -ρ: a row is an outlier where K α + bias < 0.
     """
+    n = rows_of.n
     high = np.ones(n) if weight is None else weight.astype(np.float64)
     mass = nu * float(high.sum())
     # The first rows fill their boxes until the sum is reached.
     filled = np.cumsum(high)
     start = np.clip(mass - (filled - high), 0.0, high)
-    used = np.flatnonzero(start)
-    scores = np.zeros(n)
-    for part in np.array_split(used, max(1, len(used) // _BLOCK)):
-        scores += start[part] @ rows_of(part)
+    with Team(rows_of.threaded) as team:
+        scores = rows_of.product(start, team)
     return minimize_dual(
         rows_of,
-        n,
         np.zeros(n),
         np.zeros(n),
         high,
@@ -314,23 +456,3 @@ def solve_one_class(
         cache_size=cache_size,
         scores=scores,
     )
-
-
-def rows_of_kernel(kernel: Any, X: Any, keep: np.ndarray | None = None) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the function from row numbers to kernel rows of X; a precomputed kernel is X itself, cut to ``keep``."""
-    from .kernels import squared_norms
-
-    if kernel.name == "precomputed":
-        columns = np.arange(X.shape[1]) if keep is None else keep
-
-        def given(rows: np.ndarray) -> np.ndarray:
-            part = X[rows][:, columns]
-            return np.asarray(part.toarray() if hasattr(part, "toarray") else part, dtype=np.float64)
-
-        return given
-    norms = squared_norms(X)
-
-    def computed(rows: np.ndarray) -> np.ndarray:
-        return np.asarray(kernel(X[rows], X, norms[rows], norms))
-
-    return computed

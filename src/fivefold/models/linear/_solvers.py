@@ -16,6 +16,8 @@ import numpy as np
 import scipy.linalg
 from scipy.optimize import minimize
 
+from ._blocks import dot
+
 _ARMIJO = 1e-4
 # A step shorter than 2^-12 of Newton's says that the curvature misleads.
 _HALVINGS = 12
@@ -206,23 +208,24 @@ def newton_cg(objective: Objective, start: np.ndarray, *, tol: float, max_iter: 
     """Minimize by Newton's method whose steps come from preconditioned conjugate gradients: no Hessian is formed."""
     theta = start
     value, gradient = objective.value_gradient(theta)
+    first = float(np.sqrt(dot(gradient, gradient)))
     n_iter = 0
     while True:
         if not gradient.any():
             return Solution(theta, value, gradient, n_iter)
-        norm = float(np.linalg.norm(gradient))
+        norm = float(np.sqrt(dot(gradient, gradient)))
         small = bool(np.abs(gradient).max() <= tol)
         found = None
         # Extra curvature is for where that of the objective vanishes; see `_rescue`.
         for extra in (0.0, 1e-3, 1e-1, 1e1, 1e3):  # any value: a ladder from little to much
-            # Dembo & Steihaug: the inner residual shrinks with the gradient, which gives superlinear convergence.
+            # Dembo & Steihaug: the inner residual shrinks faster than the gradient, which gives superlinear convergence.
             direction = _conjugate_gradients(
                 _with_more(objective.hessian_vector(theta), extra * norm),
                 gradient,
                 objective.hessian_diagonal(theta) + extra * norm,
-                min(0.25, np.sqrt(norm)) * norm,  # any value: below one, shrinking with the gradient
+                min(0.1, np.sqrt(norm / first)) * norm,  # any value: below one, shrinking with the gradient
             )
-            slope = float(gradient @ direction)
+            slope = dot(gradient, direction)
             if extra == 0 and small and -slope / 2 <= tol * tol:
                 return Solution(theta, value, gradient, n_iter)
             if n_iter == max_iter:
@@ -252,21 +255,21 @@ def _conjugate_gradients(
     residual = -gradient
     scaled = residual / scale
     search = scaled
-    rho = float(residual @ scaled)
+    rho = dot(residual, scaled)
     for _ in range(10 * len(gradient)):  # any value: a cap
         image = product(search)
-        curvature = float(search @ image)
-        floor = np.finfo(np.float64).eps * float(search @ (search * scale))
+        curvature = dot(search, image)
+        floor = np.finfo(np.float64).eps * dot(search, search * scale)
         if curvature <= floor:  # any value: at equality both ways go down
             # Flat: what was gathered so far is a descent direction; at the first step, take the scaled gradient.
             return direction if direction.any() else search
         alpha = rho / curvature
         direction = direction + alpha * search
         residual = residual - alpha * image
-        if float(np.linalg.norm(residual)) <= target:
+        if float(np.sqrt(dot(residual, residual))) <= target:
             break
         scaled = residual / scale
-        rho, before = float(residual @ scaled), rho
+        rho, before = dot(residual, scaled), rho
         search = scaled + (rho / before) * search
     return direction
 

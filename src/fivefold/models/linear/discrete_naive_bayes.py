@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from scipy.special import logsumexp
-from sklearn.base import ClassifierMixin
 
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.estimator import Estimator
 
 from ._blocks import row_blocks
+from ._classifier import PosteriorClassifier, batch_codes, check_first_classes, given_priors
 from ._validation import encode_labels, query_data, real, sample_weights, training_data, whole
 from .kernels import dense_product
 
 
-class _CountingNB(ClassifierMixin, Estimator):
+class _CountingNB(PosteriorClassifier, Estimator):
     """Base of the models whose parameters are smoothed counts."""
 
     alpha: float
@@ -61,7 +60,7 @@ class _CountingNB(ClassifierMixin, Estimator):
         X = self._prepared(X)
         weight = sample_weights(sample_weight, X.shape[0])
         classes, codes = encode_labels(y)
-        priors = self._given_priors(len(classes))
+        priors = given_priors(self.priors, len(classes))
         self._start(classes, X.shape[1])
         self._add(X, codes, np.ones(X.shape[0]) if weight is None else weight, priors)
         return self
@@ -87,34 +86,15 @@ class _CountingNB(ClassifierMixin, Estimator):
             When X, y or a parameter cannot be used, a label is not in ``classes``, or ``classes`` is missing or changed.
         """
         self._check_parameters()
-        first = not hasattr(self, "classes_")
-        if first and classes is None:
-            raise InputError(
-                "`classes` must be passed on the first call to partial_fit: later batches may bring new labels."
-            )
+        first = check_first_classes(self, classes)
         X, y = training_data(self, X, y, reset=first, accept_sparse=self._sparse)
         X = self._prepared(X)
-        if classes is not None:
-            classes = np.unique(np.asarray(classes))
-            if not first and not np.array_equal(classes, self.classes_):
-                raise InputError(
-                    f"`classes`={classes.tolist()} differs from {self.classes_.tolist()} of the first call to partial_fit; "
-                    "leave it out or fit anew."
-                )
-        known = classes if first else self.classes_
-        present, codes = encode_labels(y)
-        missing = present[~np.isin(present, known)]
-        if len(missing):
-            raise DataError(
-                f"y holds the label {missing[0].item()!r}, which is not in the initial classes {known.tolist()}; "
-                "name every label in the first call to partial_fit."
-            )
+        known, codes = batch_codes(self, y, classes)
         weight = sample_weights(sample_weight, X.shape[0])
-        priors = self._given_priors(len(known))
+        priors = given_priors(self.priors, len(known))
         if first:
             self._start(known, X.shape[1])
-        places = np.searchsorted(self.classes_, present)[codes]
-        self._add(X, places, np.ones(X.shape[0]) if weight is None else weight, priors)
+        self._add(X, codes, np.ones(X.shape[0]) if weight is None else weight, priors)
         return self
 
     def _add(self, X: Any, codes: np.ndarray, weight: np.ndarray, priors: np.ndarray | None) -> None:
@@ -124,18 +104,6 @@ class _CountingNB(ClassifierMixin, Estimator):
 
     def _check_parameters(self) -> None:
         real("alpha", self.alpha, low=0.0)
-
-    def _given_priors(self, n_classes: int) -> np.ndarray | None:
-        if self.priors is None:
-            return None
-        priors = np.asarray(self.priors, dtype=np.float64)
-        if priors.shape != (n_classes,):
-            raise InputError(
-                f"`priors` has the shape {priors.shape}; give one number for each of the {n_classes} classes."
-            )
-        if (priors < 0).any() or not np.isclose(priors.sum(), 1.0):
-            raise InputError(f"`priors` is {priors.tolist()}; give numbers >= 0 that sum to 1.")
-        return priors
 
     def predict_joint_log_proba(self, X: Any) -> np.ndarray:
         """Return :math:`\\log \\pi_c + \\sum_j \\log p(x_j \\mid c)`.
@@ -159,70 +127,15 @@ class _CountingNB(ClassifierMixin, Estimator):
         prior = np.log(np.where(possible, self.class_prior_, 1.0))
         return np.where(possible, self._joint(X) + prior, -np.inf)
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the most probable class of each row; ties go to the class that sorts first.
+    _log_joint = predict_joint_log_proba
 
-        Parameters
-        ----------
-        X : array of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        best = self.predict_joint_log_proba(X).argmax(axis=1)
-        return self.classes_[best]
-
-    def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Return the logarithm of :meth:`predict_proba`.
-
-        Parameters
-        ----------
-        X : array of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        DataError
-            When a row is impossible under every class, which only ``alpha=0`` allows.
-        """
-        joint = self.predict_joint_log_proba(X)
+    def _check_joint(self, joint: np.ndarray) -> None:
         lost = np.isneginf(joint.max(axis=1))
         if lost.any():
             raise DataError(
                 f"Row {int(lost.argmax())} is impossible under every class: with alpha=0 a value that a class never had "
                 "has no probability; set `alpha` above zero."
             )
-        return joint - logsumexp(joint, axis=1, keepdims=True)
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probability of each class.
-
-        Parameters
-        ----------
-        X : array of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Columns in the order of ``classes_``.
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        return np.exp(self.predict_log_proba(X))
 
 
 class BernoulliNB(_CountingNB):

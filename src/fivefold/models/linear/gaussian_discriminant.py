@@ -6,17 +6,17 @@ from typing import Any, Self
 
 import numpy as np
 from scipy import linalg
-from scipy.special import logsumexp
-from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.estimator import Estimator
 
+from ._classifier import PosteriorClassifier, given_priors
 from ._validation import encode_labels, query_data, real, sample_weights, training_data, whole
 
 
-class _GaussianDiscriminant(ClassifierMixin, Estimator):
-    """Base: priors, means and covariances of the classes, and the verbs of a classifier."""
+class _GaussianDiscriminant(PosteriorClassifier, Estimator):
+    """Base: priors, means and covariances of the classes."""
 
     priors: Any
 
@@ -36,26 +36,12 @@ class _GaussianDiscriminant(ClassifierMixin, Estimator):
             raise DataError(
                 f"{type(self).__name__} needs two classes or more with weight; y holds one class, {classes[0].item()!r}."
             )
-        self.priors_ = self._given_priors(len(classes), mass)
+        priors = given_priors(self.priors, len(classes), zero=False)
+        self.priors_ = mass / mass.sum() if priors is None else priors
         self.means_ = np.stack([weight[codes == c] @ X[codes == c] / mass[c] for c in range(len(classes))])
         self._mass = mass
         self._found = classes
         return X, codes, weight
-
-    def _given_priors(self, n_classes: int, mass: np.ndarray) -> np.ndarray:
-        if self.priors is None:
-            return np.asarray(mass / mass.sum())
-        priors = np.asarray(self.priors, dtype=np.float64)
-        if priors.shape != (n_classes,):
-            raise InputError(
-                f"`priors` has the shape {priors.shape}; give one number for each of the {n_classes} classes."
-            )
-        if (priors <= 0).any() or not np.isclose(priors.sum(), 1.0):
-            raise InputError(f"`priors` is {priors.tolist()}; give numbers > 0 that sum to 1.")
-        return priors
-
-    def _log_joint(self, X: Any) -> np.ndarray:
-        raise NotImplementedError
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return log-posteriors up to a term that all classes share; of two classes, their difference.
@@ -76,63 +62,6 @@ class _GaussianDiscriminant(ClassifierMixin, Estimator):
         """
         joint = self._log_joint(X)
         return joint[:, 1] - joint[:, 0] if joint.shape[1] == 2 else joint
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the most probable class of each row; ties go to the class that sorts first.
-
-        Parameters
-        ----------
-        X : array of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        best = self._log_joint(X).argmax(axis=1)
-        return self.classes_[best]
-
-    def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Return the logarithm of :meth:`predict_proba`.
-
-        Parameters
-        ----------
-        X : array of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        joint = self._log_joint(X)
-        return joint - logsumexp(joint, axis=1, keepdims=True)
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probability of each class.
-
-        Parameters
-        ----------
-        X : array of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Columns in the order of ``classes_``.
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        return np.exp(self.predict_log_proba(X))
 
 
 class LinearDiscriminantAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _GaussianDiscriminant):

@@ -8,12 +8,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy import linalg
-from sklearn.base import ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 
 from fivefold.base.errors import DataError
 
-from ._objectives import BinaryCrossEntropy, SoftmaxCrossEntropy, log1p_exp_neg
+from ._classifier import CrossEntropyClassifier
+from ._objectives import BinaryCrossEntropy, SoftmaxCrossEntropy
 from ._solvers import Solution, newton, newton_cg
 from ._validation import class_weights, encode_labels, real, require_fitted, sample_weights, training_data, whole
 from .svm import KernelMachine, wide
@@ -22,7 +22,7 @@ from .svm import KernelMachine, wide
 _DENSE_LIMIT = 512
 
 
-class KernelLogisticRegression(ClassifierMixin, KernelMachine):
+class KernelLogisticRegression(CrossEntropyClassifier, KernelMachine):
     r"""Logistic regression of two or more classes in the feature space of a kernel.
 
     .. math::
@@ -60,6 +60,8 @@ class KernelLogisticRegression(ClassifierMixin, KernelMachine):
         The rows with weight.
     support_vectors_ : array or sparse matrix of shape (n_support, n_features)
     n_iter_ : int
+    kkt_residual_ : float
+        Largest absolute entry of the gradient of the mean objective at the end, by the coordinates of the features.
 
     Raises
     ------
@@ -177,6 +179,7 @@ class KernelLogisticRegression(ClassifierMixin, KernelMachine):
         theta = solution.theta.reshape(blocks, -1)
         theta = theta - theta.mean(axis=0) if blocks > 1 else theta
         self.classes_, self.n_iter_ = classes, max(1, solution.n_iter)
+        self.kkt_residual_ = float(np.abs(solution.gradient).max())
         self._keep_support(X, rows)
         self.intercept_ = theta[:, -1].copy() if bias else np.zeros(blocks)
         self.dual_coef_ = vectors[:, kept] @ (theta[:, : features.shape[1]] / root).T
@@ -185,64 +188,3 @@ class KernelLogisticRegression(ClassifierMixin, KernelMachine):
     def _scores(self, X: Any) -> np.ndarray:
         require_fitted(self, "dual_coef_")
         return self._support_values(X, self.dual_coef_) + self.intercept_  # (n, blocks)
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Return the scores; of two classes, positive means ``classes_[1]``.
-
-        Parameters
-        ----------
-        X : array or sparse matrix of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_classes)
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        scores = self._scores(X)
-        return scores[:, 0] if scores.shape[1] == 1 else scores
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the most probable class of each row; ties go to the class that sorts first.
-
-        Parameters
-        ----------
-        X : array or sparse matrix of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        scores = self.decision_function(X)
-        picked = scores > 0 if scores.ndim == 1 else scores.argmax(axis=1)
-        return self.classes_[picked.astype(np.intp)]
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probability of each class.
-
-        Parameters
-        ----------
-        X : array or sparse matrix of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        scores = self.decision_function(X)
-        if scores.ndim == 1:
-            return np.stack([log1p_exp_neg(scores)[1], log1p_exp_neg(-scores)[1]], axis=1)
-        values = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return values / values.sum(axis=1, keepdims=True)

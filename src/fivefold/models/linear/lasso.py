@@ -1,124 +1,22 @@
-"""Lasso and elastic net by coordinate descent on a growing working set, with the duality gap as the stopping rule."""
+"""Lasso and elastic net, alone and along a path of penalties, with the duality gap as the stopping rule."""
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import RegressorMixin
+import scipy.sparse as sp
+from scipy import linalg
+from sklearn.base import RegressorMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 
-from fivefold.base.errors import InputError
+from fivefold.base.errors import DataError, InputError
 from fivefold.base.estimator import Estimator
-from fivefold.base.jit import njit
 
+from ._lasso_columns import Columns
+from ._lasso_path import LassoPath
 from ._validation import query_data, real, require_fitted, sample_weights, training_data, whole
-
-# Passes over the working set between two looks at its gap.
-_PASSES = 10
-
-
-@njit
-def _descend(X, w, r, features, squares, l1, l2, passes):  # type: ignore[no-untyped-def]
-    """Minimize over one coordinate after the other, in place: X (n, d) by columns, w (d,), r = y - Xw (n,)."""
-    for _ in range(passes):
-        for j in features:
-            column = X[:, j]
-            old = w[j]
-            pull = squares[j] * old
-            for i in range(len(r)):
-                pull += column[i] * r[i]
-            # Soft threshold of the unpenalized step.
-            if pull > l1:
-                new = (pull - l1) / (squares[j] + l2)
-            elif pull < -l1:
-                new = (pull + l1) / (squares[j] + l2)
-            else:
-                new = 0.0
-            if new != old:
-                w[j] = new
-                change = old - new
-                for i in range(len(r)):
-                    r[i] += change * column[i]
-
-
-@dataclass
-class _Problem:
-    """``½ |y - Xw|² + l1 |w|₁ + ½ l2 |w|²`` with centered rows scaled by the roots of their shares."""
-
-    X: np.ndarray  # (n, d) by columns
-    y: np.ndarray  # (n,)
-    squares: np.ndarray  # (d,)
-    x_mean: np.ndarray
-    y_mean: float
-
-    @classmethod
-    def of(cls, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, intercept: bool) -> _Problem:
-        share = np.full(len(y), 1.0 / len(y)) if weight is None else weight / weight.sum()
-        x_mean = share @ X if intercept else np.zeros(X.shape[1])
-        y_mean = float(share @ y) if intercept else 0.0
-        root = np.sqrt(share)
-        scaled = np.asfortranarray((X - x_mean) * root[:, None])
-        squares = np.einsum("ij,ij->j", scaled, scaled)
-        # A constant feature keeps only rounding after its mean is taken off; it has no say.
-        flat = squares <= (np.finfo(np.float64).eps * np.abs(x_mean)) ** 2 * len(y)
-        scaled[:, flat] = 0.0
-        squares[flat] = 0.0
-        return cls(scaled, (y - y_mean) * root, squares, x_mean, y_mean)
-
-    def gap(
-        self, r: np.ndarray, w: np.ndarray, gradient: np.ndarray, l1: float, l2: float
-    ) -> tuple[float, float, float]:
-        """Return primal value, duality gap and the factor that makes the residual feasible for the dual.
-
-        The dual is ``y'θ - ½ |θ|²`` over the θ whose product with every column is at most l1; the columns and y are longer by
-        d rows, the columns by sqrt(l2) I, so that the squared penalty is a part of the squared error.
-        """
-        size = float(r @ r + l2 * (w @ w))
-        largest = float(np.abs(gradient).max(initial=0.0))
-        scale = 1.0 if largest <= l1 else l1 / largest
-        primal = 0.5 * size + l1 * float(np.abs(w).sum())
-        dual = scale * float(self.y @ r) - 0.5 * scale * scale * size
-        return primal, primal - dual, scale
-
-    def solve(self, w: np.ndarray, l1: float, l2: float, goal: float, max_iter: int) -> tuple[np.ndarray, float, int]:
-        """Return weights, gap and passes over working sets, from the start ``w``."""
-        r = self.y - self.X @ w
-        possible = np.flatnonzero(self.squares > 0)
-        lengths = np.sqrt(self.squares + l2)
-        done, size = 0, 0
-        while True:
-            gradient = self.X.T @ r - l2 * w
-            primal, gap, scale = self.gap(r, w, gradient, l1, l2)
-            if gap <= goal or done >= max_iter:
-                return w, gap, done
-            # Gap-safe screening (Ndiaye et al. 2017): the dual optimum is within sqrt(2 gap), so these weights are zero.
-            radius = np.sqrt(2.0 * max(gap, 0.0))
-            reach = scale * np.abs(gradient[possible])
-            out = possible[reach + radius * lengths[possible] < l1]
-            if len(out):
-                gone = out[w[out] != 0]
-                if len(gone):
-                    r = r + self.X[:, gone] @ w[gone]
-                    w[gone] = 0.0
-                possible = np.setdiff1d(possible, out, assume_unique=True)
-                reach = scale * np.abs(gradient[possible])
-            support = np.count_nonzero(w[possible])
-            size = min(len(possible), max(10, 2 * support, size))
-            distance = (l1 - reach) / lengths[possible]
-            distance[w[possible] != 0] = -np.inf
-            work = np.sort(possible[np.argpartition(distance, size - 1)[:size]]) if size else possible
-            inner = 0.1 * gap
-            while done < max_iter:
-                passes = min(_PASSES, max_iter - done)
-                _descend(self.X, w, r, work, self.squares, l1, l2, passes)
-                done += passes
-                part = self.X[:, work].T @ r - l2 * w[work]
-                if self.gap(r, w, part, l1, l2)[1] <= max(inner, 0.3 * goal):
-                    break
-            size = min(2 * size, len(possible))
 
 
 class Lasso(RegressorMixin, Estimator):
@@ -157,13 +55,15 @@ class Lasso(RegressorMixin, Estimator):
 
     Notes
     -----
-    A source writes the *sum* of squared errors plus :math:`\lambda \lVert w \rVert_1`; then
-    :math:`\lambda = 2 n \alpha`. Without a penalty on absolute weights take ridge-regression or linear-regression.
+    X is never centered as a whole: sparse rows stay sparse, dense ones are not copied. A working set of features is kept on its
+    Gram matrix, 8 bytes a pair of them. A source writes the *sum* of squared errors plus :math:`\lambda \lVert w \rVert_1`;
+    then :math:`\lambda = 2 n \alpha`. Without a penalty on absolute weights take ridge-regression or linear-regression.
 
     References
     ----------
-    Tibshirani (1996), Regression shrinkage and selection via the lasso. Massias, Gramfort & Salmon (2018), Celer: a fast
-    solver for the lasso with dual extrapolation, for working sets. Spec ``08#lasso``.
+    Tibshirani (1996), Regression shrinkage and selection via the lasso. Friedman, Hastie & Tibshirani (2010), Regularization
+    paths for generalized linear models via coordinate descent. Lee, Battle, Raina & Ng (2007), Efficient sparse coding
+    algorithms, for the steps on a line through changes of sign. Spec ``08#lasso``.
     """
 
     def __init__(
@@ -181,18 +81,23 @@ class Lasso(RegressorMixin, Estimator):
         self.tol = tol
         self.max_iter = max_iter
 
-    def _read(self, X: Any, y: Any, sample_weight: Any) -> tuple[_Problem, float, float, int]:
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def _read(self, X: Any, y: Any, sample_weight: Any) -> tuple[Columns, float, float, int]:
         """Return the problem, the share of absolute weights, the gap to reach and the most passes."""
         ratio = real("l1_ratio", self.l1_ratio, low=0.0, high=1.0, open_low=True)
         tol = real("tol", self.tol, low=0.0, open_low=True)
         limit = whole("max_iter", self.max_iter, low=1)
-        X, y = training_data(self, X, y, y_numeric=True)
-        weight = sample_weights(sample_weight, len(y))
+        X, y = training_data(self, X, y, y_numeric=True, accept_sparse=["csr", "csc"])
+        weight = sample_weights(sample_weight, X.shape[0])
         X, y = X.astype(np.float64, copy=False), y.astype(np.float64)
-        if weight is not None:
+        if weight is not None and not weight.all():
             X, y, weight = X[weight > 0], y[weight > 0], weight[weight > 0]
-        problem = _Problem.of(X, y, weight, bool(self.fit_intercept))
-        return problem, ratio, tol * 0.5 * float(problem.y @ problem.y), limit
+        columns = Columns(sp.csc_array(X) if sp.issparse(X) else X, y, weight, bool(self.fit_intercept))
+        return columns, ratio, tol * 0.5 * float(columns.target @ columns.target), limit
 
     def _warn(self, gap: float, alpha: float) -> None:
         warnings.warn(
@@ -207,7 +112,7 @@ class Lasso(RegressorMixin, Estimator):
 
         Parameters
         ----------
-        X : array of shape (n_samples, n_features)
+        X : array or sparse matrix of shape (n_samples, n_features)
         y : array of shape (n_samples,)
         sample_weight : array of shape (n_samples,) or float, optional
             Weights >= 0 of the squared errors.
@@ -222,12 +127,13 @@ class Lasso(RegressorMixin, Estimator):
             When X, y or a parameter cannot be used.
         """
         alpha = real("alpha", self.alpha, low=0.0, open_low=True)
-        problem, ratio, goal, limit = self._read(X, y, sample_weight)
-        start = np.zeros(problem.X.shape[1])
-        w, gap, done = problem.solve(start, alpha * ratio, alpha * (1 - ratio), goal, limit)
+        columns, ratio, goal, limit = self._read(X, y, sample_weight)
+        path = LassoPath(columns)
+        gap, done = path.solve(alpha * ratio, alpha * (1 - ratio), goal, limit)
+        w = path.coef()
         if gap > goal:
             self._warn(gap, alpha)
-        self.intercept_ = problem.y_mean - float(problem.x_mean @ w)
+        self.intercept_ = columns.y_mean - float(columns.mean @ w)
         self.dual_gap_ = gap
         self.n_iter_ = max(1, done)
         self.coef_ = w
@@ -259,9 +165,10 @@ class Lasso(RegressorMixin, Estimator):
         DataError, InputError
             When X, y or a parameter cannot be used.
         """
-        problem, ratio, goal, limit = self._read(X, y, sample_weight)
+        columns, ratio, goal, limit = self._read(X, y, sample_weight)
+        path = LassoPath(columns)
         if alphas is None:
-            top = float(np.abs(problem.X.T @ problem.y).max()) / ratio
+            top = path.top / ratio
             top = top if top > 0 else 1.0
             low = real("eps", eps, low=0.0, high=1.0, open_low=True)
             values = np.geomspace(top, top * low, whole("n_alphas", n_alphas, low=1))
@@ -269,22 +176,65 @@ class Lasso(RegressorMixin, Estimator):
             values = np.sort(np.asarray(alphas, dtype=np.float64).ravel())[::-1]
             if not len(values) or not np.isfinite(values).all() or values[-1] <= 0:
                 raise InputError(f"`alphas` is {alphas!r}; give numbers > 0.")
-        coefs = np.empty((problem.X.shape[1], len(values)))
+        coefs = np.empty((len(columns.mean), len(values)), order="F")
         gaps = np.empty(len(values))
-        w = np.zeros(problem.X.shape[1])
         for k, alpha in enumerate(values):
-            w, gaps[k], _ = problem.solve(w.copy(), alpha * ratio, alpha * (1 - ratio), goal, limit)
+            gaps[k], _ = path.solve(alpha * ratio, alpha * (1 - ratio), goal, limit)
             if gaps[k] > goal:
                 self._warn(gaps[k], alpha)
-            coefs[:, k] = w
-        return values, coefs, problem.y_mean - problem.x_mean @ coefs, gaps
+            coefs[:, k] = path.coef()
+        return values, coefs, columns.y_mean - columns.mean @ coefs, gaps
+
+    def leave_one_out(self, X: Any, y: Any, sample_weight: Any = None) -> np.ndarray:
+        r"""Return the error at every row by the fit without it, from one fit.
+
+        .. math:: y_i - f^{(-i)}(x_i) = \frac{y_i - f(x_i)}{1 - v_i\, z_i^\top M^+ z_i}, \qquad
+            M = \sum_j v_j z_j z_j^\top + \alpha (1 - \rho) \textstyle\sum_j v_j\, I_0
+
+        with :math:`z` the features of weight not zero and a one for the bias, which :math:`I_0` leaves out.
+
+        Parameters
+        ----------
+        X, y, sample_weight : as in ``fit``
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Infinite where the fit goes through a row because of that row alone.
+
+        Raises
+        ------
+        DataError, InputError
+            When X, y or a parameter cannot be used, or rows have no weight.
+
+        Notes
+        -----
+        The penalty of the *sum* of squared errors is kept, so without a row :math:`\alpha` is larger by
+        :math:`\sum_j v_j / \sum_{j \ne i} v_j`. Exact where the fit without the row has the same features and signs; where
+        it has others, an approximation (Rad & Maleki 2020, A scalable estimate of the out-of-sample prediction error).
+        """
+        model = clone(self).fit(X, y, sample_weight)
+        X, y = training_data(self, X, y, y_numeric=True, accept_sparse=["csr", "csc"])
+        mass = sample_weights(sample_weight, X.shape[0])
+        mass = np.ones(X.shape[0]) if mass is None else mass
+        if not mass.all():
+            raise DataError("Leaving one out takes rows that all have weight; drop the others first.")
+        chosen = np.flatnonzero(model.coef_)
+        part = X[:, chosen].toarray() if sp.issparse(X) else X[:, chosen]
+        z = np.column_stack([part, np.ones(len(y))]) if self.fit_intercept else part  # (n, a + 1)
+        ridge = np.sqrt(self.alpha * (1 - self.l1_ratio) * mass.sum()) * np.eye(z.shape[1])[: len(chosen)]
+        inverse = linalg.pinv(np.concatenate([np.sqrt(mass)[:, None] * z, ridge]))[:, : len(y)]  # (a + 1, n)
+        # Both factors carry the root of the row's weight.
+        rest = 1.0 - np.sqrt(mass) * np.einsum("ij,ji->i", z, inverse)
+        through = rest <= 1e3 * np.finfo(np.float64).eps  # any value: rounding of one minus one
+        return np.where(through, np.inf, (y - model.predict(X)) / np.where(through, 1.0, rest))
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the predicted values.
 
         Parameters
         ----------
-        X : array of shape (n_samples, n_features)
+        X : array or sparse matrix of shape (n_samples, n_features)
 
         Returns
         -------
@@ -296,5 +246,5 @@ class Lasso(RegressorMixin, Estimator):
             Before ``fit``.
         """
         require_fitted(self, "coef_")
-        X = query_data(self, X, "coef_")
+        X = query_data(self, X, "coef_", accept_sparse=["csr", "csc"])
         return np.asarray(X @ self.coef_ + self.intercept_)

@@ -14,7 +14,8 @@ from sklearn.exceptions import ConvergenceWarning
 from fivefold.base.errors import DataError
 from fivefold.base.estimator import Estimator
 
-from ._smo import DualSolution, minimize_dual, rows_of_kernel
+from ._kernel_rows import rows_of_kernel
+from ._smo import DualSolution, minimize_dual
 from ._validation import (
     class_weights,
     encode_labels,
@@ -222,7 +223,6 @@ class SoftMarginSVM(_LinearMachine):
         part = X if len(rows) == len(sign) else X[rows]
         solution = minimize_dual(
             rows_of_kernel(KernelSpec("linear", 1, 1.0, 0.0), part),
-            len(rows),
             -sign[rows],
             np.where(sign > 0, 0.0, -bound)[rows],
             np.where(sign > 0, bound, 0.0)[rows],
@@ -341,7 +341,6 @@ class HardMarginSVM(_LinearMachine):
         def solve(bound: float, ceiling: float, before: DualSolution | None) -> DualSolution:
             return minimize_dual(
                 rows_of,
-                n,
                 -sign,
                 np.where(sign > 0, 0.0, -bound),
                 np.where(sign > 0, bound, 0.0),

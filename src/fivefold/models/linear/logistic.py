@@ -9,7 +9,7 @@ import numpy as np
 from fivefold.base.errors import DataError
 
 from ._discriminant import LinearDiscriminant
-from ._objectives import BinaryCrossEntropy, log1p_exp_neg
+from ._objectives import BinaryCrossEntropy
 from ._validation import label_text
 
 
@@ -52,6 +52,8 @@ class LogisticRegression(LinearDiscriminant):
     intercept_ : ndarray of shape (1,)
     n_iter_ : ndarray of shape (1,)
         Steps over all rows.
+    kkt_residual_ : float
+        Largest absolute entry of the gradient of the mean objective at the end.
 
     Raises
     ------
@@ -90,61 +92,3 @@ class LogisticRegression(LinearDiscriminant):
 
     def _objective(self, X: Any, codes: np.ndarray, weight: np.ndarray | None, strength: float) -> BinaryCrossEntropy:
         return BinaryCrossEntropy(X, 2.0 * codes - 1.0, weight, strength, bool(self.fit_intercept))
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Return the scores :math:`w^T x + b`; positive means ``classes_[1]``.
-
-        Parameters
-        ----------
-        X : array or sparse matrix of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        return self._scores(X).ravel()
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probability of each class.
-
-        Parameters
-        ----------
-        X : array or sparse matrix of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, 2)
-            Columns in the order of ``classes_``.
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        # 1 / (1 + exp(z)) is the probability of the first class; the other is not taken from 1 so that both stay exact.
-        scores = self.decision_function(X)
-        return np.stack([log1p_exp_neg(scores)[1], log1p_exp_neg(-scores)[1]], axis=1)
-
-    def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Return the logarithm of :meth:`predict_proba`, finite for any score.
-
-        Parameters
-        ----------
-        X : array or sparse matrix of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, 2)
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        scores = self.decision_function(X)
-        return -np.stack([log1p_exp_neg(-scores)[0], log1p_exp_neg(scores)[0]], axis=1)

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 
 from fivefold.base.errors import DataError, InputError
@@ -15,6 +14,7 @@ from fivefold.base.estimator import Estimator
 from fivefold.base.jit import njit
 from fivefold.base.random import Streams
 
+from ._classifier import ScoreClassifier
 from ._validation import class_weights, encode_labels, query_data, real, sample_weights, training_data, whole
 
 # Epochs between two looks at the gap.
@@ -62,7 +62,7 @@ def _sweep(data, columns, starts, norms, scale, codes, price, cost, alpha, W, or
                     W[columns[p], m] += change * data[p]
 
 
-class MulticlassSVM(ClassifierMixin, Estimator):
+class MulticlassSVM(ScoreClassifier, Estimator):
     r"""Linear support vector machine of several classes in one problem: the right class must win by a margin.
 
     .. math::
@@ -233,42 +233,6 @@ class MulticlassSVM(ClassifierMixin, Estimator):
         self.coef_ = np.ascontiguousarray(full[:, :-1])
         return self
 
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Return the scores :math:`w_k^T x + b_k`; of two classes their difference, positive for ``classes_[1]``.
-
-        Parameters
-        ----------
-        X : array or sparse matrix of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_classes)
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
+    def _scores(self, X: Any) -> np.ndarray:
         X = query_data(self, X, "coef_", accept_sparse="csr")
-        scores = np.asarray(X @ self.coef_.T + self.intercept_)
-        return scores[:, 0] if scores.shape[1] == 1 else scores
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the class of the largest score of each row; ties go to the class that sorts first.
-
-        Parameters
-        ----------
-        X : array or sparse matrix of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        scores = self.decision_function(X)
-        picked = scores > 0 if scores.ndim == 1 else scores.argmax(axis=1)
-        return self.classes_[picked.astype(np.intp)]
+        return np.asarray(X @ self.coef_.T + self.intercept_)  # (n, 1) or (n, n_classes)

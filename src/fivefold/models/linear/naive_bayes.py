@@ -6,17 +6,16 @@ from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.special import logsumexp
-from sklearn.base import ClassifierMixin
 
-from fivefold.base.errors import DataError, InputError
+from fivefold.base.errors import DataError
 from fivefold.base.estimator import Estimator
 
 from ._blocks import row_blocks
+from ._classifier import PosteriorClassifier, batch_codes, check_first_classes, given_priors
 from ._validation import encode_labels, query_data, real, sample_weights, training_data
 
 
-class GaussianNB(ClassifierMixin, Estimator):
+class GaussianNB(PosteriorClassifier, Estimator):
     """Classifier that takes every feature as normal and independent of the others within a class.
 
     .. math::
@@ -113,31 +112,13 @@ class GaussianNB(ClassifierMixin, Estimator):
         DataError, InputError
             When X, y or a parameter cannot be used, a label is not in ``classes``, or ``classes`` is missing or changed.
         """
-        first = not hasattr(self, "classes_")
-        if first and classes is None:
-            raise InputError(
-                "`classes` must be passed on the first call to partial_fit: later batches may bring new labels."
-            )
+        first = check_first_classes(self, classes)
         X, y = training_data(self, X, y, reset=first)
-        if classes is not None:
-            classes = np.unique(np.asarray(classes))
-            if not first and not np.array_equal(classes, self.classes_):
-                raise InputError(
-                    f"`classes`={classes.tolist()} differs from {self.classes_.tolist()} of the first call to partial_fit; "
-                    "leave it out or fit anew."
-                )
-        known = classes if first else self.classes_
-        present, codes = encode_labels(y)
-        missing = present[~np.isin(present, known)]
-        if len(missing):
-            raise DataError(
-                f"y holds the label {missing[0].item()!r}, which is not in the initial classes {known.tolist()}; "
-                "name every label in the first call to partial_fit."
-            )
+        known, codes = batch_codes(self, y, classes)
         checked = self._checked(len(X), len(known), sample_weight)
         if first:
             self._start(known, X.shape[1])
-        self._update(X, np.searchsorted(self.classes_, present)[codes], *checked)
+        self._update(X, codes, *checked)
         return self
 
     def _checked(
@@ -146,7 +127,7 @@ class GaussianNB(ClassifierMixin, Estimator):
         """Return the row weights, the smoothing and the given priors."""
         weight = sample_weights(sample_weight, n_samples)
         smoothing = real("var_smoothing", self.var_smoothing, low=0.0)
-        return np.ones(n_samples) if weight is None else weight, smoothing, self._given_priors(n_classes)
+        return np.ones(n_samples) if weight is None else weight, smoothing, given_priors(self.priors, n_classes)
 
     def _start(self, classes: np.ndarray, n_features: int) -> None:
         self.classes_ = classes
@@ -186,18 +167,6 @@ class GaussianNB(ClassifierMixin, Estimator):
                 "nothing: drop constant features, bring more rows or set var_smoothing above zero."
             )
 
-    def _given_priors(self, n_classes: int) -> np.ndarray | None:
-        if self.priors is None:
-            return None
-        priors = np.asarray(self.priors, dtype=np.float64)
-        if priors.shape != (n_classes,):
-            raise InputError(
-                f"`priors` has the shape {priors.shape}; give one number for each of the {n_classes} classes."
-            )
-        if (priors < 0).any() or not np.isclose(priors.sum(), 1.0):
-            raise InputError(f"`priors` is {priors.tolist()}; give numbers >= 0 that sum to 1.")
-        return priors
-
     def predict_joint_log_proba(self, X: Any) -> np.ndarray:
         """Return :math:`\\log \\pi_c + \\sum_j \\log p(x_j \\mid c)`.
 
@@ -228,62 +197,7 @@ class GaussianNB(ClassifierMixin, Estimator):
                 joint[rows, c] = constant - 0.5 * (np.square(X[rows] - self.theta_[c]) @ precision)
         return joint
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the most probable class of each row; ties go to the class that sorts first.
-
-        Parameters
-        ----------
-        X : array of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        best = self.predict_joint_log_proba(X).argmax(axis=1)
-        return self.classes_[best]
-
-    def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Return the logarithm of :meth:`predict_proba`.
-
-        Parameters
-        ----------
-        X : array of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        joint = self.predict_joint_log_proba(X)
-        return joint - logsumexp(joint, axis=1, keepdims=True)
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probability of each class.
-
-        Parameters
-        ----------
-        X : array of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Columns in the order of ``classes_``.
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        return np.exp(self.predict_log_proba(X))
+    _log_joint = predict_joint_log_proba
 
 
 def _class_moments(

@@ -52,6 +52,8 @@ class OneVsRestLogistic(LinearDiscriminant):
     intercept_ : ndarray of shape (n_classes,) or (1,)
     n_iter_ : ndarray of shape (1,)
         Steps of the longest fit.
+    kkt_residual_ : float
+        Largest absolute entry of the gradients of the mean objectives at the end.
 
     Raises
     ------
@@ -109,65 +111,5 @@ class OneVsRestLogistic(LinearDiscriminant):
             next((p.reason for p in parts if p.reason), ""),
         )
 
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Return the scores :math:`w_k^T x + b_k`; of two classes, positive means ``classes_[1]``.
-
-        Parameters
-        ----------
-        X : array or sparse matrix of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        scores = self._scores(X)
-        return scores[:, 0] if scores.shape[1] == 1 else scores
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the logistic functions, divided by their sum.
-
-        Parameters
-        ----------
-        X : array or sparse matrix of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Columns in the order of ``classes_``.
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        return np.exp(self.predict_log_proba(X))
-
-    def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Return the logarithm of :meth:`predict_proba`, finite for any score.
-
-        Parameters
-        ----------
-        X : array or sparse matrix of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        scores = self._scores(X)
-        if scores.shape[1] == 1:
-            scores = np.concatenate([-scores, scores], axis=1)
-            return -log1p_exp_neg(scores)[0]
-        # Over the largest, so that a row which every class refuses keeps a sum above zero.
-        logs = -log1p_exp_neg(scores)[0]
-        logs -= logs.max(axis=1, keepdims=True)
-        return logs - np.log(np.exp(logs).sum(axis=1, keepdims=True))
+    def _logits(self, scores: np.ndarray) -> np.ndarray:
+        return -log1p_exp_neg(scores)[0]

@@ -6,18 +6,18 @@ import warnings
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 
 from fivefold.base.errors import DataError
 from fivefold.base.estimator import Estimator
 
+from ._classifier import CrossEntropyClassifier
 from ._objectives import log1p_exp_neg
 from ._prox_newton import CrossEntropyL1
 from ._validation import choice, class_weights, encode_labels, query_data, real, sample_weights, training_data, whole
 
 
-class SparseLogisticRegression(ClassifierMixin, Estimator):
+class SparseLogisticRegression(CrossEntropyClassifier, Estimator):
     r"""Logistic regression of two or more classes with a penalty on the absolute weights, which makes most of them zero.
 
     .. math::
@@ -163,67 +163,10 @@ class SparseLogisticRegression(ClassifierMixin, Estimator):
         self.coef_ = np.ascontiguousarray(np.concatenate([f.weights for f in found], axis=1).T)
         return self
 
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Return the scores :math:`w_k^T x + b_k`; of two classes, positive means ``classes_[1]``.
-
-        Parameters
-        ----------
-        X : array or sparse matrix of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_classes)
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
+    def _scores(self, X: Any) -> np.ndarray:
         X = query_data(self, X, "coef_", accept_sparse="csr")
-        scores = np.asarray(X @ self.coef_.T + self.intercept_)
-        return scores[:, 0] if scores.shape[1] == 1 else scores
+        return np.asarray(X @ self.coef_.T + self.intercept_)  # (n, 1) or (n, n_classes)
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the most probable class of each row; ties go to the class that sorts first.
-
-        Parameters
-        ----------
-        X : array or sparse matrix of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        scores = self.decision_function(X)
-        picked = scores > 0 if scores.ndim == 1 else scores.argmax(axis=1)
-        return self.classes_[picked.astype(np.intp)]
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probability of each class: the softmax, or for "ovr" the logistic functions over their sum.
-
-        Parameters
-        ----------
-        X : array or sparse matrix of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        scores = self.decision_function(X)
-        if scores.ndim == 1:
-            return np.stack([log1p_exp_neg(scores)[1], log1p_exp_neg(-scores)[1]], axis=1)
-        if self.multi_class == "ovr":
-            # Over their largest, so that rows which every machine refuses keep a sum above zero.
-            scores = -log1p_exp_neg(scores)[0]
-        values = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return values / values.sum(axis=1, keepdims=True)
+    def _logits(self, scores: np.ndarray) -> np.ndarray:
+        # Of one model a class: the logistic functions over their sum.
+        return -log1p_exp_neg(scores)[0] if self.multi_class == "ovr" else scores

@@ -14,7 +14,8 @@ from fivefold.base.errors import DataError
 from fivefold.base.estimator import Estimator
 
 from ._blocks import row_blocks
-from ._smo import DualSolution, minimize_dual, rows_of_kernel
+from ._kernel_rows import rows_of_kernel
+from ._smo import DualSolution, minimize_dual
 from ._validation import (
     choice,
     class_weights,
@@ -83,7 +84,7 @@ class KernelMachine(Estimator):
 
     def _support_values(self, X: Any, coef: np.ndarray) -> np.ndarray:
         """Return the sums of ``coef`` (S, k) times the kernels at the support vectors: (n, k)."""
-        X = wide(query_data(self, X, "shape_fit_", accept_sparse="csr"))
+        X = wide(query_data(self, X, "shape_fit_", accept_sparse="csr", order="C"))
         name = getattr(self, "kernel", "linear")
         if name == "precomputed":
             part = X[:, self.support_]
@@ -120,7 +121,7 @@ class SVC(ClassifierMixin, KernelMachine):
     tol : float, > 0, default=1e-3
         Largest violation of the optimality conditions by a pair of rows.
     cache_size : float, > 0, default=200
-        Megabytes for kernel rows.
+        Megabytes for kernel rows, of which at least a block of 256 is kept.
     class_weight : dict, "balanced" or None, default=None
         Factors of C by class.
     max_iter : int, default=-1
@@ -152,6 +153,8 @@ class SVC(ClassifierMixin, KernelMachine):
     Notes
     -----
     One source prints the rule of prediction with its signs swapped; a positive score means the second of two classes here.
+    From a thousand dense rows on, the Gaussian kernel is first solved with kernel rows in single precision, and the solution
+    is gone on from in float64: multipliers, residual and dual value have the precision of float64 all the same.
 
     References
     ----------
@@ -215,7 +218,7 @@ class SVC(ClassifierMixin, KernelMachine):
         tol = real("tol", self.tol, low=0.0, open_low=True)
         cache = real("cache_size", self.cache_size, low=0.0, open_low=True)
         limit = iteration_limit(self.max_iter)
-        X, y = training_data(self, X, y, accept_sparse="csr")
+        X, y = training_data(self, X, y, accept_sparse="csr", order="C")
         X = wide(X)
         weight = sample_weights(sample_weight, X.shape[0])
         classes, codes = encode_labels(y)
@@ -240,7 +243,6 @@ class SVC(ClassifierMixin, KernelMachine):
             part = X if len(rows) == n else X[rows]
             solution = minimize_dual(
                 rows_of_kernel(spec, part, rows),
-                len(rows),
                 -sign,
                 np.where(sign > 0, 0.0, -bound[rows]),
                 np.where(sign > 0, bound[rows], 0.0),

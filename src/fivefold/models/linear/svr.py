@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import RegressorMixin
 
-from ._smo import minimize_dual, rows_of_kernel
+from ._kernel_rows import rows_of_kernel
+from ._smo import minimize_dual
 from ._validation import real, require_fitted, sample_weights, training_data
 from .svm import KernelMachine, iteration_limit, warn_unsettled, wide
 
@@ -35,7 +36,7 @@ class SVR(RegressorMixin, KernelMachine):
     epsilon : float, >= 0, default=0.1
         Half the width of the tube, in units of y.
     cache_size : float, > 0, default=200
-        Megabytes for kernel rows.
+        Megabytes for kernel rows, of which at least a block of 256 is kept.
     max_iter : int, default=-1
         Most pairs to optimize; -1 sets no limit.
 
@@ -114,7 +115,7 @@ class SVR(RegressorMixin, KernelMachine):
         tol = real("tol", self.tol, low=0.0, open_low=True)
         cache = real("cache_size", self.cache_size, low=0.0, open_low=True)
         limit = iteration_limit(self.max_iter)
-        X, y = training_data(self, X, y, accept_sparse="csr", y_numeric=True)
+        X, y = training_data(self, X, y, accept_sparse="csr", order="C", y_numeric=True)
         X, y = wide(X), y.astype(np.float64)
         weight = sample_weights(sample_weight, X.shape[0])
         spec = self._spec(X)
@@ -124,7 +125,6 @@ class SVR(RegressorMixin, KernelMachine):
         zero = np.zeros(len(rows))
         solution = minimize_dual(
             rows_of_kernel(spec, part, rows),
-            len(rows),
             np.concatenate([epsilon - y[rows], -epsilon - y[rows]]),
             np.concatenate([zero, -bound]),
             np.concatenate([bound, zero]),

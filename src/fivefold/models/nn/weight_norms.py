@@ -90,16 +90,18 @@ class _LargestOne(nn.Module):
 
     @torch.no_grad()
     def _iterate(self, matrix: Tensor, times: int) -> None:
+        u, v = self.u, self.v
         for _ in range(times):
-            self.u.copy_(nn.functional.normalize(matrix @ self.v, dim=0, eps=self.eps))
-            self.v.copy_(nn.functional.normalize(matrix.T @ self.u, dim=0, eps=self.eps))
+            u = nn.functional.normalize(matrix @ v, dim=0, eps=self.eps)
+            v = nn.functional.normalize(matrix.T @ u, dim=0, eps=self.eps)
+        # Others in their place, not written over: the gradient of this pass, compiled or not, still needs those it read.
+        self.u, self.v = u, v
 
     def forward(self, weight: Tensor) -> Tensor:
         matrix = weight.flatten(1)
         if self.training:
             self._iterate(matrix.detach(), self.iterations)
-        # Clones: the next iteration changes the vectors in place, which this pass's gradient still needs.
-        sigma = self.u.clone() @ matrix @ self.v.clone()
+        sigma = self.u @ matrix @ self.v
         return weight / sigma
 
     def right_inverse(self, weight: Tensor) -> Tensor:

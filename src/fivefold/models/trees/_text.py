@@ -8,20 +8,17 @@ import numpy as np
 
 from fivefold.base.errors import InputError
 
+from ._drawing import Box
+
 if TYPE_CHECKING:
-    from .cart import _DecisionTree
+    from ._tree import BinaryTree
 
 _SHOWN_LEVELS = 10
 
 
-def tree_text(tree: _DecisionTree, feature_names: Any, class_names: Any, max_depth: int, decimals: int) -> str:
+def tree_text(tree: BinaryTree, feature_names: Any, class_names: Any, max_depth: int, decimals: int) -> str:
     """Return one line a rule and one a leaf, indented by depth."""
-    names = _names(tree, feature_names)
-    classes = getattr(tree, "classes_", None)
-    if class_names is not None and (classes is None or len(class_names) != len(classes)):
-        wanted = "none, for this is a regressor" if classes is None else f"{len(classes)}, one a class"
-        raise InputError(f"`class_names` has {len(class_names)} names; give {wanted}.")
-    labels = classes if class_names is None else class_names
+    names, labels = _names(tree, feature_names), _labels(tree, class_names)
     lines: list[str] = []
     stack: list[tuple[int, int, str]] = [(0, 0, "")]
     while stack:
@@ -43,7 +40,39 @@ def tree_text(tree: _DecisionTree, feature_names: Any, class_names: Any, max_dep
     return "\n".join(lines) + "\n"
 
 
-def _names(tree: _DecisionTree, given: Any) -> list[str]:
+def tree_boxes(tree: BinaryTree, feature_names: Any, class_names: Any, decimals: int) -> list[Box]:
+    """Return the boxes of the picture: the rule or the answer, below it the rows and what they are."""
+    names, labels = _names(tree, feature_names), _labels(tree, class_names)
+    boxes = []
+    edges = {0: ""}
+    for node in range(len(tree.feature_)):
+        left, right = int(tree.children_left_[node]), int(tree.children_right_[node])
+        rows = f"{tree.n_node_samples_[node]} rows"
+        if labels is None:
+            answer, counts = f"value: {tree.value_[node]:.{decimals}f}", rows
+        else:
+            weights = (tree.value_[node] * tree.weighted_n_node_samples_[node]).round(decimals)
+            answer = f"class: {labels[tree.value_[node].argmax()]}"
+            counts = f"{rows} [{', '.join(f'{w:g}' for w in weights)}]"
+        title = answer
+        if left >= 0:
+            title = _rules(tree, node, names, decimals)[0]
+            edges[left], edges[right] = "yes", "no"
+        boxes.append(Box(title, counts, "", [left, right] if left >= 0 else []))
+    for node, edge in edges.items():
+        boxes[node].edge = edge
+    return boxes
+
+
+def _labels(tree: BinaryTree, class_names: Any) -> Any:
+    classes = getattr(tree, "classes_", None)
+    if class_names is not None and (classes is None or len(class_names) != len(classes)):
+        wanted = "none, for this is a regressor" if classes is None else f"{len(classes)}, one a class"
+        raise InputError(f"`class_names` has {len(class_names)} names; give {wanted}.")
+    return classes if class_names is None else class_names
+
+
+def _names(tree: BinaryTree, given: Any) -> list[str]:
     if given is None:
         given = getattr(tree, "feature_names_in_", [f"feature_{i}" for i in range(tree.n_features_in_)])
     names = [str(name) for name in given]
@@ -52,7 +81,7 @@ def _names(tree: _DecisionTree, given: Any) -> list[str]:
     return names
 
 
-def _rules(tree: _DecisionTree, node: int, names: list[str], decimals: int) -> tuple[str, str]:
+def _rules(tree: BinaryTree, node: int, names: list[str], decimals: int) -> tuple[str, str]:
     feature = int(tree.feature_[node])
     levels = tree.categories_[feature]
     if levels is None:
@@ -65,7 +94,7 @@ def _rules(tree: _DecisionTree, node: int, names: list[str], decimals: int) -> t
     return f"{names[feature]} in {{{shown}}}", f"{names[feature]} not in {{{shown}}}"
 
 
-def _depth_below(tree: _DecisionTree, node: int) -> int:
+def _depth_below(tree: BinaryTree, node: int) -> int:
     deepest, stack = 1, [(node, 1)]
     while stack:
         at, depth = stack.pop()

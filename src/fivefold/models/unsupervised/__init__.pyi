@@ -27,5 +27,5 @@ from fivefold.models.unsupervised.spectral import SpectralClustering as Spectral
 from fivefold.models.unsupervised.svd import TruncatedSVD as TruncatedSVD
 from fivefold.models.unsupervised.tsne import SNE as SNE
 from fivefold.models.unsupervised.tsne import TSNE as TSNE
-from fivefold.models.unsupervised.tsne import AutoPerplexityTSNE as AutoPerplexityTSNE
 from fivefold.models.unsupervised.tsne import BarnesHutTSNE as BarnesHutTSNE
+from fivefold.models.unsupervised.tsne_perplexity import AutoPerplexityTSNE as AutoPerplexityTSNE

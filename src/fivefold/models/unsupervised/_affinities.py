@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import sparse
 
@@ -9,6 +11,9 @@ from fivefold.models.trees._threads import threads_for
 
 from . import _embedding as k
 from ._common import neighbors
+
+Repulsion = Callable[[np.ndarray], tuple[np.ndarray, float]]
+"""Gives Σ_j s² (y_i - y_j) of each row of a map (n, k) and Σ_i Σ_j≠i s."""
 
 
 def conditional_affinities(square: np.ndarray, perplexity: float) -> tuple[np.ndarray, np.ndarray]:
@@ -63,27 +68,56 @@ def sparse_affinities(X: np.ndarray, perplexity: float) -> sparse.csr_array:
     return both / both.sum()
 
 
-def divergence(P: np.ndarray, Y: np.ndarray, *, kernel: str = "student") -> tuple[float, np.ndarray]:
-    """Return Σ p ln(p / q) and its gradient (n, k) in the map Y (n, k); "gaussian" takes P as p(j|i) / n."""
-    grad = np.empty_like(Y)
+def divergence(
+    P: np.ndarray, Y: np.ndarray, exaggeration: float = 1.0, *, kernel: str = "student", measured: bool = True
+) -> tuple[float, np.ndarray]:
+    """Return Σ p ln(p / q) and its gradient (n, k) in the map Y (n, k); "gaussian" takes P as p(j|i) / n.
+
+    Exaggeration multiplies the attraction alone; without ``measured`` the divergence is left at zero.
+    """
+    Y = np.ascontiguousarray(Y)
+    grad, room = np.empty_like(Y), np.empty((3, len(Y)))
     with threads_for(P.size * 8):
-        loss = k.exact_gradient(P, np.ascontiguousarray(Y), kernel == "student", 1.0, grad, np.empty((3, len(Y))))
+        loss = k.exact_gradient(P, Y, kernel == "student", exaggeration, measured, grad, room)
     return float(loss), grad
+
+
+def sparse_divergence(
+    P: sparse.csr_array, Y: np.ndarray, repel: Repulsion, exaggeration: float = 1.0, *, measured: bool = True
+) -> tuple[float, np.ndarray]:
+    """Return Σ p ln(p / q) and its gradient (n, k) with the repulsion and the total of similarities that ``repel`` gives."""
+    Y = np.ascontiguousarray(Y)
+    force, whole = repel(Y)
+    grad, losses = np.empty_like(Y), np.empty(len(Y))
+    work = P.nnz * 8  # any value: when threads pay
+    with threads_for(work):
+        k.attract(P.indptr, P.indices, P.data, Y, whole, exaggeration, measured, force, grad, losses)
+    return float(losses.sum()), grad
+
+
+class Tree:
+    """Repulsion among the rows of a map from a tree of cells; ``angle`` 0 visits every pair."""
+
+    def __init__(self, angle: float) -> None:
+        self.angle = angle
+
+    def __call__(self, Y: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return Σ_j s² (y_i - y_j) for each row of Y (n, k) and Σ_i Σ_j≠i s, with s = 1 / (1 + |y_i - y_j|²)."""
+        n, dims = Y.shape
+        room = 2 * n + 1
+        order, skip = np.empty(n, dtype=np.int64), np.empty(room, dtype=np.int64)
+        start, stop, depth = (np.empty(room, dtype=np.int64) for _ in range(3))
+        mass, size = np.empty((room, dims)), np.empty(room)
+        nodes = k.build_tree(Y, order, start, stop, depth, mass, size, np.empty(dims))
+        k.skip_links(depth, nodes, skip)
+        force, totals = np.empty_like(Y), np.empty(n)
+        with threads_for(n * 400):
+            k.repel(Y, order, start, stop, mass, size, skip, nodes, self.angle, force, totals)
+        return force, float(totals.sum())
 
 
 def tree_divergence(
     P: sparse.csr_array, Y: np.ndarray, angle: float = 0.5, exaggeration: float = 1.0
 ) -> tuple[float, np.ndarray]:
     """Return Σ p ln(p / q) and its gradient (n, k) with the repulsion from a tree of cells; ``angle`` 0 is exact."""
-    n, dims = Y.shape
-    room = 2 * n + 1
-    order, skip = np.empty(n, dtype=np.int64), np.empty(room, dtype=np.int64)
-    start, stop, depth = (np.empty(room, dtype=np.int64) for _ in range(3))
-    mass, size = np.empty((room, dims)), np.empty(room)
-    nodes = k.build_tree(Y, order, start, stop, depth, mass, size, np.empty(dims))
-    k.skip_links(depth, nodes, skip)
-    force, totals, grad, losses = np.empty_like(Y), np.empty(n), np.empty_like(Y), np.empty(n)
-    with threads_for(n * 400):
-        k.repel(Y, order, start, stop, mass, size, skip, nodes, angle, force, totals)
-        k.attract(P.indptr, P.indices, P.data, Y, float(totals.sum()), exaggeration, force, grad, losses)
-    return float(losses.sum()), grad
+    return sparse_divergence(P, Y, Tree(angle), exaggeration)

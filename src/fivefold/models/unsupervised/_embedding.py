@@ -61,11 +61,11 @@ def calibrate(square, perplexity, out, beta):
 
 
 @njit(parallel=True, fastmath={"reassoc", "contract"})
-def exact_gradient(P, Y, student, exaggeration, grad, parts):
+def exact_gradient(P, Y, student, exaggeration, measured, grad, parts):
     """Write the gradient (n, k) of the divergence between symmetric P (n, n) and the map Y (n, k); return Σ p ln(p / q).
 
     Student-t similarities share one total. Gaussian ones (``student`` false) are normalized per row, P holds p(j|i) / n.
-    parts (3, n) is room for sums by row.
+    Without ``measured`` no logarithm is taken and the sum is zero. parts (3, n) is room for sums by row.
     """
     n, k = Y.shape
     for i in prange(n):
@@ -100,17 +100,16 @@ def exact_gradient(P, Y, student, exaggeration, grad, parts):
             square = 0.0
             for c in range(k):
                 square += (Y[i, c] - Y[j, c]) ** 2
+            near = 1.0 / (1.0 + square)
             if student:
-                near = 1.0 / (1.0 + square)
                 q = near / whole
                 pull = 4.0 * (exaggeration * P[i, j] - q) * near
-                log_q = np.log(near) - np.log(whole)
             else:
                 q = np.exp(parts[2, i] - square) / (parts[0, i] * n)
                 back = np.exp(parts[2, j] - square) / (parts[0, j] * n)
                 pull = 2.0 * (exaggeration * (P[i, j] + P[j, i]) - q - back)
-                log_q = parts[2, i] - square - np.log(parts[0, i] * n)
-            if P[i, j] > 0.0:
+            if measured and P[i, j] > 0.0:
+                log_q = np.log(near) - np.log(whole) if student else parts[2, i] - square - np.log(parts[0, i] * n)
                 loss += P[i, j] * (np.log(P[i, j]) - log_q)
             for c in range(k):
                 grad[i, c] += pull * (Y[i, c] - Y[j, c])
@@ -234,25 +233,44 @@ def repel(Y, order, start, stop, mass, size, skip, nodes, angle, force, totals):
 
 
 @njit(parallel=True, fastmath={"reassoc", "contract"})
-def attract(indptr, indices, values, Y, whole, exaggeration, force, grad, losses):
-    """Write the gradient (n, k) from sparse P and the repulsion ``force``, and Σ_j p ln(p / q) of each row into losses."""
+def attract(indptr, indices, values, Y, whole, exaggeration, measured, force, grad, losses):
+    """Write the gradient (n, k) from sparse P and the repulsion ``force``, and Σ_j p ln(p / q) of each row into losses.
+
+    Without ``measured`` no logarithm is taken and the losses are zero.
+    """
     n, k = Y.shape
+    scale = 4.0 / whole
     for i in prange(n):
-        pull = np.zeros(k)
-        loss = 0.0
-        for s in range(indptr[i], indptr[i + 1]):
-            j = indices[s]
-            square = 0.0
+        begin, end = indptr[i], indptr[i + 1]
+        if k == 2:  # any value: a way, not a result
+            x, y = Y[i, 0], Y[i, 1]
+            right, up = 0.0, 0.0
+            for s in range(begin, end):
+                j = indices[s]
+                dx, dy = x - Y[j, 0], y - Y[j, 1]
+                share = values[s] / (1.0 + dx * dx + dy * dy)
+                right += share * dx
+                up += share * dy
+            grad[i, 0] = 4.0 * exaggeration * right - scale * force[i, 0]
+            grad[i, 1] = 4.0 * exaggeration * up - scale * force[i, 1]
+        else:
+            pull = np.zeros(k)
+            for s in range(begin, end):
+                square = 0.0
+                for c in range(k):
+                    square += (Y[i, c] - Y[indices[s], c]) ** 2
+                for c in range(k):
+                    pull[c] += values[s] / (1.0 + square) * (Y[i, c] - Y[indices[s], c])
             for c in range(k):
-                square += (Y[i, c] - Y[j, c]) ** 2
-            near = 1.0 / (1.0 + square)
-            if values[s] > 0.0:
-                loss += values[s] * np.log(values[s] * whole / near)
-            for c in range(k):
-                pull[c] += values[s] * near * (Y[i, c] - Y[j, c])
-        losses[i] = loss
-        for c in range(k):
-            grad[i, c] = 4.0 * (exaggeration * pull[c] - force[i, c] / whole)
+                grad[i, c] = 4.0 * exaggeration * pull[c] - scale * force[i, c]
+        losses[i] = 0.0
+        if measured:
+            for s in range(begin, end):
+                if values[s] > 0.0:
+                    square = 0.0
+                    for c in range(k):
+                        square += (Y[i, c] - Y[indices[s], c]) ** 2
+                    losses[i] += values[s] * np.log(values[s] * whole * (1.0 + square))
 
 
 @njit(fastmath={"reassoc", "contract"})

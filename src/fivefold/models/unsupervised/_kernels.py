@@ -71,56 +71,58 @@ def squared_norms(X, shift, out):
         out[i] = total
 
 
+@njit(fastmath=_FAST)
+def _few_products(x, vectors, out):
+    """Write the products of x (d,) with a few vectors (T, d), three at a time: a matrix product is slow for so few."""
+    n_vectors, d = vectors.shape
+    t = 0
+    while t + 3 <= n_vectors:  # any value: a way, not a result
+        first, second, third = 0.0, 0.0, 0.0
+        for j in range(d):
+            first += x[j] * vectors[t, j]
+            second += x[j] * vectors[t + 1, j]
+            third += x[j] * vectors[t + 2, j]
+        out[t], out[t + 1], out[t + 2] = first, second, third
+        t += 3
+    while t < n_vectors:
+        first = 0.0
+        for j in range(d):
+            first += x[j] * vectors[t, j]
+        out[t] = first
+        t += 1
+
+
 @njit(parallel=True, fastmath=_FAST)
-def seed_pass(X, chunks, norms, weight, product, offset, reach, closest, owner, trial, adopted, newest, potential):
+def seed_pass(X, chunks, norms, weight, candidates, offset, reach, closest, owner, trial, adopted, newest, potential):
     """Measure the candidates of one step of k-means++.
 
-    product (d, T) are the shifted candidates and offset (T,) their |c'|² + 2 m·c'; closest (n,) is the squared distance to
-    the nearest center and owner (n,) that center; trial (n, T) holds the candidates' squared distances, of which column
-    ``adopted`` (-1 for none) became center ``newest`` since the last pass. A row is skipped when its squared distance is at
-    most reach[owner], a quarter of the squared distance from its center to the nearest candidate: by the triangle
-    inequality none can be nearer. Writes the potentials that the candidates would leave into potential (chunks, T).
+    candidates (T, d) are shifted and of the type of X, offset (T,) their |c'|² + 2 m·c'; closest (n,) is the squared
+    distance to the nearest center and owner (n,) that center; trial (n, T) holds the candidates' squared distances, of
+    which column ``adopted`` (-1 for none) became center ``newest`` since the last pass. A row is skipped when its squared
+    distance is at most reach[owner], a quarter of the squared distance from its center to the nearest candidate: by the
+    triangle inequality none can be nearer. Writes the potentials that the candidates would leave into potential (chunks, T).
     """
-    n_trials, d = product.shape[1], X.shape[1]
+    n_trials = candidates.shape[0]
     for c in prange(chunks.shape[0] - 1):
-        gathered = np.empty((BLOCK, d), dtype=X.dtype)
-        dots = np.empty((BLOCK, n_trials), dtype=X.dtype)
-        todo = np.empty(BLOCK, dtype=np.int64)
+        dots = np.empty(n_trials, dtype=X.dtype)
         left = np.zeros(n_trials)
-        for start in range(chunks[c], chunks[c + 1], BLOCK):
-            stop = min(start + BLOCK, chunks[c + 1])
-            m = 0
-            idle = 0.0
-            for i in range(start, stop):
-                if adopted >= 0 and trial[i, adopted] < closest[i]:
-                    closest[i] = trial[i, adopted]
-                    owner[i] = newest
-                if closest[i] <= reach[owner[i]]:
-                    idle += weight[i] * closest[i]
-                    for t in range(n_trials):
-                        trial[i, t] = FAR
-                else:
-                    todo[m] = i
-                    m += 1
-            for t in range(n_trials):
-                left[t] += idle
-            if m == 0:
-                continue
-            if m == BLOCK:
-                np.dot(X[start:stop], product, dots)
-            else:
-                for r in range(m):
-                    for j in range(d):
-                        gathered[r, j] = X[todo[r], j]
-                np.dot(gathered[:m], product, dots[:m])
-            for r in range(m):
-                i = todo[r]
+        idle = 0.0
+        for i in range(chunks[c], chunks[c + 1]):
+            if adopted >= 0 and trial[i, adopted] < closest[i]:
+                closest[i] = trial[i, adopted]
+                owner[i] = newest
+            if closest[i] <= reach[owner[i]]:
+                idle += weight[i] * closest[i]
                 for t in range(n_trials):
-                    distance = max(norms[i] + offset[t] - 2.0 * dots[r, t], 0.0)
-                    trial[i, t] = distance
-                    left[t] += weight[i] * min(distance, closest[i])
+                    trial[i, t] = FAR
+                continue
+            _few_products(X[i], candidates, dots)
+            for t in range(n_trials):
+                distance = max(norms[i] + offset[t] - 2.0 * dots[t], 0.0)
+                trial[i, t] = distance
+                left[t] += weight[i] * min(distance, closest[i])
         for t in range(n_trials):
-            potential[c, t] = left[t]
+            potential[c, t] = left[t] + idle
 
 
 @njit

@@ -123,9 +123,9 @@ def _table(y: np.ndarray) -> np.ndarray:
 def _basis(centered: np.ndarray, raw: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return an orthonormal basis (n, r) of the columns, the way (d, r) from columns to it, and their deviations (d,)."""
     n, d = centered.shape
-    spread = np.sqrt((centered**2).sum(axis=0) / (n - 1))
+    spread = centered.std(axis=0)
     # A constant column far from zero keeps deviations of rounding alone.
-    varies = spread > 4 * np.finfo(np.float64).eps * np.abs(raw).max(axis=0)
+    varies = spread > 4 * np.finfo(np.float64).eps * np.abs(raw).max(axis=0)  # any value: a few roundings
     if not varies.any():
         raise DataError(f"{name} is constant over the n_samples = {n} rows, so nothing correlates with it.")
     inverse = np.where(varies, 1.0 / np.where(varies, spread, 1.0), 0.0)

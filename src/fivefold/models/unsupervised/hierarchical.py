@@ -162,7 +162,9 @@ class AgglomerativeClustering(ClusterMixin, Estimator):
                 out[step] = max([out[step], *(out[c - n] for c in pair if c >= n)])
         return out
 
-    def dendrogram(self, path: str | os.PathLike[str] = "dendrogram.png", *, dpi: int = 120) -> Path:
+    def dendrogram(
+        self, path: str | os.PathLike[str] = "dendrogram.png", *, dpi: int = 120
+    ) -> Path:  # any value: figure layout
         """Draw the tree, heights upward, with the cut as a dashed line, into a PNG file and return its path."""
         from matplotlib.figure import Figure
 
@@ -177,22 +179,22 @@ class AgglomerativeClustering(ClusterMixin, Estimator):
             top = self.distances_[step]
             segments.append([(x[a], base[a]), (x[a], top), (x[b], top), (x[b], base[b])])
             x[n + step], base[n + step] = (x[a] + x[b]) / 2, top
-        figure = Figure(figsize=(8, 4.5), layout="constrained")
+        figure = Figure(figsize=(8, 4.5), layout="constrained")  # any value: figure layout
         axes = figure.subplots()
         from matplotlib.collections import LineCollection
 
-        axes.add_collection(LineCollection(segments, colors="#4c78a8", linewidths=1.2))
-        axes.set_xlim(-0.5, n - 0.5)
-        axes.set_ylim(0, 1.05 * float(self.distances_.max()) or 1.0)
-        made = self._heights()[: n - self.n_clusters_] if self.n_clusters_ < n else np.zeros(1)
+        axes.add_collection(LineCollection(segments, colors="#4c78a8", linewidths=1.2))  # any value: figure layout
+        axes.set_xlim(-0.5, n - 0.5)  # any value: figure layout
+        axes.set_ylim(0, 1.05 * float(self.distances_.max()) or 1.0)  # any value: figure layout
+        made = np.append(self._heights()[: n - self.n_clusters_], 0.0)
         rest = self.distances_[n - self.n_clusters_ :]
-        line = self.distance_threshold if self.distance_threshold is not None else None
+        line = self.distance_threshold
         if line is None and len(rest):
             line = (float(made.max()) + float(rest.min())) / 2
         if line is not None:
             axes.axhline(line, color="#e45756", linestyle="--", label=f"cut: {self.n_clusters_} clusters")
             axes.legend(loc="upper right")
-        if n <= 40:
+        if n <= 40:  # any value: figure layout
             axes.set_xticks(range(n), [str(i) for i in order])
         else:
             axes.set_xticks([])

@@ -283,9 +283,10 @@ def _plus_plus(rows: _Rows, n_clusters: int, generator: np.random.Generator) -> 
 
     def measure(candidates: np.ndarray, reach: np.ndarray, adopted: int, newest: int) -> np.ndarray:
         product, offset = _shifted(candidates, rows.shift, rows.X.dtype)
+        vectors = np.ascontiguousarray(product.T)
         potential = np.empty((n_chunks, len(candidates)))
         k.seed_pass(
-            rows.X, rows.chunks, rows.norms, rows.weight, product, offset, reach, closest, owner, trial, adopted, newest,
+            rows.X, rows.chunks, rows.norms, rows.weight, vectors, offset, reach, closest, owner, trial, adopted, newest,
             potential,
         )  # fmt: skip
         return potential

@@ -15,6 +15,7 @@ from fivefold.base.random import Streams
 from fivefold.models.trees._validation import checked_data, choice, real, require_fitted, whole
 
 _TINY = float(np.finfo(np.float32).eps)
+_LEAST = 1e-300  # keeps a division by nothing at zero
 _CHECK = 10
 
 
@@ -184,8 +185,8 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
             factor = np.sqrt(sigma[j] * size)
             W[:, j] = factor * u / (np.linalg.norm(u) or 1.0)
             H[j] = factor * v / (np.linalg.norm(v) or 1.0)
-        W[W < 1e-6] = mean
-        H[H < 1e-6] = mean
+        W[W < 1e-6] = mean  # any value: what counts as zero
+        H[H < 1e-6] = mean  # any value: what counts as zero
         return W, H
 
 
@@ -204,14 +205,14 @@ def _factor(
     X = X.astype(np.float64)
     square = float((X**2).sum())
     path = [] if fixed else [_loss(X, W, H, beta_loss)]
-    checked = np.sqrt(2.0 * path[0]) if path else 0.0
-    first = checked or 1.0
+    checked = np.sqrt(2.0 * path[0]) if path else np.inf
+    first = checked or 1.0  # any value: a perfect start has nothing to lose
     XH, HH = (X @ H.T, H @ H.T) if fixed else (None, None)
     for t in range(steps):
         if solver == "hals":
             before = W.copy() if fixed else None
             _sweep(W.T, (XH if fixed else X @ H.T).T, HH if fixed else H @ H.T)
-            if fixed and np.abs(W - before).max() <= 1e-10 * max(np.abs(W).max(), 1e-300):
+            if fixed and np.abs(W - before).max() <= 1e-10 * max(np.abs(W).max(), _LEAST):  # any value: the last digits
                 break
             if not fixed:
                 WX, WW = W.T @ X, W.T @ W
@@ -219,13 +220,13 @@ def _factor(
                 # |X - WH|² from the products at hand.
                 path.append(max(0.5 * float(square - 2.0 * (WX * H).sum() + (WW * (H @ H.T)).sum()), 0.0))
         elif beta_loss == "frobenius":
-            W = W * (XH if fixed else X @ H.T) / np.maximum(W @ (HH if fixed else H @ H.T), 1e-300)
+            W = W * (XH if fixed else X @ H.T) / np.maximum(W @ (HH if fixed else H @ H.T), _LEAST)
             if not fixed:
-                H = H * (W.T @ X) / np.maximum(W.T @ W @ H, 1e-300)
+                H = H * (W.T @ X) / np.maximum(W.T @ W @ H, _LEAST)
         else:
-            W = W * ((X / np.maximum(W @ H, 1e-300)) @ H.T) / np.maximum(H.sum(axis=1), 1e-300)
+            W = W * ((X / np.maximum(W @ H, _LEAST)) @ H.T) / np.maximum(H.sum(axis=1), _LEAST)
             if not fixed:
-                H = H * (W.T @ (X / np.maximum(W @ H, 1e-300))) / np.maximum(W.sum(axis=0), 1e-300)[:, None]
+                H = H * (W.T @ (X / np.maximum(W @ H, _LEAST))) / np.maximum(W.sum(axis=0), _LEAST)[:, None]
         if not fixed and solver == "mu":
             path.append(_loss(X, W, H, beta_loss))
         if not fixed and (t + 1) % _CHECK == 0:

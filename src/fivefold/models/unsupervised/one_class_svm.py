@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import OutlierMixin
 
-from fivefold.models.linear._smo import rows_of_kernel, solve_one_class
+from fivefold.models.linear._kernel_rows import rows_of_kernel
+from fivefold.models.linear._smo import solve_one_class
 from fivefold.models.linear._validation import real, require_fitted, sample_weights, training_rows
 from fivefold.models.linear.svm import KernelMachine, iteration_limit, warn_unsettled, wide
 
@@ -32,7 +33,7 @@ class OneClassSVM(OutlierMixin, KernelMachine):
     nu : float in (0, 1], default=0.5
         Bound on the share of outliers among the training rows.
     cache_size : float, > 0, default=200
-        Megabytes for kernel rows.
+        Megabytes for kernel rows, of which at least a block of 256 is kept.
     max_iter : int, default=-1
         Most pairs to optimize; -1 sets no limit.
 
@@ -119,7 +120,6 @@ class OneClassSVM(OutlierMixin, KernelMachine):
         part = X if len(rows) == X.shape[0] else X[rows]
         solution = solve_one_class(
             rows_of_kernel(spec, part, rows),
-            len(rows),
             nu,
             weight=None if weight is None else weight[rows],
             tol=tol,

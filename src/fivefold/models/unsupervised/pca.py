@@ -275,18 +275,32 @@ def _moments(X: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def _random_svd(centered: np.ndarray, count: int, random_state: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the leading singular values (k,) and right vectors (k, d) of centered (n, d) by Halko's algorithm 4.4."""
+    """Return the leading singular values (k,) and right vectors (k, d) of centered (n, d) by Halko's algorithm 4.4.
+
+    Only the short side is made orthogonal in every step. On the long side columns are brought to length one, which is as
+    good: in an orthogonal basis of growing accuracy they are themselves nearly orthogonal, of very different lengths.
+    """
     n, d = centered.shape
     iterations = 7 if count < 0.1 * min(n, d) else 4
     generator = Streams.of(random_state).numpy("pca")
     width = min(count + 10, n, d)
     basis = generator.normal(size=(d, width)).astype(centered.dtype)
+    if n < d:
+        basis = _orthogonal(centered @ basis)
+    one, other = (centered, centered.T) if n >= d else (centered.T, centered)
     for _ in range(iterations):
-        basis, _ = linalg.qr(centered @ basis, mode="economic", check_finite=False)
-        basis, _ = linalg.qr(centered.T @ basis, mode="economic", check_finite=False)
-    basis, _ = linalg.qr(centered @ basis, mode="economic", check_finite=False)
+        product = one @ basis
+        lengths = np.sqrt(np.einsum("ij,ij->j", product, product))
+        product /= np.where(lengths > 0, lengths, 1.0)
+        basis = _orthogonal(other @ product)
+    if n >= d:
+        basis = _orthogonal(centered @ basis)
     _, singular, components = linalg.svd(basis.T @ centered, full_matrices=False, check_finite=False)
     return singular[:count], components[:count]
+
+
+def _orthogonal(vectors: np.ndarray) -> np.ndarray:
+    return linalg.qr(vectors, mode="economic", check_finite=False)[0]
 
 
 def _count(wanted: int | float | str, variance: np.ndarray, total: float, n: int, d: int) -> int:

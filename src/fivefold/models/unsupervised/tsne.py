@@ -1,9 +1,7 @@
-"""Stochastic neighbor embedding: t-SNE exact and with the Barnes-Hut tree, SNE, and the choice of the perplexity."""
+"""Stochastic neighbor embedding: t-SNE over all pairs, with the Barnes-Hut tree or a grid and FFT; SNE."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -13,65 +11,32 @@ from fivefold.base.errors import DataError, InputError
 from fivefold.base.estimator import Estimator
 from fivefold.base.random import Streams
 from fivefold.models.trees._threads import threads_for
-from fivefold.models.trees._validation import checked_data, real, require_fitted, whole
+from fivefold.models.trees._validation import checked_data, choice, real, require_fitted, whole
 
 from . import _embedding as k
 from ._affinities import (
+    Repulsion,
+    Tree,
     conditional_affinities,
     conditional_matrix,
+    divergence,
     joint_affinities,
     sparse_affinities,
-    tree_divergence,
+    sparse_divergence,
 )
 from ._common import finite_squares, neighbors
+from ._descent import Gradient, descend
+from ._interpolation import Grid
 from .pca import PCA
 
-_CHECK = 50
+METHODS = ("auto", "exact", "barnes-hut", "fft")
 
-
-def descend(
-    gradient: Callable[[np.ndarray, float], tuple[float, np.ndarray]],
-    Y: np.ndarray,
-    *,
-    max_iter: int,
-    exaggeration: float,
-    exaggeration_iter: int,
-    learning_rate: float,
-    patience: int,
-    min_grad_norm: float,
-) -> tuple[np.ndarray, float, int]:
-    """Return map, divergence and steps of gradient descent with gains: momentum 0.5 while exaggerated, then 0.8.
-
-    A gain grows by 0.2 where gradient and last step disagree in sign, else shrinks by a fifth, not below 0.01. The second
-    stage stops early when 50 steps leave the gradient below ``min_grad_norm`` or ``patience`` steps bring no progress.
-    """
-    step, gains = np.zeros_like(Y), np.ones_like(Y)
-    best, best_at, loss = math.inf, 0, math.inf
-    done = 0
-    for t in range(max_iter):
-        early = t < exaggeration_iter
-        if t == exaggeration_iter:
-            step[:], gains[:] = 0.0, 1.0
-            best, best_at = math.inf, t
-        loss, grad = gradient(Y, exaggeration if early else 1.0)
-        slower = step * grad < 0
-        gains = np.maximum(np.where(slower, gains + 0.2, gains * 0.8), 0.01)
-        step = (0.5 if early else 0.8) * step - learning_rate * gains * grad
-        Y = Y + step
-        done = t + 1
-        if not early and done % _CHECK == 0:
-            if loss < best:
-                best, best_at = loss, t
-            elif t - best_at > patience:
-                break
-            if np.linalg.norm(grad) <= min_grad_norm:
-                break
-    loss, _ = gradient(Y, 1.0)
-    return Y, loss, done
+_FEW = 1000
+"""Rows up to which counting every pair costs no more than a tree or a grid."""
 
 
 class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
-    r"""Map of the rows in which near rows stay near, by Student-t similarities; every pair is counted.
+    r"""Map of the rows in which near rows stay near, by Student-t similarities.
 
     .. math:: p_{j|i} = \frac{e^{-\lVert x_i - x_j\rVert^2 / 2\sigma_i^2}}{\sum_{l \ne i} e^{-\lVert x_i - x_l\rVert^2 /
               2\sigma_i^2}}, \quad p_{ij} = \frac{p_{j|i} + p_{i|j}}{2n}, \quad q_{ij} = \frac{(1 + \lVert y_i -
@@ -87,21 +52,31 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     early_exaggeration : float >= 1, default 12.0
         Factor of P in the first ``exaggeration_iter`` steps.
     learning_rate : float > 0 or "auto", default "auto"
-        "auto" is max(n / early_exaggeration / 4, 50).
+        "auto" is max(n / exaggeration / 4, 50), the exaggeration being ``early_exaggeration`` and then 1.
     max_iter : int >= 1, default 1000
     exaggeration_iter : int >= 0, default 250
     n_iter_without_progress : int >= 0, default 300
     min_grad_norm : float >= 0, default 1e-7
     init : {"pca", "random"} or array (n, k), default "pca"
         Principal components scaled to the deviation 1e-4, or normal draws of that deviation.
+    method : {"auto", "exact", "barnes-hut", "fft"}, default "auto"
+        "exact" counts every pair, in O(n²) time and memory. "barnes-hut" takes the repulsion from a tree of cells, in
+        O(n log n) a step and 1 to 3 dimensions; "fft" from a grid, in O(n + m log m) for m nodes and 1 or 2 dimensions.
+        "auto" is exact up to 1000 rows or beyond 3 dimensions, else "fft", in 3 dimensions "barnes-hut".
+    angle : float in [0, 1], default 0.5
+        Of the tree: larger is faster and coarser; 0 visits every pair.
+    spacing : float > 0, default 0.4
+        Of the grid's nodes, in units of the map, where the Student kernel has the width 1: smaller is finer and slower.
+        Halving it divides the error of the forces by about 64.
     random_state : int, Generator or None
 
     Attributes
     ----------
     embedding_ : array (n, k)
-    kl_divergence_ : float, in nats
+    kl_divergence_ : float, in nats; the total of similarities is that of ``method_``
+    method_ : str, what "auto" became
     n_iter_ : int
-    learning_rate_ : float
+    learning_rate_ : (float, float), those of both stages
 
     Raises
     ------
@@ -118,13 +93,18 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     stay there up to the rounding of the descent, which may part them slowly. ``transform`` puts a new row where
     the divergence of its own neighbors is least in the fixed map; a row equal to a training row takes the place of that.
 
+    "barnes-hut" and "fft" keep p(j|i) for the ⌊3 · perplexity⌋ + 1 nearest rows, found exactly. The grid replaces the
+    kernel between two rows by the quintic spline through its values at the nodes, where Linderman et al. take a parabola
+    in each cell; the forces are the gradient of the energy so found, so one convolution is enough. A map wider than 1000
+    spacings, as a learning rate too large makes, is served by the tree in that step.
+
     References
     ----------
-    van der Maaten & Hinton, Visualizing data using t-SNE, 2008; Kobak & Berens, The art of using t-SNE, 2019 (defaults);
-    ``01#tsne``, ``01#tsne-perplexity``, ``06#sne``.
+    van der Maaten & Hinton, Visualizing data using t-SNE, 2008; Kobak & Berens, The art of using t-SNE, 2019, and Belkina
+    et al., Automated optimized parameters for t-SNE, 2019 (defaults);
+    Linderman et al., Fast interpolation-based t-SNE, 2019; Essmann et al., A smooth particle mesh Ewald method, 1995
+    (splines); ``01#tsne``, ``01#tsne-perplexity``, ``06#sne``.
     """
-
-    _kernel = "student"
 
     def __init__(
         self,
@@ -138,6 +118,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         n_iter_without_progress: int = 300,
         min_grad_norm: float = 1e-7,
         init: Any = "pca",
+        method: str = "auto",
+        angle: float = 0.5,
+        spacing: float = 0.4,
         random_state: Any = None,
     ) -> None:
         self.n_components = n_components
@@ -149,6 +132,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         self.n_iter_without_progress = n_iter_without_progress
         self.min_grad_norm = min_grad_norm
         self.init = init
+        self.method = method
+        self.angle = angle
+        self.spacing = spacing
         self.random_state = random_state
 
     @property
@@ -157,7 +143,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Map the rows of X (n, d); ``y`` is ignored."""
-        X = finite_squares(checked_data(self, X, ensure_min_samples=2).astype(np.float64))
+        X = finite_squares(checked_data(self, X, ensure_min_samples=2).astype(np.float64, order="C"))
         self._embed(X)
         return self
 
@@ -170,12 +156,13 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
                 f"`perplexity` is {perplexity:g} with n_samples = {n} rows; it has to be below their number."
             )
         exaggeration = real("early_exaggeration", self.early_exaggeration, low=1.0)
-        rate = self.learning_rate
-        if isinstance(rate, str):
-            if rate != "auto":
-                raise InputError(f"`learning_rate` is {rate!r}; give a number > 0 or 'auto'.")
-            rate = self._auto_rate(n, exaggeration)
-        self.learning_rate_ = real("learning_rate", rate, low=0.0, above=True)
+        if isinstance(self.learning_rate, str):
+            if self.learning_rate != "auto":
+                raise InputError(f"`learning_rate` is {self.learning_rate!r}; give a number > 0 or 'auto'.")
+            self.learning_rate_ = (self._auto_rate(n, exaggeration), self._auto_rate(n, 1.0))
+        else:
+            rate = real("learning_rate", self.learning_rate, low=0.0, above=True)
+            self.learning_rate_ = (rate, rate)
         # Ratios of distances are all that counts; scaled ones neither overflow nor vanish.
         self._scale_ = float(np.abs(X - X.mean(axis=0)).max()) or 1.0
         scaled = (X - X.mean(axis=0)) / self._scale_
@@ -194,18 +181,29 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
     def _auto_rate(self, n: int, exaggeration: float) -> float:
         return max(n / exaggeration / 4.0, 50.0)
 
-    def _gradient(self, X: np.ndarray, perplexity: float) -> Callable[[np.ndarray, float], tuple[float, np.ndarray]]:
-        """Return the function of map and exaggeration that gives divergence and gradient."""
-        student = self._kernel == "student"
-        P = joint_affinities(X, perplexity) if student else conditional_matrix(X, perplexity) / len(X)
-        room = np.empty((3, len(X)))
+    def _gradient(self, X: np.ndarray, perplexity: float) -> Gradient:
+        """Return the function that gives divergence and gradient of a map of X (n, d)."""
+        self.method_ = self._chosen(len(X))
+        if self.method_ == "exact":
+            P = joint_affinities(X, perplexity)
+            return lambda Y, exaggeration, measured: divergence(P, Y, exaggeration, measured=measured)
+        tree = Tree(real("angle", self.angle, low=0.0, high=1.0))
+        spacing = real("spacing", self.spacing, low=0.0, above=True)
+        repel: Repulsion = Grid(spacing, wide=tree) if self.method_ == "fft" else tree
+        sparse = sparse_affinities(X, perplexity)
+        return lambda Y, exaggeration, measured: sparse_divergence(sparse, Y, repel, exaggeration, measured=measured)
 
-        def gradient(Y: np.ndarray, exaggeration: float) -> tuple[float, np.ndarray]:
-            grad = np.empty_like(Y)
-            with threads_for(P.size * 8):
-                return float(k.exact_gradient(P, Y, student, exaggeration, grad, room)), grad
-
-        return gradient
+    def _chosen(self, n: int) -> str:
+        method, dims = choice("method", self.method, METHODS), self.n_components
+        if method == "fft" and dims > 2:
+            raise InputError(f"`n_components` is {dims}; the grid serves 1 and 2, the tree 3, 'exact' more.")
+        if method == "barnes-hut" and dims > 3:
+            raise InputError(f"`n_components` is {dims}; the tree serves 1 to 3, 'exact' more.")
+        if method != "auto":
+            return method
+        if n <= _FEW or dims > 3:
+            return "exact"
+        return "fft" if dims < 3 else "barnes-hut"
 
     def _start(self, X: np.ndarray, dims: int) -> np.ndarray:
         n = len(X)
@@ -306,16 +304,10 @@ class BarnesHutTSNE(TSNE):
             n_iter_without_progress=n_iter_without_progress,
             min_grad_norm=min_grad_norm,
             init=init,
+            method="barnes-hut",
+            angle=angle,
             random_state=random_state,
         )
-        self.angle = angle
-
-    def _gradient(self, X: np.ndarray, perplexity: float) -> Callable[[np.ndarray, float], tuple[float, np.ndarray]]:
-        angle = real("angle", self.angle, low=0.0, high=1.0)
-        if self.n_components > 3:
-            raise InputError(f"`n_components` is {self.n_components}; the tree serves 1 to 3, TSNE more.")
-        P = sparse_affinities(X, perplexity)
-        return lambda Y, exaggeration: tree_divergence(P, Y, angle, exaggeration)
 
 
 class SNE(TSNE):
@@ -352,8 +344,6 @@ class SNE(TSNE):
     Hinton & Roweis, Stochastic neighbor embedding, 2002; ``06#sne``.
     """
 
-    _kernel = "gaussian"
-
     def __init__(
         self,
         n_components: int = 2,
@@ -384,109 +374,7 @@ class SNE(TSNE):
     def _auto_rate(self, n: int, exaggeration: float) -> float:
         return n / exaggeration / 4.0
 
-
-class AutoPerplexityTSNE(TSNE):
-    r"""t-SNE at the perplexity with the least pseudo-BIC among several.
-
-    .. math:: S(\mathrm{Perp}) = 2\, \mathrm{KL}(P \Vert Q) + \ln(n) \frac{\mathrm{Perp}}{n}
-
-    Parameters
-    ----------
-    perplexities : sequence of float or None, default None
-        Those to try; None is 5, 10, … 50, as far as they are below n / 3, or n / 3 alone.
-    angle : float in [0, 1], default 0.5
-        Of the tree, which serves more than 1000 rows; fewer are counted pair by pair.
-    n_components, early_exaggeration, learning_rate, max_iter, exaggeration_iter, init, random_state
-        As in :class:`TSNE`.
-
-    Attributes
-    ----------
-    perplexity_ : float, the one chosen, the least of equals
-    perplexities_ : array (m,), those tried
-    scores_ : array (m,), S of each
-    kl_divergences_ : array (m,)
-    embedding_, kl_divergence_, n_iter_, learning_rate_ : of the chosen map
-
-    Raises
-    ------
-    DataError, InputError
-        As :class:`TSNE`; also an empty or unsorted sequence of perplexities.
-
-    Notes
-    -----
-    KL falls as the perplexity grows; the second term is the price, as the number of parameters is in BIC.
-
-    References
-    ----------
-    Cao & Wang, Automatic selection of t-SNE perplexity, 2017; ``01#tsne-auto-perplexity``.
-    """
-
-    def __init__(
-        self,
-        n_components: int = 2,
-        *,
-        perplexities: Sequence[float] | None = None,
-        angle: float = 0.5,
-        early_exaggeration: float = 12.0,
-        learning_rate: float | str = "auto",
-        max_iter: int = 1000,
-        exaggeration_iter: int = 250,
-        init: Any = "pca",
-        random_state: Any = None,
-    ) -> None:
-        self.n_components = n_components
-        self.perplexities = perplexities
-        self.angle = angle
-        self.early_exaggeration = early_exaggeration
-        self.learning_rate = learning_rate
-        self.max_iter = max_iter
-        self.exaggeration_iter = exaggeration_iter
-        self.init = init
-        self.random_state = random_state
-
-    @property
-    def perplexity(self) -> float:
-        """The perplexity chosen."""
-        require_fitted(self, "perplexity_")
-        return self.perplexity_
-
-    def _embed(self, X: np.ndarray) -> None:
-        n = len(X)
-        if self.perplexities is None:
-            tried = np.arange(5.0, 51.0, 5.0)
-            tried = tried[tried < n / 3.0]
-            tried = tried if len(tried) else np.array([max(n / 3.0, 1.0)])
-        else:
-            tried = np.asarray(self.perplexities, dtype=np.float64)
-            if tried.ndim != 1 or not len(tried) or not np.isfinite(tried).all() or (np.diff(tried) <= 0).any():
-                raise InputError(f"`perplexities` is {self.perplexities!r}; give one or more growing numbers >= 1.")
-        # One draw for all, so that the perplexity alone makes the difference.
-        seed = Streams.of(self.random_state).integer("tsne-auto")
-        shared = {
-            "early_exaggeration": self.early_exaggeration,
-            "learning_rate": self.learning_rate,
-            "max_iter": self.max_iter,
-            "exaggeration_iter": self.exaggeration_iter,
-            "init": self.init,
-            "random_state": seed,
-        }
-        maps = []
-        for perplexity in tried.tolist():
-            if n > 1000:
-                model: TSNE = BarnesHutTSNE(self.n_components, angle=self.angle, perplexity=perplexity, **shared)
-            else:
-                model = TSNE(self.n_components, perplexity=perplexity, **shared)
-            model._embed(X)
-            maps.append(model)
-        self.perplexities_ = tried
-        self.kl_divergences_ = np.array([model.kl_divergence_ for model in maps])
-        self.scores_ = pseudo_bic(self.kl_divergences_, tried, n)
-        best = maps[int(self.scores_.argmin())]
-        self.perplexity_ = float(best.perplexity)
-        for name in ("embedding_", "kl_divergence_", "n_iter_", "learning_rate_", "training_rows_", "_scale_"):
-            setattr(self, name, getattr(best, name))
-
-
-def pseudo_bic(kl: Any, perplexity: Any, n: int) -> np.ndarray:
-    """Return S = 2 KL + ln(n) · Perp / n."""
-    return np.asarray(2.0 * np.asarray(kl) + math.log(n) * np.asarray(perplexity) / n)
+    def _gradient(self, X: np.ndarray, perplexity: float) -> Gradient:
+        self.method_ = "exact"
+        P = conditional_matrix(X, perplexity) / len(X)
+        return lambda Y, exaggeration, measured: divergence(P, Y, exaggeration, kernel="gaussian", measured=measured)

@@ -138,6 +138,11 @@ class GradientOptimizer(Optimizer):
             )
 
 
+def hyperparameters(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the hyperparameters among the ``locals()`` of a constructor: the defaults of its groups."""
+    return {name: value for name, value in arguments.items() if name not in ("self", "params", "__class__")}
+
+
 def zeros(p: Tensor, value: float = 0.0) -> Tensor:
     """Return a tensor like ``p`` filled with ``value``."""
     return torch.full_like(p, value, memory_format=torch.preserve_format)

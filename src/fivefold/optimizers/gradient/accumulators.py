@@ -11,7 +11,7 @@ from torch import Tensor
 from fivefold.base.errors import InputError
 
 from ._accumulating import adadelta_kernel, adagrad_kernel, ftrl_kernel, rmsprop_kernel
-from ._base import check_convention, zeros
+from ._base import check_convention, hyperparameters, zeros
 from ._checks import number
 from ._sweep import SweptOptimizer
 
@@ -71,7 +71,7 @@ class Adagrad(SweptOptimizer):
         decoupled_weight_decay: bool = False,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, {k: v for k, v in locals().items() if k not in ("self", "params", "__class__")})
+        super().__init__(params, hyperparameters(locals()))
 
     def _check(self, group: dict[str, Any]) -> None:
         for name in ("lr_decay", "initial_accumulator_value"):
@@ -150,7 +150,7 @@ class RMSprop(SweptOptimizer):
         decoupled_weight_decay: bool = False,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, {k: v for k, v in locals().items() if k not in ("self", "params", "__class__")})
+        super().__init__(params, hyperparameters(locals()))
 
     def _check(self, group: dict[str, Any]) -> None:
         number(self._name, "alpha", group["alpha"], 0.0, 1.0)
@@ -248,7 +248,7 @@ class Adadelta(SweptOptimizer):
         decoupled_weight_decay: bool = False,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, {k: v for k, v in locals().items() if k not in ("self", "params", "__class__")})
+        super().__init__(params, hyperparameters(locals()))
 
     def _check(self, group: dict[str, Any]) -> None:
         number(self._name, "rho", group["rho"], 0.0, 1.0)
@@ -335,7 +335,7 @@ class FTRL(SweptOptimizer):
         convention: str = "paper",
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, {k: v for k, v in locals().items() if k not in ("self", "params", "__class__")})
+        super().__init__(params, hyperparameters(locals()))
 
     def _check(self, group: dict[str, Any]) -> None:
         number(self._name, "lr", float(group["lr"]), 0.0, open_low=True)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from ._base import check_convention
+from ._base import check_convention, hyperparameters
 from ._checks import number
 from ._fused import AdamFamily, Sizes
 
@@ -63,7 +63,7 @@ class AdaBound(AdamFamily):
         decoupled_weight_decay: bool = False,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, {k: v for k, v in locals().items() if k not in ("self", "params", "__class__")})
+        super().__init__(params, hyperparameters(locals()))
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group and remember its first rate, to which a schedule's rate is compared."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._base import check_convention, zeros
+from ._base import check_convention, hyperparameters, zeros
 from ._checks import number
 from ._fused import LARGEST, NORM, SIGN, AdamFamily, Sizes
 
@@ -56,7 +56,7 @@ class AMSGrad(AdamFamily):
         decoupled_weight_decay: bool = False,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, {k: v for k, v in locals().items() if k not in ("self", "params", "__class__")})
+        super().__init__(params, hyperparameters(locals()))
 
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
@@ -114,7 +114,7 @@ class Adamax(AdamFamily):
         decoupled_weight_decay: bool = False,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, {k: v for k, v in locals().items() if k not in ("self", "params", "__class__")})
+        super().__init__(params, hyperparameters(locals()))
 
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
@@ -178,7 +178,7 @@ class NAdam(AdamFamily):
         decoupled_weight_decay: bool = False,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, {k: v for k, v in locals().items() if k not in ("self", "params", "__class__")})
+        super().__init__(params, hyperparameters(locals()))
 
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
@@ -249,7 +249,7 @@ class RAdam(AdamFamily):
         decoupled_weight_decay: bool = False,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, {k: v for k, v in locals().items() if k not in ("self", "params", "__class__")})
+        super().__init__(params, hyperparameters(locals()))
 
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
@@ -312,7 +312,7 @@ class Yogi(AdamFamily):
         decoupled_weight_decay: bool = False,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, {k: v for k, v in locals().items() if k not in ("self", "params", "__class__")})
+        super().__init__(params, hyperparameters(locals()))
 
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)

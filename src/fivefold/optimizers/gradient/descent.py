@@ -12,7 +12,7 @@ from fivefold.base.errors import InputError
 from fivefold.base.jit import njit
 from fivefold.base.random import Streams
 
-from ._base import GradientOptimizer, check_convention, zeros
+from ._base import GradientOptimizer, check_convention, hyperparameters, zeros
 from ._checks import number
 from ._sweep import SweptOptimizer, column
 from .momentum import velocity_kernel
@@ -73,7 +73,7 @@ class GradientDescent(GradientOptimizer):
         decoupled_weight_decay: bool = False,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, {k: v for k, v in locals().items() if k not in ("self", "params", "__class__")})
+        super().__init__(params, hyperparameters(locals()))
 
     def _check(self, group: dict[str, Any]) -> None:
         number(self._name, "noise", group["noise"], 0.0)
@@ -136,7 +136,7 @@ class SGD(SweptOptimizer):
         decoupled_weight_decay: bool = False,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, {k: v for k, v in locals().items() if k not in ("self", "params", "__class__")})
+        super().__init__(params, hyperparameters(locals()))
 
     def _dense(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
         if group["weight_decay"] != 0:
@@ -206,7 +206,7 @@ class Nesterov(SweptOptimizer):
         decoupled_weight_decay: bool = False,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, {k: v for k, v in locals().items() if k not in ("self", "params", "__class__")})
+        super().__init__(params, hyperparameters(locals()))
 
     def _check(self, group: dict[str, Any]) -> None:
         number(self._name, "momentum", group["momentum"], 0.0, 1.0)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fivefold.base.errors import InputError
 
-from ._base import GradientOptimizer, check_betas, zeros
+from ._base import GradientOptimizer, check_betas, hyperparameters, zeros
 from ._checks import number
 
 
@@ -77,7 +77,7 @@ class HypergradientDescent(GradientOptimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, {k: v for k, v in locals().items() if k not in ("self", "params", "__class__")})
+        super().__init__(params, hyperparameters(locals()))
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group, whose rate begins at its ``lr``."""

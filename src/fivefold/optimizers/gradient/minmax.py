@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fivefold.base.errors import InputError
 
-from ._base import GradientOptimizer, zeros
+from ._base import GradientOptimizer, hyperparameters, zeros
 
 
 class GradientDescentAscent(GradientOptimizer):
@@ -54,7 +54,7 @@ class GradientDescentAscent(GradientOptimizer):
         decoupled_weight_decay: bool = False,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, {k: v for k, v in locals().items() if k not in ("self", "params", "__class__")})
+        super().__init__(params, hyperparameters(locals()))
 
     def _check(self, group: dict[str, Any]) -> None:
         if not -1 < group["momentum"] < 1:
@@ -109,7 +109,7 @@ class OptimisticGDA(GradientOptimizer):
         decoupled_weight_decay: bool = False,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, {k: v for k, v in locals().items() if k not in ("self", "params", "__class__")})
+        super().__init__(params, hyperparameters(locals()))
 
     def _fresh(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         return {"last_gradient": zeros(p)}

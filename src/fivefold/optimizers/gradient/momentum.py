@@ -11,7 +11,7 @@ from torch import Tensor
 from fivefold.base.errors import InputError
 from fivefold.base.jit import njit
 
-from ._base import zeros
+from ._base import hyperparameters, zeros
 from ._checks import number
 from ._sweep import SweptOptimizer, column
 
@@ -89,7 +89,7 @@ class Momentum(SweptOptimizer):
         decoupled_weight_decay: bool = False,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, {k: v for k, v in locals().items() if k not in ("self", "params", "__class__")})
+        super().__init__(params, hyperparameters(locals()))
 
     def _check(self, group: dict[str, Any]) -> None:
         number("Momentum", "momentum", group["momentum"], 0.0, 1.0)

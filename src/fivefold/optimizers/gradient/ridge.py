@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fivefold.base.errors import InputError
 
-from ._base import GradientOptimizer
+from ._base import GradientOptimizer, hyperparameters
 from ._checks import number
 
 SOLVED = 1e-30
@@ -71,7 +71,7 @@ class FollowTheRidge(GradientOptimizer):
         decoupled_weight_decay: bool = False,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, {k: v for k, v in locals().items() if k not in ("self", "params", "__class__")})
+        super().__init__(params, hyperparameters(locals()))
 
     def _check(self, group: dict[str, Any]) -> None:
         number(self._name, "iterations", group["iterations"], 1)

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ._base import hyperparameters
 from ._fused import AdamFamily
 from .adam import Adam
 
@@ -70,7 +71,7 @@ class SparseAdam(Adam):
         decoupled_weight_decay: bool = False,
         maximize: bool = False,
     ) -> None:
-        defaults = {k: v for k, v in locals().items() if k not in ("self", "params", "__class__")}
+        defaults = hyperparameters(locals())
         AdamFamily.__init__(self, params, defaults)  # Adam's own would not know `lazy`
 
     def _rows(self, group: dict[str, Any], p: Tensor, grad: Tensor) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._base import GradientOptimizer, check_betas, zeros
+from ._base import GradientOptimizer, check_betas, hyperparameters, zeros
 from ._checks import number
 
 
@@ -73,7 +73,7 @@ class SWATS(GradientOptimizer):
         decoupled_weight_decay: bool = False,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, {k: v for k, v in locals().items() if k not in ("self", "params", "__class__")})
+        super().__init__(params, hyperparameters(locals()))
 
     def _check(self, group: dict[str, Any]) -> None:
         check_betas(self._name, group)

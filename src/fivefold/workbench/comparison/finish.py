@@ -247,21 +247,18 @@ def nested_estimate(
     """
     if not plan.splits.nested:
         return {}, []
+    from fivefold.evaluation.nested import choose_by_fold
+
     ranked = [row.id for row in rows if row.rank is not None]
-    sign = 1.0 if higher_is_better(plan.rank_by) else -1.0
+    inner = {
+        method: np.array([_inner_score(plan, cells[method], fold) for fold in range(plan.splits.cv)])
+        for method in ranked
+    }
     found: dict[str, list[float]] = {metric: [] for metric in plan.metrics}
     chosen: list[str] = []
-    for fold in range(plan.splits.cv):
-        means = {}
-        for method in ranked:
-            values = _inner_scores(plan, cells[method], fold)
-            if values is not None:
-                means[method] = sign * float(np.mean(values))
-        if not means:
-            continue
-        best = max(means, key=lambda name: means[name])
-        cell = cells[best].get(f"fold-0-{fold}")
-        if cell is None or cell.predictions is None:
+    for fold, best in enumerate(choose_by_fold(inner, higher_is_better=higher_is_better(plan.rank_by))):
+        cell = None if best is None else cells[best].get(f"fold-0-{fold}")
+        if best is None or cell is None or cell.predictions is None:
             continue
         chosen.append(best)
         for metric, value in score(plan, plan.frame[cell.predictions["row"].to_numpy()], cell.predictions).items():
@@ -270,19 +267,20 @@ def nested_estimate(
     return {metric: values for metric, values in found.items() if len(values) == len(chosen) and values}, chosen
 
 
-def _inner_scores(plan: Plan, cells: dict[str, Cell], fold: int) -> list[float] | None:
-    values = []
+def _inner_score(plan: Plan, cells: dict[str, Cell], fold: int) -> float:
+    """Return the mean score on the other folds (before it, forward in time), NaN where one of them has none."""
+    values: list[float | None] = []
     if plan.splits.kind == "time":
         values = [_score_of(plan, cells.get(f"fold-0-{k}")) for k in range(fold)]
     else:
         for g in (k for k in range(plan.splits.cv) if k != fold):
             cell = cells.get(f"pair-{min(fold, g)}-{max(fold, g)}")
             if cell is None or not cell.ok or cell.predictions is None:
-                return None
+                return float("nan")
             mine = cell.predictions.filter(pl.Series(plan.splits.fold[0][cell.predictions["row"].to_numpy()] == g))
             values.append(score(_one(plan), plan.frame[mine["row"].to_numpy()], mine)[plan.rank_by])
     kept = [value for value in values if value is not None]
-    return kept if kept and len(kept) == len(values) else None
+    return float(np.mean(kept)) if kept and len(kept) == len(values) else float("nan")
 
 
 def _curve(

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.models.generative import GAN
 from fivefold.models.generative.gan import GANLearner, discriminator_loss, generator_loss
 
@@ -41,7 +41,7 @@ def slopes() -> Check:
     for form, slope in (("minimax", lambda d: -1 / (1 - d)), ("non-saturating", lambda d: -1 / d)):
         d = _tensor(1e-4, 0.1, 0.5, 0.9).requires_grad_()
         (generator_loss(_logit(d), form) * 4).backward()
-        worst = max(worst, float((d.grad / slope(d.detach()) - 1).abs().max()))
+        worst = largest(worst, float((d.grad / slope(d.detach()) - 1).abs().max()))
     return Check(worst, 1e-9, "max relative difference", "-1/(1-D), -1/D")
 
 
@@ -110,7 +110,7 @@ def gaussian() -> Check:
     )
     mean, covariance = _moments(model.fit(x.astype(np.float32)), x)
     # An untrained generator makes almost constant samples: its covariance is off by 1.
-    return Check(float(max(mean.max(), covariance.max())), 0.5, "max difference of moments", "the data")
+    return Check(float(largest(mean.max(), covariance.max())), 0.5, "max difference of moments", "the data")
 
 
 @evidence(

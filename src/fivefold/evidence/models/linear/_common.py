@@ -7,12 +7,7 @@ from typing import Any
 import numpy as np
 
 
-def worst_of(*values: Any) -> float:
-    """Return the largest value, NaN if any is: Python's ``max`` would let a NaN pass."""
-    return float(np.max(np.array(values, dtype=float)))
-
-
 def single_precision(kernel_values: Any, multipliers: Any) -> float:
     """Return what a sum of kernels loses where the kernel values are rounded to single precision, as the peer keeps them."""
-    largest = float(np.abs(kernel_values).max())
-    return float(np.finfo(np.float32).eps) * largest * float(np.abs(multipliers).sum())
+    top = float(np.abs(kernel_values).max())
+    return float(np.finfo(np.float32).eps) * top * float(np.abs(multipliers).sum())

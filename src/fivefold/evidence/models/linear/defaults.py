@@ -7,7 +7,7 @@ import inspect
 import re
 from typing import Any
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, worst_check
 
 
 def _differing(ours: type, theirs: type, *also: str, apart: tuple[str, ...] = ()) -> Check:
@@ -55,7 +55,7 @@ def logistic_defaults() -> Check:
 
     names = ("C", "tol", "fit_intercept", "class_weight", "max_iter", "warm_start")
     checks: list[Any] = [_differing(c, Peer, *names) for c in (LogisticRegression, SoftmaxRegression)]
-    return max(checks, key=lambda check: check.value)
+    return worst_check(*checks)
 
 
 @evidence("gaussian-naive-bayes", claim="Shared parameters have the peer's defaults", against="scikit-learn GaussianNB")
@@ -78,7 +78,7 @@ def neighbors_defaults() -> Check:
         _differing(KNeighborsClassifier, peer.KNeighborsClassifier, *names),
         _differing(KNeighborsRegressor, peer.KNeighborsRegressor, *names),
     ]
-    return max(checks, key=lambda check: check.value)
+    return worst_check(*checks)
 
 
 @evidence("linear-regression", claim="Defaults are those of the documentation", against="the docstring")

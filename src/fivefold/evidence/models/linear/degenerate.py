@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fivefold.base.errors import DataError
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.models.linear import LogisticRegression, SoftmaxRegression
 
 
@@ -23,7 +23,7 @@ def repeated_columns() -> Check:
         model = LogisticRegression(penalty=None, solver="newton").fit(np.column_stack([x, x]), y)
         halves = model.coef_[0, :3], model.coef_[0, 3:]
         alone = LogisticRegression(penalty=None, solver="newton").fit(x, y).coef_[0]
-        worst = max(worst, float(np.abs(halves[0] - halves[1]).max()), float(np.abs(sum(halves) - alone).max()))
+        worst = largest(worst, float(np.abs(halves[0] - halves[1]).max()), float(np.abs(sum(halves) - alone).max()))
     return Check(worst, 1e-5, "max difference", "equal halves of the coefficients")
 
 

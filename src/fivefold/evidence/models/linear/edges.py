@@ -10,8 +10,7 @@ import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 
 from fivefold.base.errors import DataError, FivefoldError
-from fivefold.evidence import Check, evidence
-from fivefold.evidence.models.linear._common import worst_of
+from fivefold.evidence import Check, evidence, largest
 
 
 def _refused(words: str, action: Any, *args: Any, **options: Any) -> int:
@@ -35,7 +34,7 @@ def far_targets() -> Check:
     for solver in ("svd", "lsqr"):
         for weight in (None, v):
             near, far = (Ridge(0.5, solver=solver).fit(X, t, weight) for t in (y, y + 2.0**30))
-            worst = worst_of(worst, np.abs(near.coef_ - far.coef_).max())
+            worst = largest(worst, np.abs(near.coef_ - far.coef_).max())
     # Centered targets err by eps 2**30 in common, which centered columns do not see.
     return Check(worst, 1e-10, "max |coefficient - shifted|", "the shifted problem")
 
@@ -61,7 +60,7 @@ def nearly_dependent() -> Check:
             for t in range(2):
                 below = np.vstack([X, np.sqrt(alpha[t]) * np.eye(shape[1])])
                 known = np.linalg.lstsq(below, np.append(Y[:, t], np.zeros(shape[1])))[0]
-                worst = worst_of(worst, np.abs(model.coef_[t] - known).max() / np.abs(known).max())
+                worst = largest(worst, np.abs(model.coef_[t] - known).max() / np.abs(known).max())
     # Condition 1e5 or less of the rows below each other; without the correction its square would count.
     return Check(worst, 1e-10, "max relative |coefficient - lstsq|", "numpy.linalg.lstsq")
 
@@ -104,10 +103,10 @@ def steps_of_a_plain_loop() -> Check:
                 theta, steps = theta - (gram @ theta - right) / np.linalg.eigvalsh(gram)[-1], steps + 1
             model = LinearRegression(solver="gradient-descent", tol=tol).fit(X, y)
             off = np.abs(np.append(model.coef_, model.intercept_) - theta).max() / factor
-            worst = worst_of(worst, abs(model.n_iter_ - steps), off)
-    worst = worst_of(worst, abs(LinearRegression().fit(X, y).n_iter_ - 1))
+            worst = largest(worst, abs(model.n_iter_ - steps), off)
+    worst = largest(worst, abs(LinearRegression().fit(X, y).n_iter_ - 1))
     # At the minimum from the start: no step.
-    worst = worst_of(worst, LinearRegression(solver="gradient-descent").fit(X, np.zeros(40)).n_iter_)
+    worst = largest(worst, LinearRegression(solver="gradient-descent").fit(X, np.zeros(40)).n_iter_)
     return Check(worst, 1e-12, "steps, max |coefficient - loop|", "the formula")
 
 
@@ -148,11 +147,11 @@ def light_classes() -> Check:
         factor = np.array([sum(some) / (len(some) * s) if s > 0 else 0.0 for s in shares])
         balanced = SoftmaxRegression(class_weight="balanced", tol=1e-9, C=5.0).fit(X, codes, v)
         plain = SoftmaxRegression(tol=1e-9, C=5.0).fit(X, codes, v * factor[codes])
-        worst = worst_of(worst, np.abs(balanced.predict_proba(X) - plain.predict_proba(X)).max())
+        worst = largest(worst, np.abs(balanced.predict_proba(X) - plain.predict_proba(X)).max())
     two = codes > 0
     light = LogisticRegression(class_weight={True: 0.01}, tol=1e-9).fit(X, two)
     plain = LogisticRegression(tol=1e-9).fit(X, two, np.where(two, 0.01, 1.0))
-    worst = worst_of(worst, np.abs(light.predict_proba(X) - plain.predict_proba(X)).max())
+    worst = largest(worst, np.abs(light.predict_proba(X) - plain.predict_proba(X)).max())
     return Check(worst, 1e-7, "max |probability - plain weights|", "plain weights")
 
 

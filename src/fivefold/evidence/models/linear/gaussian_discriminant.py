@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
-from fivefold.evidence.models.linear._common import worst_of
+from fivefold.evidence import Check, evidence, largest
 
 
 def _classes(k: int = 3, n: int = 90) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -59,14 +58,14 @@ def shared() -> Check:
         for priors, mass in ((None, None), (None, weight), (list(np.arange(k, 0, -1) / (k * (k + 1) / 2)), weight)):
             model = LinearDiscriminantAnalysis(priors=priors).fit(X, y, mass)
             expected = _densities(X, y, np.ones(len(y)) if mass is None else mass, priors, True)
-            worst = worst_of(worst, np.abs(model.predict_log_proba(X) - expected).max())
-            worst = worst_of(worst, np.abs(model.predict_proba(X) - np.exp(expected)).max())
-            worst = worst_of(worst, (model.predict(X) != model.classes_[expected.argmax(axis=1)]).sum())
+            worst = largest(worst, np.abs(model.predict_log_proba(X) - expected).max())
+            worst = largest(worst, np.abs(model.predict_proba(X) - np.exp(expected)).max())
+            worst = largest(worst, (model.predict(X) != model.classes_[expected.argmax(axis=1)]).sum())
             if k == 2:
                 # P(second | x) = sigma(w x + b).
                 z = X @ model.coef_[0] + model.intercept_[0]
-                worst = worst_of(worst, np.abs(model.predict_proba(X)[:, 1] - 1 / (1 + np.exp(-z))).max())
-                worst = worst_of(worst, np.abs(model.decision_function(X) - z).max() / np.abs(z).max())
+                worst = largest(worst, np.abs(model.predict_proba(X)[:, 1] - 1 / (1 + np.exp(-z))).max())
+                worst = largest(worst, np.abs(model.decision_function(X) - z).max() / np.abs(z).max())
     return Check(worst, 1e-8, "max |log-posterior - scipy|", "scipy.stats.multivariate_normal")
 
 
@@ -87,20 +86,20 @@ def fisher() -> Check:
     between = (means - center).T @ np.diag(prior) @ (means - center)
     ratios, vectors = eigh(between, within)
     W = model.scalings_
-    worst = worst_of(np.abs(W.T @ within @ W - np.eye(3)).max(), np.abs(model.covariance_ / within - 1).max())
-    worst = worst_of(worst, np.abs(np.diag(W.T @ between @ W) / ratios[::-1] - 1).max())
-    worst = worst_of(worst, np.abs(np.abs(W.T @ within @ vectors[:, ::-1]) - np.eye(3)).max())
-    worst = worst_of(worst, np.abs(model.explained_variance_ratio_ - ratios[::-1] / ratios.sum()).max())
-    worst = worst_of(worst, np.abs(model.transform(X) - (X - center) @ W).max())
+    worst = largest(np.abs(W.T @ within @ W - np.eye(3)).max(), np.abs(model.covariance_ / within - 1).max())
+    worst = largest(worst, np.abs(np.diag(W.T @ between @ W) / ratios[::-1] - 1).max())
+    worst = largest(worst, np.abs(np.abs(W.T @ within @ vectors[:, ::-1]) - np.eye(3)).max())
+    worst = largest(worst, np.abs(model.explained_variance_ratio_ - ratios[::-1] / ratios.sum()).max())
+    worst = largest(worst, np.abs(model.transform(X) - (X - center) @ W).max())
     one = LinearDiscriminantAnalysis(n_components=1).fit(X, y, weight)
-    worst = worst_of(
+    worst = largest(
         worst, np.abs(one.transform(X)[:, 0] - model.transform(X)[:, 0]).max(), one.transform(X).shape[1] != 1
     )
-    worst = worst_of(worst, abs(one.explained_variance_ratio_[0] - model.explained_variance_ratio_[0]))
+    worst = largest(worst, abs(one.explained_variance_ratio_[0] - model.explained_variance_ratio_[0]))
     # A copy of a feature, and a constant one, change no posterior.
     more = np.hstack([X, X[:, :1], np.ones((len(X), 1))])
     same = LinearDiscriminantAnalysis().fit(more, y, weight).predict_proba(more) - model.predict_proba(X)
-    return Check(worst_of(worst, np.abs(same).max()), 1e-8, "max difference", "scipy.linalg.eigh")
+    return Check(largest(worst, np.abs(same).max()), 1e-8, "max difference", "scipy.linalg.eigh")
 
 
 @evidence(
@@ -118,11 +117,11 @@ def linear_peer() -> Check:
     for load in (load_wine, load_breast_cancer):
         X, y = load(return_X_y=True)
         ours, theirs = LinearDiscriminantAnalysis().fit(X, y), Peer(solver="eigen").fit(X, y)
-        worst = worst_of(worst, np.abs(ours.predict_proba(X) - theirs.predict_proba(X)).max())
+        worst = largest(worst, np.abs(ours.predict_proba(X) - theirs.predict_proba(X)).max())
         one, two = ours.transform(X), theirs.transform(X)
         # Signs and the origin are free.
         one, two = one - one.mean(0), two - two.mean(0)
-        worst = worst_of(worst, np.abs(np.abs(one) - np.abs(two)).max() / np.abs(two).max())
+        worst = largest(worst, np.abs(np.abs(one) - np.abs(two)).max() / np.abs(two).max())
     return Check(worst, 1e-7, "max |number - peer|", "scikit-learn")
 
 
@@ -139,11 +138,11 @@ def own_covariances() -> Check:
     for priors, mass, share, ddof in ((None, None, 0.0, 0), (None, weight, 0.1, 0), ([0.2, 0.2, 0.6], weight, 0.0, 1)):
         model = QuadraticDiscriminantAnalysis(priors=priors, reg_param=share, ddof=ddof).fit(X, y, mass)
         expected = _densities(X, y, np.ones(len(y)) if mass is None else mass, priors, False, ddof, share)
-        worst = worst_of(worst, np.abs(model.predict_log_proba(X) - expected).max() / (1 + np.abs(expected).max()))
-        worst = worst_of(worst, np.abs(model.predict_proba(X) - np.exp(expected)).max())
-        worst = worst_of(worst, (model.predict(X) != model.classes_[expected.argmax(axis=1)]).sum())
+        worst = largest(worst, np.abs(model.predict_log_proba(X) - expected).max() / (1 + np.abs(expected).max()))
+        worst = largest(worst, np.abs(model.predict_proba(X) - np.exp(expected)).max())
+        worst = largest(worst, (model.predict(X) != model.classes_[expected.argmax(axis=1)]).sum())
     plain = QuadraticDiscriminantAnalysis()
-    worst = worst_of(worst, (plain.reg_param, plain.ddof, plain.priors) != (0.0, 0, None))
+    worst = largest(worst, (plain.reg_param, plain.ddof, plain.priors) != (0.0, 0, None))
     return Check(worst, 1e-9, "max difference", "scipy.stats.multivariate_normal")
 
 
@@ -157,14 +156,14 @@ def quadratic_by_hand() -> Check:
 
     # a: 0, 2 (mean 1, variance 1); b: 4, 8, 6, 6 (mean 6, variance 2). At 3: -2 and -9/4 in the exponents.
     model = QuadraticDiscriminantAnalysis().fit([[0.0], [4], [2], [8], [6], [6]], list("ababbb"))
-    worst = worst_of(np.abs(model.covariance_.ravel() - [1, 2]).max(), np.abs(model.means_.ravel() - [1, 6]).max())
+    worst = largest(np.abs(model.covariance_.ravel() - [1, 2]).max(), np.abs(model.means_.ravel() - [1, 6]).max())
     log = np.array([np.log(1 / 3) - 2, np.log(2 / 3) - 0.5 * np.log(2) - 9 / 4])
-    worst = worst_of(worst, abs(model.decision_function([[3.0]])[0] - (log[1] - log[0])))
+    worst = largest(worst, abs(model.decision_function([[3.0]])[0] - (log[1] - log[0])))
     # A boundary that is curved: b is the wider class, so it wins on both far sides.
-    worst = worst_of(worst, (model.predict([[-20.0], [1.0], [20.0]]) != ["b", "a", "b"]).sum())
+    worst = largest(worst, (model.predict([[-20.0], [1.0], [20.0]]) != ["b", "a", "b"]).sum())
     rng = np.random.default_rng(0)
     shares = QuadraticDiscriminantAnalysis().fit(rng.normal(size=(140, 2)), ["water"] * 79 + ["normal"] * 61).priors_
-    worst = worst_of(
+    worst = largest(
         worst, np.abs(shares - [61 / 140, 79 / 140]).max(), np.abs(np.round(shares, 2) - [0.44, 0.56]).max()
     )
     return Check(worst, 1e-14, "max |number - by hand|", "worked by hand")
@@ -188,7 +187,7 @@ def quadratic_peer() -> Check:
             ours = QuadraticDiscriminantAnalysis(priors=priors).fit(X[part], y[part])
             theirs = Peer(priors=priors).fit(X[part], y[part])
             scale = np.abs(theirs.decision_function(X)).max()
-            worst = worst_of(worst, np.abs(ours.predict_proba(X) - theirs.predict_proba(X)).max())
+            worst = largest(worst, np.abs(ours.predict_proba(X) - theirs.predict_proba(X)).max())
             if not isinstance(part, slice):
-                worst = worst_of(worst, np.abs(ours.decision_function(X) - theirs.decision_function(X)).max() / scale)
+                worst = largest(worst, np.abs(ours.decision_function(X) - theirs.decision_function(X)).max() / scale)
     return Check(worst, 1e-8, "max |number - peer|", "scikit-learn")

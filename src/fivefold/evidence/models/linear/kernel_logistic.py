@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from fivefold.evidence import Check, evidence
-from fivefold.evidence.models.linear._common import worst_of
+from fivefold.evidence import Check, evidence, largest
 
 
 def _rows(k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -31,12 +30,12 @@ def linear_kernel() -> Check:
             linear = LogisticRegression(C=C, fit_intercept=bias, tol=1e-10, solver="newton-cholesky").fit(X, y, mass)
             for rows in (X, sp.csr_array(X)):
                 model = KernelLogisticRegression(C, kernel="linear", fit_intercept=bias, tol=1e-9).fit(rows, y, mass)
-                worst = worst_of(worst, np.abs(model.predict_proba(rows) - linear.predict_proba(X)).max())
-                worst = worst_of(worst, float((model.predict(rows) != linear.predict(X)).any()))
+                worst = largest(worst, np.abs(model.predict_proba(rows) - linear.predict_proba(X)).max())
+                worst = largest(worst, float((model.predict(rows) != linear.predict(X)).any()))
                 gap = model.intercept_ - linear.intercept_
-                worst = worst_of(worst, np.abs(gap if k == 2 else gap - gap.mean()).max())
+                worst = largest(worst, np.abs(gap if k == 2 else gap - gap.mean()).max())
                 if k == 2:
-                    worst = worst_of(worst, np.abs(model.decision_function(rows) - linear.decision_function(X)).max())
+                    worst = largest(worst, np.abs(model.decision_function(rows) - linear.decision_function(X)).max())
     return Check(worst, 1e-6, "largest difference", "scikit-learn LogisticRegression")
 
 
@@ -69,8 +68,8 @@ def condition() -> Check:
             a = model.dual_coef_
             pull = pull[:, 1:] if k == 2 else pull
             # Where the kernel has no full rank, only the functions are unique.
-            worst = worst_of(worst, np.abs(K @ (a - pull)).max(), np.abs(pull.sum(axis=0)).max())
-            worst = worst_of(worst, float(not np.array_equal(rows, np.flatnonzero(weight))))
+            worst = largest(worst, np.abs(K @ (a - pull)).max(), np.abs(pull.sum(axis=0)).max())
+            worst = largest(worst, float(not np.array_equal(rows, np.flatnonzero(weight))))
 
             mine = codes[rows]
 
@@ -88,7 +87,7 @@ def condition() -> Check:
                 moved = value(
                     a + size * rng.normal(size=a.shape), model.intercept_ + size * rng.normal(size=a.shape[1])
                 )
-                worst = worst_of(worst, best - moved)
+                worst = largest(worst, best - moved)
     facts = KernelLogisticRegression()
     stated = (
         facts.C,
@@ -134,5 +133,5 @@ def weights() -> Check:
         for factor in (None, "balanced"):
             one = KernelLogisticRegression(gamma=0.3, tol=1e-9, class_weight=factor).fit(X, codes, weight)
             two = KernelLogisticRegression(gamma=0.3, tol=1e-9, class_weight=factor).fit(X[again], codes[again])
-            worst = worst_of(worst, np.abs(one.predict_proba(X) - two.predict_proba(X)).max())
+            worst = largest(worst, np.abs(one.predict_proba(X) - two.predict_proba(X)).max())
     return Check(worst, 1e-6, "largest difference")

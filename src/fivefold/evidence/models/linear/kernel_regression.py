@@ -6,8 +6,7 @@ import warnings
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
-from fivefold.evidence.models.linear._common import worst_of
+from fivefold.evidence import Check, evidence, largest
 
 
 def _rows(n: int = 40) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -31,18 +30,18 @@ def linear_ridge() -> Check:
         v = np.ones(40) if mass is None else mass
         w = np.linalg.solve((X.T * v) @ X + (alpha or 1.0) * np.eye(3), X.T @ (v * y))
         query = X * 2 - 1
-        worst = worst_of(worst, np.abs(model.predict(query) - query @ w).max())
+        worst = largest(worst, np.abs(model.predict(query) - query @ w).max())
         # The multipliers are the weighted residuals over alpha.
-        worst = worst_of(worst, np.abs(model.dual_coef_ - v * (y - X @ w) / (alpha or 1.0)).max())
+        worst = largest(worst, np.abs(model.dual_coef_ - v * (y - X @ w) / (alpha or 1.0)).max())
     gone = weight * (np.arange(40) % 3 > 0)
     part = gone > 0
     one, two = (
         KernelRidge(0.5, kernel="rbf").fit(X, y, gone),
         KernelRidge(0.5, kernel="rbf").fit(X[part], y[part], gone[part]),
     )
-    worst = worst_of(worst, np.abs(one.predict(X) - two.predict(X)).max())
+    worst = largest(worst, np.abs(one.predict(X) - two.predict(X)).max())
     both = KernelRidge(0.5).fit(X, np.stack([y, -2 * y], axis=1)).predict(X)
-    worst = worst_of(
+    worst = largest(
         worst,
         np.abs(both[:, 1] + 2 * both[:, 0]).max(),
         np.abs(both[:, 0] - KernelRidge(0.5).fit(X, y).predict(X)).max(),
@@ -65,8 +64,8 @@ def leave_one_out() -> Check:
             for i in range(25):
                 kept = np.arange(25) != i
                 without = model.fit(X[kept], y[kept], None if mass is None else mass[kept]).predict(X[i : i + 1])[0]
-                worst = worst_of(worst, abs(errors[k, i] - (y[i] - without)))
-            worst = worst_of(worst, np.abs(model.leave_one_out(X, y, mass) - errors[k]).max())
+                worst = largest(worst, abs(errors[k, i] - (y[i] - without)))
+            worst = largest(worst, np.abs(model.leave_one_out(X, y, mass) - errors[k]).max())
     return Check(worst, 1e-10, "max |error - refit|", "refits")
 
 
@@ -90,13 +89,13 @@ def ridge_peer() -> Check:
         for mass in (None, weight):
             ours, theirs = KernelRidge(**case).fit(X, y, mass), Peer(**case).fit(X, y, mass)  # type: ignore[arg-type]
             size = np.abs(theirs.dual_coef_).max()
-            worst = worst_of(worst, np.abs(ours.dual_coef_ - theirs.dual_coef_).max() / size)
-            worst = worst_of(worst, np.abs(ours.predict(X + 0.1) - theirs.predict(X + 0.1)).max())
+            worst = largest(worst, np.abs(ours.dual_coef_ - theirs.dual_coef_).max() / size)
+            worst = largest(worst, np.abs(ours.predict(X + 0.1) - theirs.predict(X + 0.1)).max())
             sparse = KernelRidge(**case).fit(sp.csr_array(X), y, mass)  # type: ignore[arg-type]
-            worst = worst_of(worst, np.abs(sparse.predict(sp.csr_array(X)) - ours.predict(X)).max())
+            worst = largest(worst, np.abs(sparse.predict(sp.csr_array(X)) - ours.predict(X)).max())
     K = X @ X.T
     given = KernelRidge(kernel="precomputed").fit(K, y).predict(K)
-    worst = worst_of(worst, np.abs(given - KernelRidge().fit(X, y).predict(X)).max())
+    worst = largest(worst, np.abs(given - KernelRidge().fit(X, y).predict(X)).max())
     return Check(worst, 1e-8, "max difference", "scikit-learn")
 
 
@@ -111,8 +110,8 @@ def ratio_of_sums() -> Check:
         v, query = np.ones(40) if mass is None else mass, X[:15] * 0.9
         for i, x in enumerate(query):
             k = v * np.exp(-0.5 * (((x - X) / (1.0 if width is None else np.array(width))) ** 2).sum(axis=1))
-            worst = worst_of(worst, abs(model.predict(query)[i] - k @ y / k.sum()))
-            worst = worst_of(worst, np.abs(model.attention(query)[i] - (k / k.sum())[v > 0]).max())
+            worst = largest(worst, abs(model.predict(query)[i] - k @ y / k.sum()))
+            worst = largest(worst, np.abs(model.attention(query)[i] - (k / k.sum())[v > 0]).max())
     return Check(worst, 1e-12, "max |f - ratio of sums|", "sums written out")
 
 
@@ -128,13 +127,13 @@ def attention() -> Check:
     scores = -0.5 * torch.cdist(query, torch.tensor(X)) ** 2 / 0.7**2
     expected = torch.softmax(scores, dim=1) @ torch.tensor(Y)
     model = NadarayaWatson(0.7).fit(X, Y)
-    worst = worst_of(np.abs(model.predict(query.numpy()) - expected.numpy()).max())
+    worst = largest(np.abs(model.predict(query.numpy()) - expected.numpy()).max())
     # Far away it is the target of the nearest row, not 0/0; far from the origin nothing changes.
     far = X[:1] + 1e4 * np.array([1.0, 0, 0])
-    worst = worst_of(worst, np.abs(model.predict(far) - Y[X[:, 0].argmax()]).max())
+    worst = largest(worst, np.abs(model.predict(far) - Y[X[:, 0].argmax()]).max())
     moved = NadarayaWatson(0.7).fit(X + 1e5, Y).predict(query.numpy() + 1e5)
     # Features of 1e5 are rounded to 1e-11, which the bandwidth and the distances (up to 10 widths) enlarge a hundredfold.
-    worst = worst_of(worst, 1e-3 * np.abs(moved - expected.numpy()).max())
+    worst = largest(worst, 1e-3 * np.abs(moved - expected.numpy()).max())
     return Check(worst, 1e-10, "max |f - attention|", "torch")
 
 
@@ -155,4 +154,4 @@ def nadaraya_peer() -> Check:
         warnings.simplefilter("ignore", FutureWarning)
         theirs = KernelReg(y, X, var_type="ccc", reg_type="lc", bw=[0.6, 1.0, 0.4]).fit(X)[0]
     ours = NadarayaWatson([0.6, 1.0, 0.4]).fit(X, y).predict(X)
-    return Check(worst_of(np.abs(ours - theirs).max()), 1e-10, "max |f - peer|", "statsmodels KernelReg")
+    return Check(largest(np.abs(ours - theirs).max()), 1e-10, "max |f - peer|", "statsmodels KernelReg")

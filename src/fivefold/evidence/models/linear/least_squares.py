@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from fivefold.evidence import Check, evidence
-from fivefold.evidence.models.linear._common import worst_of
+from fivefold.evidence import Check, evidence, largest
 
 
 def _table(n: int, d: int, t: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -24,7 +23,7 @@ def _gap(model: Any, coef: np.ndarray, intercept: Any) -> float:
     """Return the largest difference from known coefficients; a wrong shape counts as infinite."""
     if np.shape(model.coef_) != np.shape(coef) or np.shape(model.intercept_) != np.shape(intercept):
         return np.inf
-    return float(worst_of(np.abs(model.coef_ - coef).max(), np.abs(model.intercept_ - intercept).max()))
+    return float(largest(np.abs(model.coef_ - coef).max(), np.abs(model.intercept_ - intercept).max()))
 
 
 @evidence("linear-regression", claim="Weighted coefficients and bias equal least squares", against="numpy.linalg.lstsq")
@@ -37,10 +36,10 @@ def lstsq_with_a_column_of_ones() -> Check:
         for weight in (None, v):
             root = np.ones((n, 1)) if weight is None else np.sqrt(weight)[:, None]
             known = np.linalg.lstsq(np.hstack([X, np.ones((n, 1))]) * root, Y * root)[0]
-            worst = worst_of(worst, _gap(LinearRegression().fit(X, Y, weight), known[:-1].T, known[-1]))
+            worst = largest(worst, _gap(LinearRegression().fit(X, Y, weight), known[:-1].T, known[-1]))
             known = np.linalg.lstsq(X * root, Y[:, 0] * root[:, 0])[0]
             model = LinearRegression(fit_intercept=False).fit(X, Y[:, 0], sample_weight=weight)
-            worst = worst_of(worst, _gap(model, known, 0.0))
+            worst = largest(worst, _gap(model, known, 0.0))
     return Check(worst, 1e-10, "max |coefficient - lstsq|", "numpy.linalg.lstsq")
 
 
@@ -60,7 +59,7 @@ def least_norm() -> Check:
             root = np.sqrt(mass)[:, None]
             coef = (np.linalg.pinv((X - x_mean) * root, rcond=1e-11) @ ((target - y_mean) * root)).T
             model = LinearRegression().fit(form(X), target, weight)
-            worst = worst_of(worst, _gap(model, coef, y_mean - coef @ x_mean))
+            worst = largest(worst, _gap(model, coef, y_mean - coef @ x_mean))
     return Check(worst, 1e-9, "max |coefficient - pseudoinverse|", "numpy.linalg.pinv")
 
 
@@ -102,11 +101,11 @@ def every_start_ends_at_the_same_point() -> Check:
             first = (
                 {"coef_init": 10 * rng.normal(size=(2, 3)), "intercept_init": 10 * rng.normal(size=2)} if start else {}
             )
-            worst = worst_of(worst, _gap(model.fit(X, Y, v, **first), known[:-1].T, known[-1]))
+            worst = largest(worst, _gap(model.fit(X, Y, v, **first), known[:-1].T, known[-1]))
         free = LinearRegression(solver="gradient-descent", reduction=reduction, fit_intercept=False).fit(
             sp.csr_array(X), Y, v
         )
-        worst = worst_of(worst, _gap(free, bare.T, np.zeros(2)))
+        worst = largest(worst, _gap(free, bare.T, np.zeros(2)))
     # |theta - theta*| <= |gradient| / (smallest curvature) with |gradient| <= 1e-10 * 2 |A'Vy|, curvature 2 min eig A'VA.
     right = np.abs((A * v[:, None]).T @ Y).max()
     bound = 1e-10 * right * np.sqrt(8) / np.linalg.eigvalsh((A * v[:, None]).T @ A)[0]
@@ -133,7 +132,7 @@ def one_step_by_hand() -> Check:
         for reduction, start, (w, b) in cases:
             model = LinearRegression(solver="gradient-descent", reduction=reduction, learning_rate=0.01, max_iter=1)
             model.fit([[1.0], [2.0]], [2.0, 3.0], **start)
-            worst = worst_of(worst, abs(model.coef_[0] - w), abs(model.intercept_ - b), abs(model.n_iter_ - 1))
+            worst = largest(worst, abs(model.coef_[0] - w), abs(model.intercept_ - b), abs(model.n_iter_ - 1))
     return Check(worst + abs(len(caught) - len(cases)), 1e-14, "max |step - by hand|, missing warnings", "by hand")
 
 
@@ -185,7 +184,7 @@ def diabetes_linear() -> Check:
     X, y = load_diabetes(return_X_y=True)
     v = np.linspace(0, 2, len(y))
     ours, peer = LinearRegression().fit(X, y, v), Peer().fit(X, y, v)
-    value = worst_of(
+    value = largest(
         _gap(ours, peer.coef_, peer.intercept_) / 1e3, np.abs(ours.predict(X) - peer.predict(X)).max() / 1e2
     )
     return Check(float(value), 1e-11, "max relative difference", "scikit-learn LinearRegression")
@@ -218,9 +217,9 @@ def normal_equations() -> Check:
                     for form in (np.asarray, sp.csr_array, sp.csc_array):
                         for solver in ("auto", "cholesky", "svd", "lsqr"):
                             model = Ridge(alpha, fit_intercept=intercept, solver=solver).fit(form(X), Y, weight)
-                            worst = worst_of(worst, _gap(model, coef, y_mean - coef @ x_mean))
+                            worst = largest(worst, _gap(model, coef, y_mean - coef @ x_mean))
         if d < n:
-            worst = worst_of(
+            worst = largest(
                 worst, float(np.abs(Ridge(0.0).fit(X, Y, v).coef_ - LinearRegression().fit(X, Y, v).coef_).max())
             )
     return Check(worst, 1e-9, "max |coefficient - closed form|", "numpy.linalg.solve")
@@ -234,8 +233,8 @@ def ridge_by_hand() -> Check:
     model = Ridge().fit([[-1.0], [0.0], [1.0]], [1.0, 2.0, 6.0])
     # Weights 2, 1, 0: means -2/3 and 4/3; X'VX = 2/3, X'Vy = 2/3, so slope 2/5 and bias 4/3 + 4/15.
     heavy = Ridge().fit([[-1.0], [0.0], [1.0]], [1.0, 2.0, 6.0], sample_weight=[2.0, 1.0, 0.0])
-    value = worst_of(_gap(model, np.array([5 / 3]), 3.0), _gap(heavy, np.array([0.4]), 1.6))
-    value = worst_of(value, float(np.abs(model.predict([[2.0]]) - (3 + 10 / 3)).max()))
+    value = largest(_gap(model, np.array([5 / 3]), 3.0), _gap(heavy, np.array([0.4]), 1.6))
+    value = largest(value, float(np.abs(model.predict([[2.0]]) - (3 + 10 / 3)).max()))
     return Check(value, 1e-14, "max |coefficient - by hand|", "by hand")
 
 
@@ -251,7 +250,7 @@ def diabetes_ridge() -> Check:
     worst = 0.0
     for alpha in (1e-3, 1.0, 100.0):
         ours, peer = Ridge(alpha).fit(X, y, v), Peer(alpha, solver="cholesky").fit(X, y, v)
-        worst = worst_of(worst, _gap(ours, peer.coef_, peer.intercept_) / np.abs(peer.coef_).max())
+        worst = largest(worst, _gap(ours, peer.coef_, peer.intercept_) / np.abs(peer.coef_).max())
     # Cholesky without a correction, as the peer's, errs by eps times the condition of X'X + aI, below 1e4.
     return Check(worst, 1e-11, "max relative |coefficient - peer|", "scikit-learn Ridge")
 
@@ -279,7 +278,7 @@ def bias_is_not_penalized() -> Check:
     plain, up = Ridge(5.0).fit(X, Y, v), Ridge(5.0).fit(X, Y + 1000.0, v)
     aside = Ridge(5.0).fit(X + 50.0, Y, v)
     heavy = Ridge(1e12).fit(X, Y, v)
-    value = worst_of(
+    value = largest(
         np.abs(up.coef_ - plain.coef_).max(),
         np.abs(up.intercept_ - plain.intercept_ - 1000).max(),
         np.abs(aside.coef_ - plain.coef_).max(),
@@ -330,6 +329,6 @@ def single_precision() -> Check:
         coef, bias, dtype = narrow.coef_, narrow.intercept_, narrow.predict(X).dtype
         wide = model.fit(X.astype(np.float64), Y, v)
         exact = np.append(wide.coef_, wide.intercept_)
-        worst = worst_of(worst, np.abs(np.append(coef, bias) - exact).max() / np.abs(exact).max())
+        worst = largest(worst, np.abs(np.append(coef, bias) - exact).max() / np.abs(exact).max())
         worst = np.inf if coef.dtype != np.float32 or dtype != np.float32 else worst
     return Check(float(worst), float(np.finfo(np.float32).eps), "max relative |float32 - float64|", "float64")

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from fivefold.evidence import Check, evidence
-from fivefold.evidence.models.linear._common import worst_of
+from fivefold.evidence import Check, evidence, largest
 
 
 def _table(n: int = 120, d: int = 4, k: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -27,7 +26,7 @@ def _binary_gradient(model: Any, X: Any, codes: np.ndarray, v: np.ndarray, inver
     residual = v * (1 / (1 + np.exp(-(X @ model.coef_[0] + model.intercept_[0]))) - codes)
     gradient = X.T @ residual + inverse * model.coef_[0]
     bias = residual.sum() if model.fit_intercept else 0.0
-    return float(worst_of(np.abs(gradient).max(), abs(bias)) / v.sum())
+    return float(largest(np.abs(gradient).max(), abs(bias)) / v.sum())
 
 
 def _softmax_gradient(model: Any, X: Any, codes: np.ndarray, v: np.ndarray, inverse: float) -> float:
@@ -37,7 +36,7 @@ def _softmax_gradient(model: Any, X: Any, codes: np.ndarray, v: np.ndarray, inve
     residual = v[:, None] * (q - np.eye(q.shape[1])[codes])
     gradient = (X.T @ residual).T + inverse * model.coef_
     bias = np.abs(residual.sum(axis=0)).max() if model.fit_intercept else 0.0
-    return float(worst_of(np.abs(gradient).max(), bias) / v.sum())
+    return float(largest(np.abs(gradient).max(), bias) / v.sum())
 
 
 def _differences(objective: Any, size: int) -> float:
@@ -58,7 +57,7 @@ def _differences(objective: Any, size: int) -> float:
     ]
     exact = np.array(bends)
     return float(
-        worst_of(
+        largest(
             np.abs(gradient - slopes).max(),
             np.abs(objective.gauge(hessian) - exact).max(),
             np.abs(product - exact @ v).max(),
@@ -78,7 +77,7 @@ def binary_derivatives() -> Check:
             for intercept in (True, False):
                 objective = BinaryCrossEntropy(form(X), 2.0 * codes - 1, weight, 0.3, intercept)
                 objective.gauge = lambda hessian: hessian
-                worst = worst_of(worst, _differences(objective, 4 + intercept))
+                worst = largest(worst, _differences(objective, 4 + intercept))
     # Truncation h^2 f''' / 6 and rounding eps f / h, both near 1e-10.
     return Check(worst, 1e-8, "max |derivative - difference|", "central differences")
 
@@ -109,7 +108,7 @@ def softmax_derivatives() -> Check:
                         return a @ h @ a + np.kron(np.full((3, 3), 1 / 3), f)
 
                     objective.gauge = gauge
-                    worst = worst_of(worst, _differences(objective, 3 * size))
+                    worst = largest(worst, _differences(objective, 3 * size))
     return Check(worst, 1e-8, "max |derivative - difference|", "central differences")
 
 
@@ -127,11 +126,11 @@ def binary_optimality() -> Check:
                     model = LogisticRegression(solver=solver, tol=tol, **options).fit(form(X), codes, weight)
                     inverse = 0.0 if options.get("penalty", "l2") is None else 1 / options.get("C", 1.0)
                     mass = np.ones(200) if weight is None else weight
-                    worst = worst_of(worst, _binary_gradient(model, X, codes, mass, inverse) / tol)
+                    worst = largest(worst, _binary_gradient(model, X, codes, mass, inverse) / tol)
         # Where the features are large, a small gap alone leaves a large gradient.
         for scale in (30.0, 1000.0):
             model = LogisticRegression(solver=solver, tol=1e-6, max_iter=10_000).fit(X * scale, codes, v)
-            worst = worst_of(worst, _binary_gradient(model, X * scale, codes, v, 1.0) / 1e-6)
+            worst = largest(worst, _binary_gradient(model, X * scale, codes, v, 1.0) / 1e-6)
     return Check(worst, 1.0 + 1e-3, "largest gradient entry / tol", "the formula")
 
 
@@ -148,9 +147,9 @@ def softmax_optimality() -> Check:
                 model = SoftmaxRegression(solver=solver, tol=tol, **options).fit(form(X), codes, weight)
                 inverse = 0.0 if options.get("penalty", "l2") is None else 1 / options.get("C", 1.0)
                 mass = np.ones(200) if weight is None else weight
-                worst = worst_of(worst, _softmax_gradient(model, X, codes, mass, inverse) / tol)
+                worst = largest(worst, _softmax_gradient(model, X, codes, mass, inverse) / tol)
                 # The freedom of adding a vector to all classes is used up: weights and biases sum to zero.
-                worst = worst_of(worst, 1e3 * np.abs(model.coef_.sum(axis=0)).max(), 1e3 * abs(model.intercept_.sum()))
+                worst = largest(worst, 1e3 * np.abs(model.coef_.sum(axis=0)).max(), 1e3 * abs(model.intercept_.sum()))
     return Check(float(worst), 1.0 + 1e-3, "largest gradient entry / tol", "the formula")
 
 
@@ -175,11 +174,11 @@ def inner_direction() -> Check:
         target = 1e-9 * float(np.linalg.norm(gradient))
         direction = _conjugate_gradients(product, gradient, np.diagonal(hessian), target)
         # The residual that stops the loop is a recursion, so the true one may be a little larger.
-        worst = worst_of(worst, np.linalg.norm(hessian @ direction + gradient) / target / 2)
+        worst = largest(worst, np.linalg.norm(hessian @ direction + gradient) / target / 2)
         exact = np.linalg.solve(hessian, -gradient)
-        worst = worst_of(worst, np.linalg.norm(direction - exact) / target)  # the smallest eigenvalue is at least one
+        worst = largest(worst, np.linalg.norm(direction - exact) / target)  # the smallest eigenvalue is at least one
         # Exact arithmetic needs one product a dimension; rounding costs a few times more.
-        worst = worst_of(worst, len(calls) / (4 * size))
+        worst = largest(worst, len(calls) / (4 * size))
     return Check(worst, 1.0, "residual and distance / target, products / 4 p", "numpy.linalg.solve")
 
 
@@ -190,8 +189,8 @@ def odds_of_a_table() -> Check:
     # Counts as weights: x = 0 has 30 "no", 10 "yes"; x = 1 has 5 "no", 25 "yes".
     X, y, v = [[0.0], [0.0], [1.0], [1.0]], ["no", "yes", "no", "yes"], [30.0, 10.0, 5.0, 25.0]
     model = LogisticRegression(penalty=None, tol=1e-10).fit(X, y, v)
-    value = worst_of(abs(model.intercept_[0] - np.log(10 / 30)), abs(model.coef_[0, 0] - np.log((25 / 5) / (10 / 30))))
-    value = worst_of(value, np.abs(model.predict_proba([[0.0], [1.0]]) - [[3 / 4, 1 / 4], [1 / 6, 5 / 6]]).max())
+    value = largest(abs(model.intercept_[0] - np.log(10 / 30)), abs(model.coef_[0, 0] - np.log((25 / 5) / (10 / 30))))
+    value = largest(value, np.abs(model.predict_proba([[0.0], [1.0]]) - [[3 / 4, 1 / 4], [1 / 6, 5 / 6]]).max())
     value += list(model.predict([[0.0], [1.0]])) != ["no", "yes"]
     return Check(float(value), 1e-9, "max |coefficient - log odds|", "the closed form")
 
@@ -249,17 +248,17 @@ def class_weights_are_row_weights() -> Check:
             counts = np.array([weight[codes == c].sum() for c in range(k)])
             factor = weight.sum() / (k * counts)
             plain = method(tol=1e-10).fit(X, y, weight * factor[codes])
-            worst = worst_of(
+            worst = largest(
                 worst, np.abs(method(tol=1e-10, class_weight="balanced").fit(X, y, given).coef_ - plain.coef_).max()
             )
             plain = method(tol=1e-10).fit(X, y, weight * np.array([1.0, 3.0, 1.0])[codes])
             model = method(tol=1e-10, class_weight={"mid": 3.0}).fit(X, y, given)
-            worst = worst_of(
+            worst = largest(
                 worst, np.abs(model.coef_ - plain.coef_).max(), np.abs(model.intercept_ - plain.intercept_).max()
             )
             if weight is v:
                 repeated = method(tol=1e-10).fit(X.repeat(v.astype(int), axis=0), y.repeat(v.astype(int)))
-                worst = worst_of(worst, np.abs(method(tol=1e-10).fit(X, y, v).coef_ - repeated.coef_).max())
+                worst = largest(worst, np.abs(method(tol=1e-10).fit(X, y, v).coef_ - repeated.coef_).max())
     return Check(float(worst), 1e-7, "max |coefficient - plain weights|", "plain weights")
 
 
@@ -280,11 +279,11 @@ def breast_cancer() -> Check:
         for weight in (None, v):
             ours = LogisticRegression(tol=1e-9, **options).fit(X, y, weight)
             peer = Peer(tol=1e-10, solver="newton-cholesky", max_iter=500, **options).fit(X, y, weight)
-            worst = worst_of(
+            worst = largest(
                 worst, np.abs(ours.coef_ - peer.coef_).max(), np.abs(ours.intercept_ - peer.intercept_).max()
             )
-            worst = worst_of(worst, np.abs(ours.predict_proba(X) - peer.predict_proba(X)).max())
-            worst = worst_of(worst, np.abs(ours.decision_function(X) - peer.decision_function(X)).max())
+            worst = largest(worst, np.abs(ours.predict_proba(X) - peer.predict_proba(X)).max())
+            worst = largest(worst, np.abs(ours.decision_function(X) - peer.decision_function(X)).max())
     # A gap of 1e-18 in the mean objective over a curvature of at least 1 / (C n) = 2e-4: sqrt(2e-18 / 2e-4) = 1e-7.
     return Check(float(worst), 1e-6, "max |coefficient - peer|", "scikit-learn LogisticRegression")
 
@@ -305,12 +304,12 @@ def wine_and_digits() -> Check:
     for options in ({}, {"C": 0.1, "class_weight": "balanced"}, {"fit_intercept": False}):
         ours = SoftmaxRegression(tol=1e-9, **options).fit(X, y, v)
         peer = Peer(tol=1e-10, solver="newton-cg", max_iter=500, **options).fit(X, y, v)
-        worst = worst_of(worst, np.abs(ours.coef_ - peer.coef_).max(), np.abs(ours.intercept_ - peer.intercept_).max())
-        worst = worst_of(worst, np.abs(ours.predict_log_proba(X) - peer.predict_log_proba(X)).max())
+        worst = largest(worst, np.abs(ours.coef_ - peer.coef_).max(), np.abs(ours.intercept_ - peer.intercept_).max())
+        worst = largest(worst, np.abs(ours.predict_log_proba(X) - peer.predict_log_proba(X)).max())
     digits, y = load_digits(return_X_y=True)
     ours = SoftmaxRegression(C=0.1, tol=1e-7).fit(digits[:400] / 16, y[:400])  # 650 unknowns: conjugate gradients
     peer = Peer(C=0.1, tol=1e-8, max_iter=2000).fit(digits[:400] / 16, y[:400])
-    worst = worst_of(worst, np.abs(ours.predict_proba(digits / 16) - peer.predict_proba(digits / 16)).max())
+    worst = largest(worst, np.abs(ours.predict_proba(digits / 16) - peer.predict_proba(digits / 16)).max())
     return Check(float(worst), 1e-5, "max |coefficient - peer|", "scikit-learn LogisticRegression")
 
 
@@ -329,10 +328,10 @@ def two_classes() -> Check:
         for C in (0.1, 1.0):
             many = SoftmaxRegression(C=C, tol=1e-10, **options).fit(X, codes, v)
             two = LogisticRegression(C=2 * C, tol=1e-10, **options).fit(X, codes, v)
-            worst = worst_of(worst, np.abs(many.coef_[1] - many.coef_[0] - two.coef_[0]).max())
-            worst = worst_of(worst, np.abs(many.decision_function(X) - two.decision_function(X)).max())
-            worst = worst_of(worst, np.abs(many.predict_log_proba(X) - two.predict_log_proba(X)).max())
-            worst = worst_of(worst, float((many.predict(X) != two.predict(X)).sum()))
+            worst = largest(worst, np.abs(many.coef_[1] - many.coef_[0] - two.coef_[0]).max())
+            worst = largest(worst, np.abs(many.decision_function(X) - two.decision_function(X)).max())
+            worst = largest(worst, np.abs(many.predict_log_proba(X) - two.predict_log_proba(X)).max())
+            worst = largest(worst, float((many.predict(X) != two.predict(X)).sum()))
     return Check(float(worst), 1e-7, "max |score - reduction|", "the reduction")
 
 
@@ -345,7 +344,7 @@ def published_probabilities() -> Check:
     shown = np.abs(model.predict_proba([[5.0]])[0] - [0.88, 0.12, 0.0]).max()  # printed to two digits, the last as 0
     model.intercept_ = np.array([3000.0, 1000.0, -3000.0])
     far = np.abs(model.predict_log_proba([[5.0]])[0] - [0.0, -2000.0, -6000.0]).max()
-    far = worst_of(far, np.abs(model.predict_proba([[5.0]])[0] - [1.0, 0.0, 0.0]).max())
+    far = largest(far, np.abs(model.predict_proba([[5.0]])[0] - [1.0, 0.0, 0.0]).max())
     return Check(float(shown + far + (model.predict([[5.0]])[0] != "a")), 0.005, "max |probability - printed|", "spec")
 
 
@@ -366,7 +365,7 @@ def extreme_scores() -> Check:
     )
     tails = np.array([[1, 0], [1, np.exp(-40)], [0.5, 0.5], [0.25, 0.75], [np.exp(-40), 1], [0, 1]])
     relative = np.abs(p - tails) / np.maximum(tails, 1e-300)
-    value = worst_of(np.abs(logs - known).max() / 1000, relative[tails > 0].max())
+    value = largest(np.abs(logs - known).max() / 1000, relative[tails > 0].max())
     value += list(model.predict(z)) != ["no", "no", "no", "yes", "yes", "yes"]
     # The small logarithm is -exp(-40) and must not be lost to one plus it.
     value += abs(logs[4, 1] / -np.exp(-40) - 1)
@@ -385,7 +384,7 @@ def shares_of_classes() -> Check:
     X, v = np.zeros((4, 2)), np.array([1.0, 2.0, 3.0, 4.0])
     three = SoftmaxRegression(tol=1e-10).fit(X, ["a", "b", "c", "b"], v).predict_proba(X[:1])[0]
     two = LogisticRegression(tol=1e-10).fit(X, [3, 5, 3, 5], v).predict_proba(X[:1])[0]
-    value = worst_of(np.abs(three - [0.1, 0.6, 0.3]).max(), np.abs(two - [0.4, 0.6]).max())
+    value = largest(np.abs(three - [0.1, 0.6, 0.3]).max(), np.abs(two - [0.4, 0.6]).max())
     return Check(float(value), 1e-9, "max |probability - share|", "the closed form")
 
 
@@ -416,10 +415,10 @@ def many_rows() -> Check:
         model = LogisticRegression().fit(X, codes, weight)
         off = np.append(model.coef_[0], model.intercept_) - theta
         # A gap of at most tol^2 = 1e-8 of the mean objective, that is half off' H off / total.
-        worst = worst_of(worst, 0.5 * off @ hessian @ off / mass.sum() / 1e-8, model.n_iter_[0] / 3)
+        worst = largest(worst, 0.5 * off @ hessian @ off / mass.sum() / 1e-8, model.n_iter_[0] / 3)
         many = SoftmaxRegression(C=0.5).fit(X, codes, weight)
         off = np.append(many.coef_[1] - many.coef_[0], many.intercept_[1] - many.intercept_[0]) - theta
-        worst = worst_of(worst, 0.5 * off @ hessian @ off / mass.sum() / 1e-8, many.n_iter_[0] / 3)
+        worst = largest(worst, 0.5 * off @ hessian @ off / mass.sum() / 1e-8, many.n_iter_[0] / 3)
     return Check(float(worst), 1.0, "gap / tol^2, passes / 3", "plain Newton")
 
 
@@ -483,10 +482,10 @@ def defaults() -> Check:
     worst = 0.0
     for form in (np.float64, np.float32):
         model = LogisticRegression().fit(X.astype(form), codes, v)
-        worst = worst_of(worst, _binary_gradient(model, X, codes, v, 1.0))
+        worst = largest(worst, _binary_gradient(model, X, codes, v, 1.0))
         worst = np.inf if model.coef_.dtype != form else worst
         X3, codes3, v3 = _table(30, 3, 3)
         model3 = SoftmaxRegression().fit(X3.astype(form), codes3, v3)
-        worst = worst_of(worst, _softmax_gradient(model3, X3, codes3, v3, 1.0))
+        worst = largest(worst, _softmax_gradient(model3, X3, codes3, v3, 1.0))
         worst = np.inf if model3.coef_.dtype != form else worst
     return Check(worst, 1e-4, "largest gradient entry", "the formula")

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from fivefold.evidence import Check, evidence
-from fivefold.evidence.models.linear._common import worst_of
+from fivefold.evidence import Check, evidence, largest
 
 
 def _rows(k: int = 3, n: int = 45) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -52,13 +51,13 @@ def two_classes() -> Check:
             method="L-BFGS-B",
             options={"ftol": 1e-15, "gtol": 1e-10, "maxiter": 5000},
         )
-        worst = worst_of(worst, abs(value + dual.fun) / value, abs(ours.objective_ * 2 - value) / value)
-        worst = worst_of(worst, np.abs(ours.predict(X) != (wide @ w > 0)).max())
+        worst = largest(worst, abs(value + dual.fun) / value, abs(ours.objective_ * 2 - value) / value)
+        worst = largest(worst, np.abs(ours.predict(X) != (wide @ w > 0)).max())
     # Without a bias and rows in pairs x, -x of opposite classes the kernel machine's free bias is zero as well.
     X2, y2 = np.vstack([X, -X]), np.r_[codes, 1 - codes]
     ours = MulticlassSVM(0.5, fit_intercept=False, tol=1e-9).fit(X2, y2)
     kernel = SVC(C=1.0, kernel="linear", tol=1e-8).fit(X2, y2)
-    worst = worst_of(worst, 1e-3 * np.abs(ours.coef_ - kernel.coef_).max(), float(ours.intercept_[0] != 0))
+    worst = largest(worst, 1e-3 * np.abs(ours.coef_ - kernel.coef_).max(), float(ours.intercept_[0] != 0))
     return Check(worst, 1e-6, "relative difference")
 
 
@@ -88,17 +87,17 @@ def optimality() -> Check:
             wide = np.hstack([X, np.ones((len(X), 1))])
             W = np.vstack([model.coef_.T, model.intercept_])
             a = model.dual_coef_
-            worst = worst_of(worst, np.abs(wide.T @ a - W).max() * 1e3, np.abs(a.sum(axis=1)).max() * 1e3)
+            worst = largest(worst, np.abs(wide.T @ a - W).max() * 1e3, np.abs(a.sum(axis=1)).max() * 1e3)
             cap = np.where(codes[:, None] == np.arange(k), price[:, None], 0)
-            worst = worst_of(worst, (a - cap).max() * 1e3)
+            worst = largest(worst, (a - cap).max() * 1e3)
             value = _value(wide, codes, W, price, margin)
             gap = value + 0.5 * (W**2).sum() + (margin[codes] * a).sum()
-            worst = worst_of(worst, abs(value - model.objective_) / value, abs(gap / value - model.dual_gap_))
-            worst = worst_of(worst, model.dual_gap_ / 1e-8 * 1e-6)
+            worst = largest(worst, abs(value - model.objective_) / value, abs(gap / value - model.dual_gap_))
+            worst = largest(worst, model.dual_gap_ / 1e-8 * 1e-6)
             for _ in range(34):
                 moved = W + 10.0 ** rng.uniform(-5, 0) * rng.normal(size=W.shape)
-                worst = worst_of(worst, (value - _value(wide, codes, moved, price, margin)) / value)
-            worst = worst_of(worst, float((model.predict(rows) != (wide @ W).argmax(axis=1)).any()))
+                worst = largest(worst, (value - _value(wide, codes, moved, price, margin)) / value)
+            worst = largest(worst, float((model.predict(rows) != (wide @ W).argmax(axis=1)).any()))
     facts = MulticlassSVM()
     stated = (facts.C, facts.cost, facts.fit_intercept, facts.intercept_scaling, facts.tol, facts.max_iter)
     return Check(worst + (stated != (1.0, None, True, 1.0, 1e-4, 10_000)), 1.01e-6, "violation")
@@ -112,13 +111,13 @@ def closed_form() -> Check:
     # x = 1 of class 0 and x = -1 of class 1: w_0 = -w_1 = a, with margin 2a = 1 when C allows, else a = 2C.
     for C, a in ((1.0, 0.5), (0.1, 0.2)):
         model = MulticlassSVM(C, fit_intercept=False, tol=1e-12).fit([[1.0], [-1.0]], [0, 1])
-        worst = worst_of(worst, abs(model.coef_[0, 0] + 2 * a), abs(model.objective_ - (a * a + 2 * C * (1 - 2 * a))))
+        worst = largest(worst, abs(model.coef_[0, 0] + 2 * a), abs(model.objective_ - (a * a + 2 * C * (1 - 2 * a))))
     # Weights of the slack count like repeated rows.
     X, codes, weight = _rows()
     again = np.repeat(np.arange(len(X)), weight.astype(int))
     one = MulticlassSVM(tol=1e-9).fit(X, codes, weight)
     two = MulticlassSVM(tol=1e-9, random_state=3).fit(X[again], codes[again])
-    worst = worst_of(worst, abs(one.objective_ / two.objective_ - 1), 1e-3 * np.abs(one.coef_ - two.coef_).max())
+    worst = largest(worst, abs(one.objective_ / two.objective_ - 1), 1e-3 * np.abs(one.coef_ - two.coef_).max())
     return Check(worst, 1e-6, "error")
 
 
@@ -140,7 +139,7 @@ def peer() -> Check:
             warnings.simplefilter("ignore", ConvergenceWarning)
             theirs.fit(X, y)
         ours = MulticlassSVM(C, tol=1e-9, fit_intercept=bias).fit(X, y)
-        worst = worst_of(
+        worst = largest(
             worst, np.abs(ours.coef_ - theirs.coef_).max(), np.abs(ours.intercept_ - theirs.intercept_).max()
         )
     # Strong convexity 1: |W - W*| <= sqrt(2 gap) with a gap of 1e-9 of an objective below 20.

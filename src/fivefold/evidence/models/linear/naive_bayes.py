@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
-from fivefold.evidence.models.linear._common import worst_of
+from fivefold.evidence import Check, evidence, largest
 
 
 def _table(n: int = 90) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -26,20 +25,20 @@ def by_hand() -> Check:
     X, y = [[1.0], [5.0], [3.0], [9.0], [7.0]], ["a", "b", "a", "b", "b"]
     model = GaussianNB(var_smoothing=0.0).fit(X, y)
     value = np.abs(np.concatenate([model.theta_ - [[2], [7]], model.var_ - [[1], [8 / 3]]])).max()
-    value = worst_of(value, np.abs(model.class_prior_ - [0.4, 0.6]).max(), np.abs(model.class_count_ - [2, 3]).max())
+    value = largest(value, np.abs(model.class_prior_ - [0.4, 0.6]).max(), np.abs(model.class_count_ - [2, 3]).max())
     joint = [np.log(0.4) - np.log(2 * np.pi) / 2 - 2, np.log(0.6) - np.log(2 * np.pi * 8 / 3) / 2 - 9 / (16 / 3)]
-    value = worst_of(value, np.abs(model.predict_joint_log_proba([[4.0]]) - joint).max())
+    value = largest(value, np.abs(model.predict_joint_log_proba([[4.0]]) - joint).max())
     odds = np.exp(joint[0] - joint[1])
-    value = worst_of(value, abs(model.predict_proba([[4.0]])[0, 0] - odds / (1 + odds)))
+    value = largest(value, abs(model.predict_proba([[4.0]])[0, 0] - odds / (1 + odds)))
     # Weight 0 is absence and weight 3 a row three times: a keeps 3 alone twice over with 1.
     heavy = GaussianNB(var_smoothing=0.0).fit(X, y, sample_weight=[1, 0, 3, 2, 2])
-    value = worst_of(value, np.abs(heavy.theta_ - [[2.5], [8]]).max(), np.abs(heavy.var_ - [[0.75], [1]]).max())
-    value = worst_of(value, np.abs(heavy.class_prior_ - 0.5).max())
+    value = largest(value, np.abs(heavy.theta_ - [[2.5], [8]]).max(), np.abs(heavy.var_ - [[0.75], [1]]).max())
+    value = largest(value, np.abs(heavy.class_prior_ - 0.5).max())
     # The default adds 1e-9 times the variance 8 of all rows, here of the weighted rows for the second model.
     plain = GaussianNB().fit(X, y)
-    value = worst_of(value, abs(plain.epsilon_ / 8e-9 - 1), np.abs(plain.var_ - model.var_ - 8e-9).max())
+    value = largest(value, abs(plain.epsilon_ / 8e-9 - 1), np.abs(plain.var_ - model.var_ - 8e-9).max())
     half = GaussianNB(var_smoothing=0.5).fit(X, y)
-    value = worst_of(value, abs(half.epsilon_ - 4), np.abs(half.var_ - [[5], [8 / 3 + 4]]).max())
+    value = largest(value, abs(half.epsilon_ - 4), np.abs(half.var_ - [[5], [8 / 3 + 4]]).max())
     return Check(float(value), 1e-14, "max |number - by hand|", "by hand")
 
 
@@ -67,9 +66,9 @@ def diagonal_gaussians() -> Check:
                 share = mass[rows].sum() / mass.sum() if priors is None else priors[c]
                 joint[:, c] = np.log(share) + multivariate_normal(mean, np.diag(var)).logpdf(query)
             posterior = joint - np.logaddexp.reduce(joint, axis=1, keepdims=True)
-            worst = worst_of(worst, np.abs(model.predict_joint_log_proba(query) - joint).max())
-            worst = worst_of(worst, np.abs(model.predict_log_proba(query) - posterior).max())
-            worst = worst_of(worst, np.abs(model.predict_proba(query) - np.exp(posterior)).max())
+            worst = largest(worst, np.abs(model.predict_joint_log_proba(query) - joint).max())
+            worst = largest(worst, np.abs(model.predict_log_proba(query) - posterior).max())
+            worst = largest(worst, np.abs(model.predict_proba(query) - np.exp(posterior)).max())
             wrong += int((model.predict(query) != np.array(["a", "b", "c"])[joint.argmax(axis=1)]).sum())
     return Check(
         float(worst + wrong), 1e-10, "max |log-probability - scipy|, wrong labels", "scipy.stats.multivariate_normal"
@@ -89,14 +88,14 @@ def wine() -> Check:
     worst = 0.0
     for smoothing in (1e-9, 1e-3):
         ours, peer = GaussianNB(var_smoothing=smoothing).fit(X, y), Peer(var_smoothing=smoothing).fit(X, y)
-        worst = worst_of(worst, np.abs(ours.theta_ / peer.theta_ - 1).max(), np.abs(ours.var_ / peer.var_ - 1).max())
-        worst = worst_of(worst, np.abs(ours.class_prior_ - peer.class_prior_).max())
-        worst = worst_of(worst, np.abs(ours.predict_proba(X) - peer.predict_proba(X)).max())
+        worst = largest(worst, np.abs(ours.theta_ / peer.theta_ - 1).max(), np.abs(ours.var_ / peer.var_ - 1).max())
+        worst = largest(worst, np.abs(ours.class_prior_ - peer.class_prior_).max())
+        worst = largest(worst, np.abs(ours.predict_proba(X) - peer.predict_proba(X)).max())
     # The peer takes the smoothing from unweighted rows; without smoothing, weights must agree.
     v = np.linspace(0.0, 2.0, len(y))
     ours, peer = GaussianNB(var_smoothing=0.0).fit(X, y, v), Peer(var_smoothing=0.0).fit(X, y, v)
-    worst = worst_of(worst, np.abs(ours.theta_ / peer.theta_ - 1).max(), np.abs(ours.var_ / peer.var_ - 1).max())
-    worst = worst_of(worst, np.abs(ours.predict_proba(X) - peer.predict_proba(X)).max())
+    worst = largest(worst, np.abs(ours.theta_ / peer.theta_ - 1).max(), np.abs(ours.var_ / peer.var_ - 1).max())
+    worst = largest(worst, np.abs(ours.predict_proba(X) - peer.predict_proba(X)).max())
     return Check(float(worst), 1e-11, "max |number - peer|", "scikit-learn GaussianNB")
 
 
@@ -118,13 +117,13 @@ def batches() -> Check:
                 model.partial_fit(X[part], y[part], classes=["c", "a", "b"] if k == 0 else None, sample_weight=mine)
                 smooth.partial_fit(X[part], y[part], classes=["a", "b", "c"] if k == 0 else None, sample_weight=mine)
             for name in ("theta_", "var_", "class_count_", "class_prior_"):
-                worst = worst_of(worst, np.abs(getattr(model, name) - getattr(whole, name)).max())
+                worst = largest(worst, np.abs(getattr(model, name) - getattr(whole, name)).max())
             # What smoothing adds comes from the last batch, once, not once a batch.
             last = parts[-1]
             mass = np.ones(len(last)) if weight is None else weight[last]
             mean = np.average(X[last], axis=0, weights=mass)
             added = 1e-3 * np.average((X[last] - mean) ** 2, axis=0, weights=mass).max()
-            worst = worst_of(worst, np.abs(smooth.var_ - whole.var_ - added).max(), abs(smooth.epsilon_ - added))
+            worst = largest(worst, np.abs(smooth.var_ - whole.var_ - added).max(), abs(smooth.epsilon_ - added))
     return Check(float(worst), 1e-12, "max |parameter - one fit|", "one fit")
 
 
@@ -140,7 +139,7 @@ def weights_are_repetitions() -> Check:
         weighted = GaussianNB(var_smoothing=smoothing).fit(X, y, v)
         repeated = GaussianNB(var_smoothing=smoothing).fit(X.repeat(v.astype(int), axis=0), y.repeat(v.astype(int)))
         for name in ("theta_", "var_", "class_count_", "class_prior_", "epsilon_"):
-            worst = worst_of(worst, np.abs(getattr(weighted, name) - getattr(repeated, name)).max())
+            worst = largest(worst, np.abs(getattr(weighted, name) - getattr(repeated, name)).max())
     return Check(float(worst), 1e-12, "max |parameter - repeated rows|", "repeated rows")
 
 
@@ -153,7 +152,7 @@ def offset_and_distance() -> Check:
     X, y, _ = _table(50_000)
     X = np.round(X * 1024) / 1024  # so that X + 2**20 is exact
     near, far = GaussianNB().fit(X, y), GaussianNB().fit(X + 2.0**20, y)
-    value = worst_of(np.abs(far.var_ / near.var_ - 1).max(), np.abs(far.theta_ - near.theta_ - 2.0**20).max())
+    value = largest(np.abs(far.var_ / near.var_ - 1).max(), np.abs(far.theta_ - near.theta_ - 2.0**20).max())
     logs = near.predict_log_proba(np.full((1, 3), 1e6))
     p = near.predict_proba(np.full((1, 3), 1e6))
     value += (not np.isfinite(logs).all()) + abs(p.sum() - 1)

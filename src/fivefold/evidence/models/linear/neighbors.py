@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from fivefold.evidence import Check, evidence
-from fivefold.evidence.models.linear._common import worst_of
+from fivefold.evidence import Check, evidence, largest
 
 METRICS: tuple[dict[str, Any], ...] = (
     {"metric": "euclidean"},
@@ -157,11 +156,11 @@ def cosine() -> Check:
         for algorithm in ("auto", "kd_tree") if form is np.asarray else ("auto",):
             model = KNeighborsRegressor(metric="cosine", algorithm=algorithm).fit(form(X), np.arange(300.0))
             distances, rows = model.kneighbors(form(Q), 200)
-            worst = worst_of(worst, np.abs(np.take_along_axis(known, rows, axis=1) - distances).max())
-            worst = worst_of(worst, np.abs(np.sort(known, axis=1)[:, :200] - distances).max())
-            worst = worst_of(worst, float((rows[3] != np.arange(200)).sum()))  # all at distance one: by row number
+            worst = largest(worst, np.abs(np.take_along_axis(known, rows, axis=1) - distances).max())
+            worst = largest(worst, np.abs(np.sort(known, axis=1)[:, :200] - distances).max())
+            worst = largest(worst, float((rows[3] != np.arange(200)).sum()))  # all at distance one: by row number
             near = model.kneighbors(form(X[7:8] * 1e-8), 1)
-            worst = worst_of(worst, float(near[1][0, 0] != 7), 1e8 * abs(near[0][0, 0]) * 1e-6)
+            worst = largest(worst, float(near[1][0, 0] != 7), 1e8 * abs(near[0][0, 0]) * 1e-6)
     return Check(float(worst), 1e-14, "max |distance - formula|", "the formula")
 
 
@@ -197,7 +196,7 @@ def votes_and_means() -> Check:
     values += [np.abs(mean.predict([[2.0]]) - [9 / 7]).max()]
     # The default is five neighbors with equal votes.
     values += [np.abs(KNeighborsRegressor().fit(X, np.array(target)[:, 1]).predict([[2.0]]) - [16 / 5]).max()]
-    return Check(worst_of(*values), 1e-14, "max |number - by hand|", "by hand")
+    return Check(largest(values), 1e-14, "max |number - by hand|", "by hand")
 
 
 @evidence(
@@ -254,12 +253,12 @@ def peers() -> Check:
         {"metric": "cosine", "weights": "distance"},
     ):
         ours = KNeighborsClassifier(**options).fit(X, y).predict_proba(Q)
-        worst = worst_of(worst, np.abs(ours - peer.KNeighborsClassifier(**options).fit(X, y).predict_proba(Q)).max())
+        worst = largest(worst, np.abs(ours - peer.KNeighborsClassifier(**options).fit(X, y).predict_proba(Q)).max())
     X, y = load_diabetes(return_X_y=True)
     Q = X[::5] * 1.01
     for options in ({}, {"n_neighbors": 15, "weights": "distance"}, {"p": 3}):
         ours = KNeighborsRegressor(**options).fit(X, np.column_stack([y, -y])).predict(Q)
         theirs = peer.KNeighborsRegressor(**options).fit(X, np.column_stack([y, -y])).predict(Q)
-        worst = worst_of(worst, np.abs(ours / theirs - 1).max())
+        worst = largest(worst, np.abs(ours / theirs - 1).max())
     # The peer's cosine distances, 1 - x'y, err by eps / distance, up to 1e-8 for the nearest rows here.
     return Check(float(worst), 1e-7, "max |probability - peer|", "scikit-learn")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from fivefold.evidence import Check, evidence
-from fivefold.evidence.models.linear._common import worst_of
+from fivefold.evidence import Check, evidence, largest
 
 
 def _rows(k: int = 4) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -30,28 +29,24 @@ def single_fits() -> Check:
                 model = OneVsRestLogistic(C=0.3, solver=solver, tol=3e-8).fit(rows, y, weight)
                 tasks = model.classes_[1:] if k == 2 else model.classes_
                 singles = [LogisticRegression(C=0.3, tol=1e-9).fit(X, y == c, weight) for c in tasks]
-                worst = worst_of(worst, np.abs(model.coef_ - np.concatenate([s.coef_ for s in singles])).max())
-                worst = worst_of(
-                    worst, np.abs(model.intercept_ - np.concatenate([s.intercept_ for s in singles])).max()
-                )
+                worst = largest(worst, np.abs(model.coef_ - np.concatenate([s.coef_ for s in singles])).max())
+                worst = largest(worst, np.abs(model.intercept_ - np.concatenate([s.intercept_ for s in singles])).max())
                 chance = np.stack([s.predict_proba(X)[:, 1] for s in singles], axis=1)
                 chance = np.hstack([1 - chance, chance]) if k == 2 else chance / chance.sum(axis=1, keepdims=True)
-                worst = worst_of(worst, np.abs(model.predict_proba(rows) - chance).max())
-                worst = worst_of(worst, np.abs(np.exp(model.predict_log_proba(rows)) - chance).max())
-                worst = worst_of(worst, float((model.predict(rows) != model.classes_[chance.argmax(axis=1)]).any()))
+                worst = largest(worst, np.abs(model.predict_proba(rows) - chance).max())
+                worst = largest(worst, np.abs(np.exp(model.predict_log_proba(rows)) - chance).max())
+                worst = largest(worst, float((model.predict(rows) != model.classes_[chance.argmax(axis=1)]).any()))
         # A second fit begins at the first: nothing is left to do.
         warm = OneVsRestLogistic(C=0.3, tol=1e-6, warm_start=True).fit(X, y).fit(X, y)
         cold = OneVsRestLogistic(C=0.3, tol=1e-6).fit(X, y)
-        worst = worst_of(
-            worst, float(warm.n_iter_[0] > 1 or cold.n_iter_[0] < 2), np.abs(warm.coef_ - cold.coef_).max()
-        )
+        worst = largest(worst, float(warm.n_iter_[0] > 1 or cold.n_iter_[0] < 2), np.abs(warm.coef_ - cold.coef_).max())
     # Class weights are those of the row's own class in every fit.
     model = OneVsRestLogistic(class_weight={"w": 3.0}, tol=1e-9).fit(X, y)
     same = OneVsRestLogistic(tol=1e-9).fit(X, y, np.where(y == "w", 3.0, 1.0))
-    worst = worst_of(worst, np.abs(model.coef_ - same.coef_).max())
+    worst = largest(worst, np.abs(model.coef_ - same.coef_).max())
     facts = OneVsRestLogistic()
     stated = (facts.C, facts.penalty, facts.tol, facts.fit_intercept, facts.solver, facts.max_iter, facts.warm_start)
-    worst = worst_of(worst, float(stated != (1.0, "l2", 1e-4, True, "auto", 100, False)))
+    worst = largest(worst, float(stated != (1.0, "l2", 1e-4, True, "auto", 100, False)))
     # L-BFGS stops at a gradient of 3e-8 of the mean; the penalty alone curves it by 1 / (0.3 · 135).
     return Check(worst, 3e-6, "largest difference")
 
@@ -67,12 +62,10 @@ def closed_form() -> Check:
     model = OneVsRestLogistic(penalty=None, tol=1e-10).fit(X, y)
     share = counts / 10
     logits = np.log(share / (1 - share))
-    worst = worst_of(
-        np.abs(model.intercept_ - logits[0]).max(), np.abs(model.coef_[:, 0] - logits[1] + logits[0]).max()
-    )
-    worst = worst_of(worst, np.abs(model.predict_proba([[0.0], [1.0]]) - share).max())
+    worst = largest(np.abs(model.intercept_ - logits[0]).max(), np.abs(model.coef_[:, 0] - logits[1] + logits[0]).max())
+    worst = largest(worst, np.abs(model.predict_proba([[0.0], [1.0]]) - share).max())
     far = model.predict_log_proba([[-1e5]])
-    worst = worst_of(worst, float(not np.isfinite(far).all()), abs(np.exp(far).sum() - 1))
+    worst = largest(worst, float(not np.isfinite(far).all()), abs(np.exp(far).sum() - 1))
     return Check(worst, 1e-6, "error")
 
 
@@ -97,7 +90,7 @@ def close_to_softmax() -> Check:
         seconds.append(time.process_time() - begin)
     # Two standard errors of a difference of two accuracies of 0.95 on 898 rows are 0.02; the cost is that of small fits.
     return Check(
-        max(abs(scores[0] - scores[1]) / 0.02, seconds[0] / max(seconds[1], 0.2)), 1.0, "share of the allowance"
+        largest(abs(scores[0] - scores[1]) / 0.02, seconds[0] / max(seconds[1], 0.2)), 1.0, "share of the allowance"
     )
 
 
@@ -117,7 +110,7 @@ def peer() -> Check:
         theirs = OneVsRestClassifier(LogisticRegression(C=C, fit_intercept=bias, tol=1e-10, solver="newton-cholesky"))
         theirs.fit(X, y)
         for k, single in enumerate(theirs.estimators_):
-            worst = worst_of(worst, np.abs(ours.coef_[k] - single.coef_[0]).max())
-            worst = worst_of(worst, abs(ours.intercept_[k] - float(np.ravel(single.intercept_)[0])))
-        worst = worst_of(worst, np.abs(ours.predict_proba(X) - theirs.predict_proba(X)).max())
+            worst = largest(worst, np.abs(ours.coef_[k] - single.coef_[0]).max())
+            worst = largest(worst, abs(ours.intercept_[k] - float(np.ravel(single.intercept_)[0])))
+        worst = largest(worst, np.abs(ours.predict_proba(X) - theirs.predict_proba(X)).max())
     return Check(worst, 1e-6, "largest difference", "scikit-learn OneVsRestClassifier")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
-from fivefold.evidence.models.linear._common import worst_of
+from fivefold.evidence import Check, evidence, largest
 
 
 def _rows(gap: float, n: int = 80) -> tuple[np.ndarray, np.ndarray]:
@@ -44,9 +43,9 @@ def rule() -> Check:
                 break
         for rows in (X, sp.csr_array(X)):
             model = Perceptron(eta, max_iter=passes, shuffle=shuffle, fit_intercept=bias, random_state=5).fit(rows, y)
-            worst = worst_of(worst, np.abs(model.coef_[0] - w).max(), abs(model.intercept_[0] - b))
-            worst = worst_of(worst, model.n_mistakes_ != total, model.last_mistakes_ != wrong, model.n_iter_ != epochs)
-            worst = worst_of(worst, (model.predict(rows) != (X @ w + b > 0)).sum())
+            worst = largest(worst, np.abs(model.coef_[0] - w).max(), abs(model.intercept_[0] - b))
+            worst = largest(worst, model.n_mistakes_ != total, model.last_mistakes_ != wrong, model.n_iter_ != epochs)
+            worst = largest(worst, (model.predict(rows) != (X @ w + b > 0)).sum())
     return Check(worst, 1e-11, "max |number - rule|", "the rule")
 
 
@@ -85,7 +84,7 @@ def scale() -> Check:
     one, eight = (Perceptron(eta, max_iter=20, random_state=1).fit(X, y) for eta in (1.0, 8.0))
     facts = Perceptron()
     stated = (facts.eta0, facts.max_iter, facts.shuffle, facts.fit_intercept) == (1.0, 1000, True, True)
-    worst = worst_of(np.abs(8 * one.coef_ - eight.coef_).max(), abs(8 * one.intercept_[0] - eight.intercept_[0]))
+    worst = largest(np.abs(8 * one.coef_ - eight.coef_).max(), abs(8 * one.intercept_[0] - eight.intercept_[0]))
     return Check(worst + (not stated), 1e-11, "max |8 w - w of eight times the step|", "itself")
 
 
@@ -102,6 +101,6 @@ def peer() -> Check:
             for passes in (1, 7):
                 ours = Perceptron(max_iter=passes, shuffle=False, fit_intercept=bias).fit(X, y)
                 theirs = Peer(max_iter=passes, shuffle=False, fit_intercept=bias, tol=None).fit(X, y)
-                worst = worst_of(worst, np.abs(ours.coef_ - theirs.coef_).max())
-                worst = worst_of(worst, np.abs(ours.intercept_ - theirs.intercept_).max())
+                worst = largest(worst, np.abs(ours.coef_ - theirs.coef_).max())
+                worst = largest(worst, np.abs(ours.intercept_ - theirs.intercept_).max())
     return Check(worst, 1e-10, "max |number - peer|", "scikit-learn")

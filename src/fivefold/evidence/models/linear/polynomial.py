@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
-from fivefold.evidence.models.linear._common import worst_of
+from fivefold.evidence import Check, evidence, largest
 
 
 @evidence(
@@ -19,13 +18,13 @@ def exact() -> Check:
     a, b = X.T
     y = 3 + 2 * a - b + 0.5 * a**2 + 4 * a * b - 1.5 * b**2
     model = PolynomialRegression().fit(X, y)
-    worst = worst_of(np.abs(model.coef_ - [2, -1, 0.5, 4, -1.5]).max(), abs(model.intercept_ - 3))
-    worst = worst_of(worst, np.abs(model.powers_ - [[1, 0], [0, 1], [2, 0], [1, 1], [0, 2]]).max())
-    worst = worst_of(worst, abs(model.predict([[2.0, 1]])[0] - (3 + 4 - 1 + 2 + 8 - 1.5)))
+    worst = largest(np.abs(model.coef_ - [2, -1, 0.5, 4, -1.5]).max(), abs(model.intercept_ - 3))
+    worst = largest(worst, np.abs(model.powers_ - [[1, 0], [0, 1], [2, 0], [1, 1], [0, 2]]).max())
+    worst = largest(worst, abs(model.predict([[2.0, 1]])[0] - (3 + 4 - 1 + 2 + 8 - 1.5)))
     crossed = PolynomialRegression(2, interaction_only=True).fit(X, 1 + a + 2 * b + 3 * a * b)
-    worst = worst_of(worst, np.abs(crossed.coef_ - [1, 2, 3]).max(), abs(crossed.intercept_ - 1))
+    worst = largest(worst, np.abs(crossed.coef_ - [1, 2, 3]).max(), abs(crossed.intercept_ - 1))
     through = PolynomialRegression(3, fit_intercept=False).fit(X[:, :1], a**3 - a)
-    worst = worst_of(worst, np.abs(through.coef_ - [-1, 0, 1]).max(), abs(through.intercept_))
+    worst = largest(worst, np.abs(through.coef_ - [-1, 0, 1]).max(), abs(through.intercept_))
     return Check(worst, 1e-12, "max |coefficient - truth|", "the polynomial")
 
 
@@ -73,7 +72,7 @@ def peer() -> Check:
                 Z = expand.fit_transform(X)
                 theirs = LinearRegression().fit(Z, Y, mass)
                 ours = PolynomialRegression(degree, interaction_only=crossed).fit(X, Y, mass)
-                worst = worst_of(worst, np.abs(ours.powers_ - expand.powers_).max())
-                worst = worst_of(worst, np.abs(ours.coef_ - theirs.coef_).max())
-                worst = worst_of(worst, np.abs(ours.predict(X) - theirs.predict(Z)).max())
+                worst = largest(worst, np.abs(ours.powers_ - expand.powers_).max())
+                worst = largest(worst, np.abs(ours.coef_ - theirs.coef_).max())
+                worst = largest(worst, np.abs(ours.predict(X) - theirs.predict(Z)).max())
     return Check(worst, 1e-9, "max |number - peer|", "scikit-learn")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
-from fivefold.evidence.models.linear._common import worst_of
+from fivefold.evidence import Check, evidence, largest
 
 
 def _rows() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -38,7 +37,7 @@ def peer() -> Check:
             sign[:, None] * D, sign
         )
         ours = RankingSVM(C, tol=1e-8).fit(X, y, given)
-        worst = worst_of(worst, np.abs(ours.coef_ - theirs.coef_[0]).max(), float(ours.n_pairs_ != len(D)))
+        worst = largest(worst, np.abs(ours.coef_ - theirs.coef_[0]).max(), float(ours.n_pairs_ != len(D)))
     # Strong convexity 1: |w - w*| <= sqrt(2 gap) with a gap of 1e-8 of an objective below 100.
     return Check(worst, 2 * np.sqrt(2 * 1e-8 * 100), "largest difference", "scikit-learn LinearSVC")
 
@@ -53,13 +52,13 @@ def optimality() -> Check:
         D = _differences(X, y, given)
         model = RankingSVM(C, tol=1e-7).fit(X, y, given)
         value = 0.5 * model.coef_ @ model.coef_ + C * np.maximum(0, 1 - D @ model.coef_).sum()
-        worst = worst_of(worst, abs(value / model.objective_ - 1), model.dual_gap_, float(model.dual_gap_ < 0))
+        worst = largest(worst, abs(value / model.objective_ - 1), model.dual_gap_, float(model.dual_gap_ < 0))
         for _ in range(50):
             w = model.coef_ + 10.0 ** rng.uniform(-5, 0) * rng.normal(size=4)
-            worst = worst_of(worst, (value - 0.5 * w @ w - C * np.maximum(0, 1 - D @ w).sum()) / value)
-        worst = worst_of(worst, np.abs(model.predict(X) - X @ model.coef_).max())
+            worst = largest(worst, (value - 0.5 * w @ w - C * np.maximum(0, 1 - D @ w).sum()) / value)
+        worst = largest(worst, np.abs(model.predict(X) - X @ model.coef_).max())
         rough = RankingSVM(C, tol=0.3).fit(X, y, given)
-        worst = worst_of(worst, (rough.objective_ - value) / rough.objective_ - rough.dual_gap_)
+        worst = largest(worst, (rough.objective_ - value) / rough.objective_ - rough.dual_gap_)
     facts = RankingSVM()
     stated = (facts.C, facts.tol, facts.max_iter, facts.random_state) != (1.0, 1e-3, 10_000, 0)
     return Check(worst + stated, 1e-7, "violation")
@@ -83,8 +82,8 @@ def order() -> Check:
     one = RankingSVM(0.5).fit(X, grades, groups)
     two = RankingSVM(0.5).fit(X, grades + 100 * groups, np.array(["b", "a", "c"])[groups])
     far = RankingSVM(0.5).fit(X, grades + 100 * groups)
-    worst = worst_of(worst, np.abs(one.objective_ / two.objective_ - 1) * 1e-6, float(far.n_pairs_ == two.n_pairs_))
+    worst = largest(worst, np.abs(one.objective_ / two.objective_ - 1) * 1e-6, float(far.n_pairs_ == two.n_pairs_))
     # One pair at distance 2: w = min(2 C, 1 / 2).
     for C, w in ((1.0, 0.5), (0.1, 0.2)):
-        worst = worst_of(worst, abs(RankingSVM(C, tol=1e-10).fit([[3.0], [1.0]], [2, 1]).coef_[0] - w))
+        worst = largest(worst, abs(RankingSVM(C, tol=1e-10).fit([[3.0], [1.0]], [2, 1]).coef_[0] - w))
     return Check(worst, 1e-8, "error")

@@ -7,8 +7,7 @@ from unittest import mock
 import numpy as np
 import scipy.sparse as sp
 
-from fivefold.evidence import Check, evidence
-from fivefold.evidence.models.linear._common import worst_of
+from fivefold.evidence import Check, evidence, largest
 
 
 def _nearest(X: np.ndarray, Q: np.ndarray, k: int) -> np.ndarray:
@@ -126,11 +125,11 @@ def cosine_at_the_ends_of_the_range() -> Check:
     for ours, theirs in ((1e-200, 1e200), (1e200, 1e-200), (1.0, 1.0)):
         model = KNeighborsRegressor(5, metric="cosine").fit(X * ours, np.arange(5.0))
         distances, found = model.kneighbors(X[:1] * theirs)
-        worst = worst_of(worst, np.abs(distances[0] - known[rows]).max(), (found[0] != rows).sum())
+        worst = largest(worst, np.abs(distances[0] - known[rows]).max(), (found[0] != rows).sum())
         distances, found = model.kneighbors(np.zeros((1, 2)))
-        worst = worst_of(worst, np.abs(distances - 1).max(), (found[0] != np.arange(5)).sum())
+        worst = largest(worst, np.abs(distances - 1).max(), (found[0] != np.arange(5)).sum())
     sparse = KNeighborsRegressor(5, metric="cosine").fit(sp.csr_array(X), np.arange(5.0))
     distances, found = sparse.kneighbors(sp.csr_array(np.vstack([X[:1], np.zeros((1, 2))])))
-    worst = worst_of(worst, np.abs(distances[0] - known[rows]).max(), (found[0] != rows).sum())
-    worst = worst_of(worst, np.abs(distances[1] - 1).max(), (found[1] != np.arange(5)).sum())
+    worst = largest(worst, np.abs(distances[0] - known[rows]).max(), (found[0] != rows).sum())
+    worst = largest(worst, np.abs(distances[1] - 1).max(), (found[1] != np.arange(5)).sum())
     return Check(worst, 1e-15, "max |distance - by hand|", "worked by hand")

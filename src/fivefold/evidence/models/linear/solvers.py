@@ -9,8 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from fivefold.evidence import Check, evidence
-from fivefold.evidence.models.linear._common import worst_of
+from fivefold.evidence import Check, evidence, largest
 
 
 class _Parabola:
@@ -97,7 +96,7 @@ def two_steps_by_hand() -> Check:
     # Curvature below the rounding of c |s|², with c the diagonal, is none.
     flat = _conjugate_gradients(lambda v: 1e-14 * v, gradient, 1e4 * ones, left)
     values.append(np.abs(flat * 1e4 - ones).max())
-    return Check(worst_of(*values), 1e-15, "max |direction - by hand|", "worked by hand")
+    return Check(largest(values), 1e-15, "max |direction - by hand|", "worked by hand")
 
 
 @evidence(
@@ -118,7 +117,7 @@ def singular_systems() -> Check:
     apart = np.array([[1.0, 1 - 1e-10], [1 - 1e-10, 1.0]])
     exact = np.array([1.0, -1.0]) / 1e-10
     values.append(np.abs(Factor(apart).solve(np.array([1.0, -1.0])) / exact - 1).max() / 1e-5)
-    return Check(worst_of(*values), 1.0, "error / its bound", "the pseudoinverse by hand")
+    return Check(largest(values), 1.0, "error / its bound", "the pseudoinverse by hand")
 
 
 @evidence("logistic-regression", claim="Each step is Newton's step", against="numpy.linalg.solve")
@@ -142,13 +141,13 @@ def every_step_of_newton() -> Check:
             warnings.simplefilter("always")
             model = LogisticRegression(solver="newton", tol=1e-6, max_iter=step).fit(X, y)
         if stopped and step > stopped:
-            worst = worst_of(worst, abs(model.n_iter_[0] - stopped), len(caught))
+            worst = largest(worst, abs(model.n_iter_[0] - stopped), len(caught))
             continue
-        worst = worst_of(
+        worst = largest(
             worst, np.abs(np.append(model.coef_, model.intercept_) - theta).max(), abs(model.n_iter_[0] - step)
         )
-        worst = worst_of(worst, abs(len(caught) - (not stopped)))
-    return Check(worst_of(worst, not stopped), 1e-10, "max |coefficient - Newton's|, steps", "numpy.linalg.solve")
+        worst = largest(worst, abs(len(caught) - (not stopped)))
+    return Check(largest(worst, not stopped), 1e-10, "max |coefficient - Newton's|, steps", "numpy.linalg.solve")
 
 
 @evidence(
@@ -175,7 +174,7 @@ def starts_without_curvature() -> Check:
                 with warnings.catch_warnings():
                     warnings.simplefilter("error", ConvergenceWarning)
                     model.fit(X, y)
-                worst = worst_of(worst, np.abs(model.predict_proba(X) - known.predict_proba(X)).max())
+                worst = largest(worst, np.abs(model.predict_proba(X) - known.predict_proba(X)).max())
     return Check(worst, 1e-5, "max |probability - cold start|", "a cold start")
 
 
@@ -199,7 +198,7 @@ def tells_of_too_few_steps() -> Check:
                 warnings.simplefilter("always")
                 model.fit(X, y)
             residual = model.predict_proba(X)[:, 1] - y
-            left = max(np.abs(X.T @ residual).max(), abs(residual.sum())) / 60
+            left = largest(np.abs(X.T @ residual).max(), abs(residual.sum())) / 60
             told = [re.search(r"gradient entry is (\S+)\.", str(w.message)) for w in caught]
             wrong += len(told) != 1 or told[0] is None or told[0].group(1) != f"{left:.2e}"
     return Check(int(wrong), 0, "warnings that are missing or wrong", "the formula")
@@ -218,8 +217,8 @@ def value_at_zero() -> Check:
         for weight in (None, v):
             two = BinaryCrossEntropy(form(X), np.where(codes > 0, 1.0, -1.0), weight, 0.5, True)
             three = SoftmaxCrossEntropy(form(X), codes, 3, weight, 0.5, True)
-            worst = worst_of(worst, abs(two.value_gradient(np.zeros(3))[0] - np.log(2)))
-            worst = worst_of(worst, abs(three.value_gradient(np.zeros(9))[0] - np.log(3)))
+            worst = largest(worst, abs(two.value_gradient(np.zeros(3))[0] - np.log(2)))
+            worst = largest(worst, abs(three.value_gradient(np.zeros(9))[0] - np.log(3)))
     return Check(worst, 1e-15, "max |value - log K|", "the closed form")
 
 
@@ -246,6 +245,6 @@ def rare_class() -> Check:
             warnings.simplefilter("error")
             model = method(penalty=None, tol=1e-9).fit(x[:, None].astype(float), y)
         score = model.decision_function([[0.0], [1.0]])
-        worst = worst_of(worst, np.abs(score - odds).max())
+        worst = largest(worst, np.abs(score - odds).max())
     # A gap of 1e-18 over a curvature of 2 / n in the mean objective: an error of at most sqrt(1e-18 n).
     return Check(worst, float(np.sqrt(1e-18 * n)), "max |score - log odds|", "odds by hand")

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from fivefold.evidence import Check, evidence
-from fivefold.evidence.models.linear._common import worst_of
+from fivefold.evidence import Check, evidence, largest
 
 
 def _rows(n: int = 80, d: int = 12, k: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -45,11 +44,11 @@ def closed_form() -> Check:
         pull = ones - (ones + zeros) / 2
         p = (ones - np.sign(pull) / C) / (ones + zeros)
         w = np.log(p / (1 - p)) if abs(pull) > 1 / C else 0.0
-        worst = worst_of(worst, abs(model.coef_[0, 0] - w))
+        worst = largest(worst, abs(model.coef_[0, 0] - w))
         # With a bias a constant feature has nothing left to say; the bias is the log-odds.
         free = SparseLogisticRegression(C, tol=1e-14).fit(X, y)
-        worst = worst_of(worst, abs(free.coef_[0, 0]), abs(free.intercept_[0] - np.log(ones / zeros)))
-        worst = worst_of(worst, np.abs(free.predict_proba(X[:1]) - [zeros / 40, ones / 40]).max())
+        worst = largest(worst, abs(free.coef_[0, 0]), abs(free.intercept_[0] - np.log(ones / zeros)))
+        worst = largest(worst, np.abs(free.predict_proba(X[:1]) - [zeros / 40, ones / 40]).max())
     facts = SparseLogisticRegression()
     stated = (facts.C, facts.l1_ratio, facts.fit_intercept, facts.class_weight, facts.multi_class, facts.tol)
     return Check(
@@ -90,14 +89,14 @@ def conditions() -> Check:
             l1 = ratio / C
             off = np.where(W != 0, np.abs(G - l1 * np.sign(W)), np.maximum(np.abs(G) - l1, 0)).max()
             value = v @ _losses(model, X, codes, W, b) + l1 * np.abs(W).sum() + (1 - ratio) / (2 * C) * (W**2).sum()
-            worst = worst_of(worst, off, np.abs(v @ R).max(), abs(value / v.sum() - model.objective_) * 1e3)
-            worst = worst_of(worst, float(model.dual_gap_ > 1e-10), float((W == 0).sum() < 2) if ratio == 1 else 0.0)
+            worst = largest(worst, off, np.abs(v @ R).max(), abs(value / v.sum() - model.objective_) * 1e3)
+            worst = largest(worst, float(model.dual_gap_ > 1e-10), float((W == 0).sum() < 2) if ratio == 1 else 0.0)
             answer = model.decision_function(rows)
-            worst = worst_of(worst, np.abs(answer.reshape(Z.shape) - Z).max())
+            worst = largest(worst, np.abs(answer.reshape(Z.shape) - Z).max())
             chance = P if k > 2 and mode == "multinomial" else 1 / (1 + np.exp(-Z))
             chance = np.hstack([1 - chance, chance]) if k == 2 else chance / chance.sum(axis=1, keepdims=True)
-            worst = worst_of(worst, np.abs(model.predict_proba(rows) - chance).max())
-            worst = worst_of(worst, float((model.predict(rows) != model.classes_[chance.argmax(axis=1)]).any()))
+            worst = largest(worst, np.abs(model.predict_proba(rows) - chance).max())
+            worst = largest(worst, float((model.predict(rows) != model.classes_[chance.argmax(axis=1)]).any()))
     # Relative gap 1e-10 of an objective below 150, curvature Σ v x² / 4 below 2,000: sqrt(2 · 2000 · 1.5e-8) = 8e-3.
     return Check(worst, 8e-3, "largest violation")
 
@@ -170,15 +169,15 @@ def hard_data() -> Check:
     a = SparseLogisticRegression(0.5, tol=1e-12, class_weight="balanced").fit(X, codes, weight)
     again = np.repeat(np.arange(len(X)), weight.astype(int))
     b = SparseLogisticRegression(0.5, tol=1e-12, class_weight="balanced").fit(X[again], codes[again])
-    worst = worst_of(np.abs(a.coef_ - b.coef_).max(), abs(a.objective_ - b.objective_))
+    worst = largest(np.abs(a.coef_ - b.coef_).max(), abs(a.objective_ - b.objective_))
     wide = np.hstack([X, X[:, :1], np.full((80, 1), 1e8), X[:, 1:2] * 1e8])
     split = X[:, 0] + X[:, 5] > 0.3
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for rows in (wide, sp.csr_array(wide)):
-            worst = worst_of(worst, float(SparseLogisticRegression(1.0).fit(rows, codes).dual_gap_ > 1e-4))
+            worst = largest(worst, float(SparseLogisticRegression(1.0).fit(rows, codes).dual_gap_ > 1e-4))
             firm = SparseLogisticRegression(1e6, tol=1e-5).fit(rows[:, :12], split)
-            worst = worst_of(worst, float(firm.dual_gap_ > 1e-5), 1.0 - firm.score(rows[:, :12], split))
+            worst = largest(worst, float(firm.dual_gap_ > 1e-5), 1.0 - firm.score(rows[:, :12], split))
     return Check(worst, 1e-5, "difference")
 
 
@@ -199,7 +198,7 @@ def peer() -> Check:
             warnings.simplefilter("ignore", FutureWarning)
             theirs.fit(X, y, weight)
         ours = SparseLogisticRegression(C, l1_ratio=ratio, tol=1e-11).fit(X, y, weight)
-        worst = worst_of(
+        worst = largest(
             worst, np.abs(ours.coef_ - theirs.coef_).max(), np.abs(ours.intercept_ - theirs.intercept_).max()
         )
     return Check(worst, 1e-4, "largest difference", "scikit-learn saga")
@@ -230,11 +229,11 @@ def index_value_lines() -> Check:
         model.save(Path(folder) / "model")
         served: Any = fivefold.load(Path(folder) / "model")
         score = served.predict_proba(X)[:, 1]
-    worst = worst_of(np.abs(score - dense.predict_proba(X)[:, 1]).max())
+    worst = largest(np.abs(score - dense.predict_proba(X)[:, 1]).max())
     from fivefold.evaluation.registry import get_metric
 
     area = get_metric("roc-auc").function(codes, score)
     up, down = score[codes == 1][:, None], score[codes == 0][None, :]
     pairs = float(((up > down) + 0.5 * (up == down)).mean())
     rounded = get_metric("roc-auc").function(codes, np.round(score))
-    return Check(worst_of(worst, abs(area - pairs), float(abs(area - rounded) < 1e-3)), 1e-6, "difference")
+    return Check(largest(worst, abs(area - pairs), float(abs(area - rounded) < 1e-3)), 1e-6, "difference")

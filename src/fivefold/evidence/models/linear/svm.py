@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
-from fivefold.evidence.models.linear._common import single_precision, worst_of
+from fivefold.evidence import Check, evidence, largest
+from fivefold.evidence.models.linear._common import single_precision
 
 
 def _two(n: int = 120, d: int = 3, shift: float = 1.2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -23,8 +23,8 @@ def _conditions(scores: np.ndarray, sign: np.ndarray, alpha: np.ndarray, bound: 
     margin = sign * scores - 1
     at_zero, at_bound = alpha <= 0, alpha >= bound
     violation = np.where(at_zero, -margin, np.where(at_bound, margin, np.abs(margin)))
-    outside = max(float((-alpha).max()), float((alpha - bound).max()), 0.0)
-    return worst_of(violation.max(), outside, abs(alpha @ sign))
+    outside = largest(float((-alpha).max()), float((alpha - bound).max()), 0.0)
+    return largest(violation.max(), outside, abs(alpha @ sign))
 
 
 def _rbf(A: np.ndarray, B: np.ndarray, gamma: float) -> np.ndarray:
@@ -47,11 +47,11 @@ def kkt() -> Check:
             alpha[model.support_] = model.dual_coef_[0] * sign[model.support_]
             scores = _rbf(X, X, 0.3) @ (alpha * sign) + model.intercept_[0]
             counted = bound > 0
-            worst = worst_of(worst, _conditions(scores[counted], sign[counted], alpha[counted], bound[counted]))
-            worst = worst_of(worst, np.abs(model.decision_function(X) - scores).max())
+            worst = largest(worst, _conditions(scores[counted], sign[counted], alpha[counted], bound[counted]))
+            worst = largest(worst, np.abs(model.decision_function(X) - scores).max())
             value = alpha.sum() - 0.5 * (alpha * sign) @ (scores - model.intercept_[0])
             # The dual value follows from the multipliers; the residual is at most the tolerance.
-            worst = worst_of(worst, abs(model.dual_objective_[0] / value - 1), model.kkt_residual_)
+            worst = largest(worst, abs(model.dual_objective_[0] / value - 1), model.kkt_residual_)
     # The bias may sit anywhere in a violation of tol, so a single row violates by at most tol.
     return Check(worst, 1e-6 * (1 + 1e-3), "largest violation", "definition")
 
@@ -64,20 +64,20 @@ def by_hand() -> Check:
 
     # x = -1, 1 with a linear kernel: alpha = 1/2 each, w = 1, b = 0; with C = 0.2 the bound holds.
     model = SVC(kernel="linear", C=10, tol=1e-12).fit([[-1.0], [1.0]], ["n", "p"])
-    worst = worst_of(np.abs(model.dual_coef_ - [[-0.5, 0.5]]).max(), abs(model.intercept_[0]))
-    worst = worst_of(worst, abs(model.coef_[0, 0] - 1), abs(model.dual_objective_[0] - 0.5))
+    worst = largest(np.abs(model.dual_coef_ - [[-0.5, 0.5]]).max(), abs(model.intercept_[0]))
+    worst = largest(worst, abs(model.coef_[0, 0] - 1), abs(model.dual_objective_[0] - 0.5))
     model = SVC(kernel="linear", C=0.2, tol=1e-12).fit([[-1.0], [3.0]], ["n", "p"])
     # The unbounded answer 2 / 4^2 = 0.125 fits below 0.2: w = 1/2, b = -1/2; with C = 0.1 it does not.
-    worst = worst_of(worst, np.abs(model.dual_coef_ - [[-0.125, 0.125]]).max(), abs(model.intercept_[0] + 0.5))
+    worst = largest(worst, np.abs(model.dual_coef_ - [[-0.125, 0.125]]).max(), abs(model.intercept_[0] + 0.5))
     model = SVC(kernel="linear", C=0.1, tol=1e-12).fit([[-1.0], [3.0]], ["n", "p"])
     # w = 0.4; the bias may lie in [1 - 1.2, -1 + 0.4] = [-0.2, -0.6] reversed: any between, and the middle is taken.
-    worst = worst_of(worst, np.abs(model.dual_coef_ - [[-0.1, 0.1]]).max(), abs(model.intercept_[0] + 0.4))
+    worst = largest(worst, np.abs(model.dual_coef_ - [[-0.1, 0.1]]).max(), abs(model.intercept_[0] + 0.4))
     # Exclusive or with (x.z + 1)^2: K = 9 on the diagonal and 1 elsewhere, alpha = 1/8 (a textbook answer), f = -x1 x2.
     X = np.array([[-1.0, -1], [-1, 1], [1, -1], [1, 1]])
     model = SVC(kernel="poly", degree=2, gamma=1, coef0=1, C=10, tol=1e-12).fit(X, [0, 1, 1, 0])
     query = np.array([[0.5, -2.0], [3, 1]])
-    worst = worst_of(worst, np.abs(np.abs(model.dual_coef_) - 0.125).max())
-    worst = worst_of(worst, np.abs(model.decision_function(query) + query[:, 0] * query[:, 1]).max())
+    worst = largest(worst, np.abs(np.abs(model.dual_coef_) - 0.125).max())
+    worst = largest(worst, np.abs(model.decision_function(query) + query[:, 0] * query[:, 1]).max())
     wrong = int((model.predict(X) != [0, 1, 1, 0]).sum())
     return Check(worst + wrong, 1e-10, "max |number - by hand|, wrong labels", "algebra")
 
@@ -124,22 +124,22 @@ def peer() -> Check:
             for mass in (None,) if case.get("class_weight") == "balanced" else (None, weight[part]):
                 ours = SVC(**known, tol=1e-8).fit(X[part], y[part], mass)
                 theirs = Peer(**known, tol=1e-8).fit(X[part], y[part], mass)
-                worst = worst_of(worst, np.abs(ours.decision_function(X) - theirs.decision_function(X)).max())
-                worst = worst_of(worst, np.abs(ours.intercept_ - theirs.intercept_).max())
+                worst = largest(worst, np.abs(ours.decision_function(X) - theirs.decision_function(X)).max())
+                worst = largest(worst, np.abs(ours.intercept_ - theirs.intercept_).max())
                 wrong += int((ours.predict(X) != theirs.predict(X)).sum())
                 wrong += int((ours.n_support_ != theirs.n_support_).any())
                 if mass is None:  # the peer numbers the rows after those of no weight are gone
                     wrong += int((ours.support_ != theirs.support_).sum())
-                    worst = worst_of(worst, np.abs(ours.dual_coef_ - theirs.dual_coef_).max())
+                    worst = largest(worst, np.abs(ours.dual_coef_ - theirs.dual_coef_).max())
                 if case.get("kernel") == "linear":
-                    worst = worst_of(worst, np.abs(ours.coef_ - theirs.coef_).max())
+                    worst = largest(worst, np.abs(ours.coef_ - theirs.coef_).max())
     dense = SVC(gamma=0.1, tol=1e-8).fit(X, y)
     sparse = SVC(gamma=0.1, tol=1e-8).fit(sp.csr_array(X), y)
     K = _rbf(X, X, 0.1)
     given = SVC(kernel="precomputed", tol=1e-8).fit(K, y)
     own = SVC(kernel=lambda A, B: _rbf(A, B, 0.1), tol=1e-8).fit(X, y)
     for other, rows in ((sparse, sp.csr_array(X)), (sparse, X), (given, K), (own, X)):
-        worst = worst_of(worst, np.abs(other.decision_function(rows) - dense.decision_function(X)).max())
+        worst = largest(worst, np.abs(other.decision_function(rows) - dense.decision_function(X)).max())
     # The peer keeps kernel values in single precision: 6e-8 a value, times multipliers that sum to about a hundred.
     return Check(worst + wrong, 2e-5, "max |number - peer|, wrong labels", "scikit-learn SVC")
 
@@ -155,12 +155,12 @@ def defaults() -> Check:
     worst = np.abs(plain.decision_function(X) - given.decision_function(_rbf(X, X, gamma))).max()
     poly = SVC(kernel="poly", tol=1e-9).fit(X, y)
     K = (gamma * X @ X.T) ** 3
-    worst = worst_of(
+    worst = largest(
         worst,
         np.abs(poly.decision_function(X) - SVC(kernel="precomputed", tol=1e-9).fit(K, y).decision_function(K)).max(),
     )
     auto = SVC(gamma="auto", tol=1e-9).fit(X, y).decision_function(X)
-    worst = worst_of(worst, np.abs(auto - SVC(gamma=1 / 3, tol=1e-9).fit(X, y).decision_function(X)).max())
+    worst = largest(worst, np.abs(auto - SVC(gamma=1 / 3, tol=1e-9).fit(X, y).decision_function(X)).max())
     facts = SVC()
     stated = (facts.tol, facts.cache_size, facts.max_iter, facts.decision_function_shape) == (1e-3, 200, -1, "ovr")
     return Check(float(worst) + (not stated), 1e-6, "max |f - f with the numbers given|", "itself")
@@ -187,7 +187,7 @@ def quadratic_program() -> Check:
             options={"ftol": 1e-15, "maxiter": 1000},
         )
         model = SoftMarginSVM(C, tol=1e-10).fit(X, y, mass)
-        worst = worst_of(worst, np.abs(model.alpha_ - found.x).max() / C, abs(model.dual_objective_ / -found.fun - 1))
+        worst = largest(worst, np.abs(model.alpha_ - found.x).max() / C, abs(model.dual_objective_ / -found.fun - 1))
     return Check(worst, 1e-5, "relative difference", "scipy.optimize SLSQP")
 
 
@@ -212,21 +212,19 @@ def soft_conditions() -> Check:
             bound = C * weight * factor[y]
             scores = X @ (X.T @ (model.alpha_ * sign)) + model.intercept_[0]
             kept = bound > 0
-            worst = worst_of(worst, _conditions(scores[kept], sign[kept], model.alpha_[kept], bound[kept]))
+            worst = largest(worst, _conditions(scores[kept], sign[kept], model.alpha_[kept], bound[kept]))
             w = model.coef_[0]
             slack = np.maximum(0, 1 - sign * scores)
             primal = 0.5 * w @ w + bound @ slack
             dual = model.alpha_.sum() - 0.5 * w @ w
             # tol times the total bound limits what the gap can be.
             limit = 1e-6 * bound.sum()
-            worst = worst_of(
+            worst = largest(
                 worst, np.abs(w - X.T @ (model.alpha_ * sign)).max(), np.abs(model.slack_ - slack).max() / 10
             )
-            worst = worst_of(
-                worst, abs(model.width_ * np.linalg.norm(w) - 2), abs(model.primal_objective_ / primal - 1)
-            )
-            worst = worst_of(worst, abs(model.dual_objective_ / dual - 1), 1e-6 * abs(model.gap_) / limit)
-            worst = worst_of(worst, abs(model.gap_ - (primal - dual)) / primal)
+            worst = largest(worst, abs(model.width_ * np.linalg.norm(w) - 2), abs(model.primal_objective_ / primal - 1))
+            worst = largest(worst, abs(model.dual_objective_ / dual - 1), 1e-6 * abs(model.gap_) / limit)
+            worst = largest(worst, abs(model.gap_ - (primal - dual)) / primal)
     return Check(worst, 1e-6 * (1 + 1e-3), "largest violation", "definition")
 
 
@@ -252,9 +250,9 @@ def soft_peer() -> Check:
             numbers = [ours.coef_ - theirs.coef_, ours.intercept_ - theirs.intercept_]
             numbers.append(ours.decision_function(X) - theirs.decision_function(X))
             allowed = single_precision(X @ X.T, theirs.dual_coef_)
-            worst = worst_of(worst, *(np.abs(number).max() / allowed for number in numbers))
+            worst = largest(worst, *(np.abs(number).max() / allowed for number in numbers))
             sparse = SoftMarginSVM(ours.C, tol=1e-8).fit(sp.csr_array(X), labels, mass)
-            worst = worst_of(worst, np.abs(sparse.coef_ - ours.coef_).max() / allowed)
+            worst = largest(worst, np.abs(sparse.coef_ - ours.coef_).max() / allowed)
     return Check(worst + wrong, 1.0, "difference / what single precision loses, wrong labels", "scikit-learn SVC")
 
 
@@ -264,7 +262,7 @@ def large_price() -> Check:
 
     X, y, _ = _two(80, 2, 6.0)
     hard, soft = HardMarginSVM(tol=1e-9).fit(X, y), SoftMarginSVM(1e6, tol=1e-9).fit(X, y)
-    worst = worst_of(np.abs(hard.coef_ - soft.coef_).max(), abs(hard.intercept_[0] - soft.intercept_[0]))
+    worst = largest(np.abs(hard.coef_ - soft.coef_).max(), abs(hard.intercept_[0] - soft.intercept_[0]))
     # A small C must not: there the street is wider than the hard one.
     wider = SoftMarginSVM(1e-3).fit(X, y).width_ > 1.1 * hard.width_
     return Check(worst + (not wider), 1e-6, "max |w - w of the hard margin|", "HardMarginSVM")
@@ -278,14 +276,14 @@ def geometry() -> Check:
     X = np.array([[0.0, 0], [-1, -2], [-5, 0], [3, 4], [6, 8], [4, 9]])
     model = HardMarginSVM(tol=1e-12).fit(X, ["a", "a", "a", "b", "b", "b"])
     w = 2 / 25 * np.array([3.0, 4])
-    worst = worst_of(abs(model.width_ - 5), np.abs(model.coef_[0] - w).max(), abs(model.intercept_[0] + 1))
+    worst = largest(abs(model.width_ - 5), np.abs(model.coef_[0] - w).max(), abs(model.intercept_[0] + 1))
     # w = alpha (3, 4) with alpha = 2 / 25; both values are |w|^2 / 2 = 2 / 25.
-    worst = worst_of(worst, np.abs(model.alpha_ - np.array([2, 0, 0, 2, 0, 0]) / 25).max())
-    worst = worst_of(worst, abs(model.dual_objective_ - 0.08), abs(model.primal_objective_ - 0.08))
-    worst = worst_of(worst, np.abs(model.dual_coef_ - [[-0.08, 0.08]]).max(), np.abs(model.support_ - [0, 3]).max())
+    worst = largest(worst, np.abs(model.alpha_ - np.array([2, 0, 0, 2, 0, 0]) / 25).max())
+    worst = largest(worst, abs(model.dual_objective_ - 0.08), abs(model.primal_objective_ - 0.08))
+    worst = largest(worst, np.abs(model.dual_coef_ - [[-0.08, 0.08]]).max(), np.abs(model.support_ - [0, 3]).max())
     # Far from the origin nothing but the bias changes.
     far = HardMarginSVM(tol=1e-12).fit(X + 1000.0, ["a", "a", "a", "b", "b", "b"])
-    worst = worst_of(worst, np.abs(far.coef_[0] - w).max(), abs(far.intercept_[0] + 1 + 1000 * w.sum()) / 100)
+    worst = largest(worst, np.abs(far.coef_[0] - w).max(), abs(far.intercept_[0] + 1 + 1000 * w.sum()) / 100)
     wrong = int((model.predict([[1.4, 2.0], [1.6, 2.0]]) != ["a", "b"]).sum())
     return Check(worst + wrong, 1e-10, "max |number - geometry|, wrong labels", "geometry")
 
@@ -306,11 +304,11 @@ def hard_conditions() -> Check:
             model = HardMarginSVM().fit(rows, y)
             w = X.T @ (model.alpha_ * sign)
             margin = sign * (X @ w + model.intercept_[0])
-            worst = worst_of(
+            worst = largest(
                 worst, (1 - margin).max(), (np.abs(margin - 1) * (model.alpha_ > 0)).max(), abs(model.alpha_ @ sign)
             )
-            worst = worst_of(worst, abs(model.primal_objective_ - model.dual_objective_) / model.primal_objective_)
-            worst = worst_of(worst, np.abs(w - model.coef_[0]).max(), -model.alpha_.min(), model.kkt_residual_)
+            worst = largest(worst, abs(model.primal_objective_ - model.dual_objective_) / model.primal_objective_)
+            worst = largest(worst, np.abs(w - model.coef_[0]).max(), -model.alpha_.min(), model.kkt_residual_)
     return Check(worst, 1e-6 * (1 + 1e-3), "largest violation", "definition")
 
 
@@ -320,10 +318,10 @@ def softened() -> Check:
 
     X, y, _ = _two(40, 2, 0.5)
     ours, soft = HardMarginSVM(soften=0.7, tol=1e-9).fit(X, y), SoftMarginSVM(0.7, tol=1e-9).fit(X, y)
-    worst = worst_of(np.abs(ours.coef_ - soft.coef_).max(), np.abs(ours.alpha_ - soft.alpha_).max())
+    worst = largest(np.abs(ours.coef_ - soft.coef_).max(), np.abs(ours.alpha_ - soft.alpha_).max())
     X, y, _ = _two(60, 2, 9.0)
     apart = HardMarginSVM(soften=1e-6).fit(X, y)
-    worst = worst_of(worst, np.abs(apart.coef_ - HardMarginSVM().fit(X, y).coef_).max())
+    worst = largest(worst, np.abs(apart.coef_ - HardMarginSVM().fit(X, y).coef_).max())
     told = apart.separable_ and not ours.separable_ and HardMarginSVM().soften is None and HardMarginSVM().tol == 1e-6
     return Check(worst + (not told), 1e-6, "max |number - soft margin|", "SoftMarginSVM")
 
@@ -342,7 +340,7 @@ def hard_peer() -> Check:
     ours, theirs = HardMarginSVM().fit(X, y), Peer(kernel="linear", C=1e9, tol=1e-8).fit(X, y)
     scores = np.abs(ours.decision_function(X) - theirs.decision_function(X)).max()
     return Check(
-        worst_of(scores, np.abs(ours.coef_ - theirs.coef_).max()), 1e-5, "max |number - peer|", "scikit-learn SVC"
+        largest(scores, np.abs(ours.coef_ - theirs.coef_).max()), 1e-5, "max |number - peer|", "scikit-learn SVC"
     )
 
 
@@ -368,10 +366,10 @@ def tube() -> Check:
             violation = np.where(
                 beta == 0, np.abs(error) - epsilon, np.where(np.abs(beta) >= bound * (1 - 1e-12), -side, np.abs(side))
             )
-            worst = worst_of(worst, violation[bound > 0].max(), (np.abs(beta) - bound).max(), abs(beta.sum()))
-            worst = worst_of(worst, np.abs(model.predict(X) - f - model.intercept_[0]).max())
+            worst = largest(worst, violation[bound > 0].max(), (np.abs(beta) - bound).max(), abs(beta.sum()))
+            worst = largest(worst, np.abs(model.predict(X) - f - model.intercept_[0]).max())
             dual = y @ beta - epsilon * np.abs(beta).sum() - 0.5 * beta @ f
-            worst = worst_of(worst, abs(model.dual_objective_ / dual - 1), model.kkt_residual_)
+            worst = largest(worst, abs(model.dual_objective_ / dual - 1), model.kkt_residual_)
     return Check(worst, 1e-6 * (1 + 1e-3), "largest violation", "definition")
 
 
@@ -381,12 +379,12 @@ def tube_by_hand() -> Check:
 
     # (0, 0), (2, 3), eps 0.1: the flattest line touches both ends of the tube, w = (3 - 0.2) / 2 = 1.4, b = 0.1.
     model = SVR(kernel="linear", C=100, tol=1e-12).fit([[0.0], [2.0]], [0.0, 3.0])
-    worst = worst_of(
+    worst = largest(
         np.abs(model.predict([[0.0], [1.0]]) - [0.1, 1.5]).max(), np.abs(model.dual_coef_ - [[-0.7, 0.7]]).max()
     )
     model = SVR(kernel="linear", C=0.25, epsilon=0.5, tol=1e-12).fit([[0.0], [2.0]], [0.0, 3.0])
     # The bound holds: w = 0.5, b between 0.5 and 3 - 1 - 0.5 = 1.5; the middle is taken.
-    worst = worst_of(worst, np.abs(model.predict([[0.0], [1.0]]) - [1.0, 1.5]).max())
+    worst = largest(worst, np.abs(model.predict([[0.0], [1.0]]) - [1.0, 1.5]).max())
     facts = SVR()
     stated = (facts.C, facts.epsilon, facts.kernel, facts.gamma, facts.degree, facts.coef0, facts.tol, facts.max_iter)
     same = stated == (1.0, 0.1, "rbf", "scale", 3, 0.0, 1e-3, -1)
@@ -412,10 +410,10 @@ def regression_peer() -> Check:
             values = np.abs(X @ X.T) if "kernel" in case else 1.0
             values = (values / X.shape[1] + 1) ** 2 if case.get("kernel") == "poly" else values
             allowed = single_precision(values, theirs.dual_coef_)
-            worst = worst_of(worst, np.abs(ours.predict(X) - theirs.predict(X)).max() / allowed)
-            worst = worst_of(worst, np.abs(ours.intercept_ - theirs.intercept_).max() / allowed)
+            worst = largest(worst, np.abs(ours.predict(X) - theirs.predict(X)).max() / allowed)
+            worst = largest(worst, np.abs(ours.intercept_ - theirs.intercept_).max() / allowed)
             sparse = SVR(**case, tol=1e-8).fit(sp.csr_array(X), y, mass)
-            worst = worst_of(worst, np.abs(sparse.predict(sp.csr_array(X)) - ours.predict(X)).max() / allowed)
+            worst = largest(worst, np.abs(sparse.predict(sp.csr_array(X)) - ours.predict(X)).max() / allowed)
     return Check(worst, 1.0, "difference / what single precision loses", "scikit-learn SVR")
 
 
@@ -437,10 +435,10 @@ def explicit_square() -> Check:
     # With a constant the features of lower degree come in: (1 + xz)^3 = 1 + 3xz + 3(xz)^2 + (xz)^3.
     a, b = A[:, :1], B[:, :1]
     cube = PolynomialKernel(3, coef0=1.0).fit(b).transform(a)
-    worst = worst_of(worst, np.abs(cube - (1 + 3 * a * b.T + 3 * (a * b.T) ** 2 + (a * b.T) ** 3)).max())
-    worst = worst_of(worst, np.abs(PolynomialKernel(2, gamma=None).fit(B).transform(A) - (A @ B.T / 2) ** 2).max())
+    worst = largest(worst, np.abs(cube - (1 + 3 * a * b.T + 3 * (a * b.T) ** 2 + (a * b.T) ** 3)).max())
+    worst = largest(worst, np.abs(PolynomialKernel(2, gamma=None).fit(B).transform(A) - (A @ B.T / 2) ** 2).max())
     sparse = PolynomialKernel().fit(sp.csr_array(B)).transform(sp.csr_array(A))
-    worst = worst_of(worst, np.abs(sparse - (A @ B.T) ** 2).max())
+    worst = largest(worst, np.abs(sparse - (A @ B.T) ** 2).max())
     return Check(float(worst), 1e-11, "max |kernel - features|", "explicit features")
 
 
@@ -456,7 +454,7 @@ def polynomial_peer() -> Check:
     for degree, gamma, coef0 in ((2, 1.0, 0.0), (3, 0.3, 1.5), (1, None, -1.0), (4, None, 2.0)):
         ours = PolynomialKernel(degree, gamma, coef0).fit(B).transform(A)
         theirs = polynomial_kernel(A, B, degree=degree, gamma=gamma, coef0=coef0)
-        worst = worst_of(worst, (np.abs(ours - theirs) / (1 + np.abs(theirs))).max())
+        worst = largest(worst, (np.abs(ours - theirs) / (1 + np.abs(theirs))).max())
     return Check(worst, 1e-13, "relative difference", "scikit-learn")
 
 
@@ -475,9 +473,9 @@ def series() -> Check:
         outer = np.exp(-gamma * (A**2).sum(1))[:, None] * np.exp(-gamma * (B**2).sum(1))
         inner = 2 * gamma * A @ B.T
         terms = [outer * inner**i / factorial(i) for i in range(60)]
-        worst = worst_of(worst, np.abs(sum(terms) - K).max())
+        worst = largest(worst, np.abs(sum(terms) - K).max())
         # Three terms alone are not enough: the series is needed.
-        worst = worst_of(worst, float(np.abs(sum(terms[:3]) - K).max() < 1e-3))
+        worst = largest(worst, float(np.abs(sum(terms[:3]) - K).max() < 1e-3))
     return Check(worst, 1e-13, "max |series - kernel|", "power series")
 
 
@@ -493,10 +491,10 @@ def rbf_peer() -> Check:
     worst = 0.0
     for gamma in (0.5, 3.0, None):
         ours = RBFKernel(gamma).fit(B).transform(A)
-        worst = worst_of(worst, np.abs(ours - rbf_kernel(A, B, gamma=gamma)).max())
+        worst = largest(worst, np.abs(ours - rbf_kernel(A, B, gamma=gamma)).max())
         sparse = RBFKernel(gamma).fit(sp.csr_array(B)).transform(sp.csr_array(A))
-        worst = worst_of(worst, np.abs(sparse - ours).max())
+        worst = largest(worst, np.abs(sparse - ours).max())
     itself = RBFKernel().fit(1e4 * A).transform(1e4 * A)
     # Rounding of squared norms of 1e9 is 1e-7; what it leaves below zero is cut, so no value exceeds one.
-    worst = worst_of(worst, max(itself.max() - 1, 0.0), 1e-8 * np.abs(np.diag(itself) - 1).max())
+    worst = largest(worst, largest(itself.max() - 1, 0.0), 1e-8 * np.abs(np.diag(itself) - 1).max())
     return Check(worst, 1e-13, "max |number - peer|", "scikit-learn")

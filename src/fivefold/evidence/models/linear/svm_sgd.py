@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
-from fivefold.evidence.models.linear._common import worst_of
+from fivefold.evidence import Check, evidence, largest
 
 
 def _rows(n: int = 300) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -41,12 +40,12 @@ def written_out() -> Check:
         settings = {"fit_intercept": constant > 0, "intercept_scaling": constant or 1.0}
         for given in (X, sp.csr_array(X)):
             model = PegasosSVM(lam, max_iter=passes, average=average, random_state=7, **settings).fit(given, y, weight)
-            worst = worst_of(worst, np.abs(model.coef_[0] - answer[:4]).max())
-            worst = worst_of(worst, abs(model.intercept_[0] - answer[4] * constant), abs(model.t_ - t))
+            worst = largest(worst, np.abs(model.coef_[0] - answer[:4]).max())
+            worst = largest(worst, abs(model.intercept_[0] - answer[4] * constant), abs(model.t_ - t))
             margin = sign * (rows @ answer)
             value = lam / 2 * answer @ answer + np.mean(mass * np.maximum(0, 1 - margin))
-            worst = worst_of(worst, abs(model.objective_ - value))
-            worst = worst_of(worst, np.abs(model.decision_function(given) - rows @ answer).max())
+            worst = largest(worst, abs(model.objective_ - value))
+            worst = largest(worst, np.abs(model.decision_function(given) - rows @ answer).max())
     return Check(worst, 1e-10, "max |number - rule|", "the rule")
 
 
@@ -71,7 +70,7 @@ def dual_optimum() -> Check:
     bound = (2 + 2.5 * np.log(2)) * (radius + np.sqrt(lam)) ** 2 / (lam * model.t_)
     # The optimum itself is reached to its gap, so a negative excess is a defect, and so is a bound that says nothing.
     told = bound < 0.1 * best.primal_objective_ * lam * 10
-    return Check(worst_of(excess / bound, -excess / 1e-7) + (not told), 1.0, "excess over the optimum / bound", "dual")
+    return Check(largest(excess / bound, -excess / 1e-7) + (not told), 1.0, "excess over the optimum / bound", "dual")
 
 
 @evidence(
@@ -99,7 +98,7 @@ def peers() -> Check:
     mine, theirs = value(ours.coef_[0], ours.intercept_[0]), value(rough.coef_[0], rough.intercept_[0])
     # One part in a thousand above the exact optimum, or no worse than the other stochastic solver.
     excess = (mine - best) / max(1e-3 * best, theirs - best)
-    return Check(worst_of(excess, (best - mine) / 1e-6), 1.0, "excess over the optimum / allowed", "scikit-learn")
+    return Check(largest(excess, (best - mine) / 1e-6), 1.0, "excess over the optimum / allowed", "scikit-learn")
 
 
 @evidence("svm-hinge-sgd", claim="Same seed, same answer; another seed, another; defaults as stated", against="itself")

@@ -8,9 +8,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from fivefold.base.errors import InputError
+from fivefold.evidence import largest
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -21,11 +23,6 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
 def weighted(y: Tensor) -> Tensor:
     """Return a scalar in which every output counts differently."""
     return (y * torch.linspace(-1, 2, y.numel(), dtype=y.dtype).view_as(y).cos()).sum()
-
-
-def largest(*values: Any) -> float:
-    """Return the largest of several numbers, and NaN where one of them is: Python's ``max`` would pass it over."""
-    return float(np.max([float(v) for v in values]))
 
 
 def gap(ours: Callable[..., Any], peer: Callable[..., Any], *inputs: Tensor) -> float:
@@ -40,7 +37,7 @@ def gap(ours: Callable[..., Any], peer: Callable[..., Any], *inputs: Tensor) -> 
         found.append([y.detach(), *torch.autograd.grad(weighted(y), wanted)])
     if [tuple(v.shape) for v in found[0]] != [tuple(v.shape) for v in found[1]]:
         return float("inf")
-    return largest(*(float((a - b).abs().max()) for a, b in zip(*found)))
+    return largest(float((a - b).abs().max()) for a, b in zip(*found))
 
 
 def same_weights(ours: torch.nn.Module, peer: torch.nn.Module, seed: int = 3) -> None:
@@ -58,3 +55,12 @@ def undocumented_defaults(demo: type[Any]) -> int:
     wrong = sum(re.sub(r"\.0\b", "", stated.get(k, "")) != re.sub(r"\.0\b", "", v) for k, v in fields.items())
     given = inspect.signature(demo.run).parameters
     return wrong + (given["seed"].default != 0 or given["quick"].default is not False)
+
+
+def refused(make: Callable[..., Any], *given: Any) -> bool:
+    """Return whether a call is refused in one sentence."""
+    try:
+        make(*given)
+    except InputError as error:
+        return str(error).endswith(".")
+    return False

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest, smallest
 from fivefold.models.nn import GumbelSoftmax, LeakyReLU, Maxout, PReLU, ReLU, Sigmoid, Softmax, Swish, Tanh
 
-from ._common import gap, largest, noise
+from ._common import gap, noise
 
 
 def _grid() -> torch.Tensor:
@@ -124,7 +124,7 @@ def swish_as_torch() -> Check:
     fixed = gap(Swish(), torch.nn.SiLU(), _grid())
     x = _grid()
     learned = float((Swish(1.0, learnable=True).double()(x) - torch.nn.functional.silu(x)).detach().abs().max())
-    return Check(max(fixed, learned), 1e-14, "max difference", "torch.nn.SiLU")
+    return Check(largest(fixed, learned), 1e-14, "max difference", "torch.nn.SiLU")
 
 
 @evidence("swish", claim="Values are x sigmoid(beta x), and beta's slope is x² s(1-s)", against="the formula in NumPy")
@@ -144,7 +144,7 @@ def swish_limit() -> Check:
     # |x σ(-βx)| is largest where βx = 1.2785, with value 0.2784645/β.
     x = torch.linspace(-1, 1, 200001, dtype=torch.float64)
     gaps = [float((Swish(b)(x) - x.clamp(min=0)).abs().max()) * b for b in (10.0, 100.0)]
-    return Check(max(abs(g - 0.2784645428) for g in gaps), 1e-6, "|beta gap - constant|", "0.2784645")
+    return Check(largest(abs(g - 0.2784645428) for g in gaps), 1e-6, "|beta gap - constant|", "0.2784645")
 
 
 @evidence("softmax", claim="Values agree along every axis", against="scipy.special.softmax")
@@ -152,7 +152,7 @@ def softmax_as_scipy() -> Check:
     from scipy.special import softmax
 
     x = 5 * noise(3, 4, 5)
-    worst = max(np.abs(Softmax(d)(x).numpy() - softmax(x.numpy(), axis=d)).max() for d in (0, 1, 2))
+    worst = largest(np.abs(Softmax(d)(x).numpy() - softmax(x.numpy(), axis=d)).max() for d in (0, 1, 2))
     worst = largest(worst, np.abs(Softmax()(x).numpy() - softmax(x.numpy(), axis=-1)).max())
     return Check(float(worst), 1e-15, "max difference", "scipy.special.softmax")
 
@@ -245,7 +245,9 @@ def gumbel_frequencies() -> Check:
     for tau in (0.2, 3.0):
         generator = torch.Generator().manual_seed(1)
         counts = GumbelSoftmax(tau, hard=True)(logits.expand(20000, 4), generator=generator).sum(0)
-        least = min(least, float(chisquare(counts.round().numpy(), 20000 * torch.softmax(logits, 0).numpy()).pvalue))
+        least = smallest(
+            least, float(chisquare(counts.round().numpy(), 20000 * torch.softmax(logits, 0).numpy()).pvalue)
+        )
     return Check(least, 1e-4, "p-value", "chi-squared test", at_least=True)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.models.nn import (
     MultiHeadAttention,
     PositionalEncoding,
@@ -18,7 +18,7 @@ from fivefold.models.nn import (
 )
 from fivefold.models.nn._dropped import add_dropped, dropped_attention, dropped_relu
 
-from ._common import gap, largest, noise
+from ._common import gap, noise
 
 
 def _load(ours: nn.Module, peer: nn.Module) -> None:
@@ -71,7 +71,7 @@ def attention_masks() -> Check:
         (lambda *t: ScaledDotProductAttention(causal=True)(*t, mask=added), plain(tril, added)),
         (lambda *t: ScaledDotProductAttention()(*t, mask=added), plain(everything, added)),
     ]
-    return Check(max(gap(a, b, q, k, v) for a, b in cases), 1e-13, "max difference", "softmax written out")
+    return Check(largest(gap(a, b, q, k, v) for a, b in cases), 1e-13, "max difference", "softmax written out")
 
 
 @evidence(
@@ -278,7 +278,7 @@ def heads_thinned() -> Check:
             out = dropped_attention(x.flatten(2), heads, p, mask)
             found = out.unflatten(2, (heads, length)).transpose(1, 2)
             apart, share = _shares(found, scores.softmax(-1), p)
-            worst, far = max(worst, apart), max(far, share)
+            worst, far = largest(worst, apart), largest(far, share)
         small = free[:4, :4] | torch.eye(4, dtype=torch.bool)
         attend = _seeded(lambda v: dropped_attention(v, 2, p, small))
         given = (noise(2, 4, 12).requires_grad_(),)
@@ -292,7 +292,7 @@ def heads_thinned() -> Check:
         first = layer(v)[:, :3]
         v[:, 3:] = 0
         torch.manual_seed(0)
-        worst = max(worst, float((layer(v)[:, :3] - first).detach().abs().max()))
+        worst = largest(worst, float((layer(v)[:, :3] - first).detach().abs().max()))
     finally:
         torch.set_num_threads(before)
     return Check(wrong + int(far > 1) + worst, 1e-13, "differences and violations", "softmax and finite differences")
@@ -309,7 +309,7 @@ def encoder_thinned() -> Check:
         _shares(dropped_relu(x.clone(), p, True), x.relu(), p),
         _shares(add_dropped(x, branch.clone(), p, True) - x, branch, p),
     ]
-    worst = max(apart for apart, _ in shares)
+    worst = largest(apart for apart, _ in shares)
     wrong = sum(far > 1 for _, far in shares)
     given = (noise(3, 5).requires_grad_(), noise(3, 5, seed=1).requires_grad_())
     relu = _seeded(lambda v: dropped_relu(v * 1, p, True))
@@ -318,8 +318,8 @@ def encoder_thinned() -> Check:
         wrong += 1 - torch.autograd.gradcheck(call, inputs, raise_exception=False)
         wrong += 1 - torch.autograd.gradgradcheck(call, inputs, raise_exception=False)
     for training, share in ((False, p), (True, 0.0)):
-        worst = max(worst, float((dropped_relu(x.clone(), share, training) - x.relu()).abs().max()))
-        worst = max(worst, float((add_dropped(x, branch.clone(), share, training) - x - branch).abs().max()))
+        worst = largest(worst, float((dropped_relu(x.clone(), share, training) - x.relu()).abs().max()))
+        worst = largest(worst, float((add_dropped(x, branch.clone(), share, training) - x - branch).abs().max()))
     # Both halves of a random word serve: neighbors are dropped together with probability p².
     gone = dropped_relu(torch.ones(100_001), p, True) == 0
     both = float((gone[1:] & gone[:-1]).double().mean())

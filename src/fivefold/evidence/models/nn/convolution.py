@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.models.nn import (
     AvgPool2d,
     Conv1d,
@@ -23,7 +23,7 @@ from fivefold.models.nn import (
     by_hand,
 )
 
-from ._common import gap, largest, noise, same_weights
+from ._common import gap, noise, same_weights
 
 
 def _as_torch(ours: nn.Module, peer: nn.Module, x: torch.Tensor) -> float:
@@ -33,7 +33,7 @@ def _as_torch(ours: nn.Module, peer: nn.Module, x: torch.Tensor) -> float:
 
 
 def _hand(found: tuple, wanted: tuple) -> float:
-    return max(float(np.abs(a - b.detach().numpy()).max()) for a, b in zip(found, wanted, strict=True))
+    return largest(float(np.abs(a - b.detach().numpy()).max()) for a, b in zip(found, wanted, strict=True))
 
 
 @evidence(
@@ -46,7 +46,7 @@ def conv2d_as_torch() -> Check:
         {"stride": (1, 2), "padding": (2, 0), "dilation": 2, "bias": False},
         {"groups": 2, "padding": 1},
     ]
-    worst = max(_as_torch(Conv2d(4, 6, 3, **c), nn.Conv2d(4, 6, 3, **c), noise(2, 4, 7, 6)) for c in cases)
+    worst = largest(_as_torch(Conv2d(4, 6, 3, **c), nn.Conv2d(4, 6, 3, **c), noise(2, 4, 7, 6)) for c in cases)
     return Check(worst, 1e-13, "max difference", "torch.nn.Conv2d")
 
 
@@ -126,7 +126,7 @@ def conv1d_toeplitz() -> Check:
 def conv1d_as_torch() -> Check:
     cases = [{"padding": 2, "padding_mode": m} for m in ("zeros", "reflect", "replicate", "circular")]
     cases += [{"stride": 2, "dilation": 2, "bias": False}, {"groups": 2}]
-    worst = max(_as_torch(Conv1d(2, 4, 3, **c), nn.Conv1d(2, 4, 3, **c), noise(3, 2, 8)) for c in cases)
+    worst = largest(_as_torch(Conv1d(2, 4, 3, **c), nn.Conv1d(2, 4, 3, **c), noise(3, 2, 8)) for c in cases)
     return Check(worst, 1e-13, "max difference", "torch.nn.Conv1d")
 
 
@@ -152,7 +152,7 @@ def conv1x1_dense() -> Check:
     by_linear = functional.linear(x.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)
     y = layer(x).detach()
     return Check(
-        float(max((y - by_einsum).abs().max(), (y - by_linear).abs().max())), 1e-14, "max difference", "per pixel"
+        float(largest((y - by_einsum).abs().max(), (y - by_linear).abs().max())), 1e-14, "max difference", "per pixel"
     )
 
 

@@ -8,9 +8,9 @@ import tempfile
 import numpy as np
 import torch
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest, smallest
 
-from ._common import largest, noise
+from ._common import noise
 
 
 @evidence(
@@ -24,7 +24,7 @@ def folds() -> Check:
     for depth in range(1, 10):
         tent = 1 - (1 - 2 * tent).abs()
         network = folding(depth).double()
-        wrong = max(wrong, float((network(x[:, None])[:, 0] - tent).detach().abs().max()))
+        wrong = largest(wrong, float((network(x[:, None])[:, 0] - tent).detach().abs().max()))
         wrong += abs(pieces(network, 0.0, 1.0) - 2**depth)
         # Half of the line has half of the pieces.
         wrong += abs(pieces(network, 0.0, 0.5) - 2 ** (depth - 1))
@@ -83,14 +83,16 @@ def claims() -> Check:
 
     with tempfile.TemporaryDirectory() as folder:
         numbers = ActivationStudy(steps=600).run(seed=1, out=folder, quick=True).numbers
-    margin = min(numbers["relu, rate 3: dead units"] - 0.3, 0.15 - numbers["relu, rate 0.01: dead units"])
+    margin = smallest(numbers["relu, rate 3: dead units"] - 0.3, 0.15 - numbers["relu, rate 0.01: dead units"])
     leaky = numbers["leaky-relu, rate 3: dead units"] + numbers["leaky-relu, rate 0.01: dead units"]
     # Before training sums are symmetric around 0, so means are 1/2 and 0 up to the deviation over 64 units.
     shift = abs(numbers["sigmoid: mean output of the first layer"] - 0.5) < 4 * 0.3 / 8
     shift &= abs(numbers["tanh: mean output of the first layer"]) < 4 * 0.7 / 8
-    margin = min(
+    margin = smallest(
         margin, numbers["sigmoid: loss, mean of the last tenth"] - numbers["tanh: loss, mean of the last tenth"] - 0.5
     )
-    margin = min(margin, numbers["tanh: accuracy"] - 0.9, math.log(10) - numbers["tanh: loss, mean of the last tenth"])
+    margin = smallest(
+        margin, numbers["tanh: accuracy"] - 0.9, math.log(10) - numbers["tanh: loss, mean of the last tenth"]
+    )
     right = shift and leaky == 0 and numbers["pieces of 8 folds"] == 256
     return Check(margin if right else -1.0, 0.0, "least margin", "claims", at_least=True)

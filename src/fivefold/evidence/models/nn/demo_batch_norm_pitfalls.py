@@ -6,9 +6,9 @@ import tempfile
 
 import torch
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest, smallest
 
-from ._common import largest, noise
+from ._common import noise
 
 
 @evidence(
@@ -62,18 +62,18 @@ def mistakes() -> Check:
     def score(norm: str, case: str, kind: str = "in evaluation") -> float:
         return result.numbers[f"{norm}, {case}: accuracy {kind}"]
 
-    margin = min(score("batch norm", "right"), score("layer norm", "right")) - 0.85
+    margin = smallest(score("batch norm", "right"), score("layer norm", "right")) - 0.85
     # Without updates the same training is measured otherwise: batches agree exactly, evaluation does not.
     same = score("batch norm", "forgotten", "on training batches") == score(
         "batch norm", "right", "on training batches"
     )
     same &= score("layer norm", "forgotten") == score("layer norm", "right")
-    margin = min(margin, score("batch norm", "right") - score("batch norm", "forgotten") - 0.1)
-    margin = min(margin, score("batch norm", "right") - score("batch norm", "sorted") - 0.1)
-    margin = min(margin, 0.1 - (score("layer norm", "right") - score("layer norm", "sorted")))
+    margin = smallest(margin, score("batch norm", "right") - score("batch norm", "forgotten") - 0.1)
+    margin = smallest(margin, score("batch norm", "right") - score("batch norm", "sorted") - 0.1)
+    margin = smallest(margin, 0.1 - (score("layer norm", "right") - score("layer norm", "sorted")))
     errors = {m: result.numbers[f"batch norm, batches of {m}: error in evaluation"] for m in (2, 64)}
     same &= abs(errors[64] - (1 - score("batch norm", "right"))) < 1e-12
-    margin = min(margin, errors[2] - errors[64] - 0.1)
+    margin = smallest(margin, errors[2] - errors[64] - 0.1)
     plain = result.numbers["layer norm, batches of 2: error in evaluation"]
     same &= errors[2] - errors[64] > plain - result.numbers["layer norm, batches of 64: error in evaluation"]
     for m in (2, 64):

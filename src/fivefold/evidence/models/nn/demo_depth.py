@@ -8,9 +8,9 @@ import tempfile
 import numpy as np
 import torch
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest, smallest
 
-from ._common import largest, noise
+from ._common import noise
 
 
 @evidence(
@@ -101,7 +101,7 @@ def collapse() -> Check:
 
     with tempfile.TemporaryDirectory() as folder:
         numbers = VanishingGradientDemo(steps=900).run(seed=1, out=folder, quick=True).numbers
-    kept = min(
+    kept = smallest(
         numbers["logistic, 2 layers: accuracy"],
         numbers["relu, 2 layers: accuracy"],
         numbers["relu, 10 layers: accuracy"],
@@ -113,5 +113,5 @@ def collapse() -> Check:
     fits &= abs(numbers["logistic: factor per layer, theory"] ** 9 / shrunk - 1) < 9 * 3 / math.sqrt(64)
     # Means over nine random layers of 64 units: each factor deviates by about 1 / sqrt(64).
     fits &= abs(numbers["relu: factor per layer, measured"] - 1) < 3 / math.sqrt(64)
-    margin = min(kept - 0.75, 0.5 - numbers["logistic, 10 layers: accuracy"])
+    margin = smallest(kept - 0.75, 0.5 - numbers["logistic, 10 layers: accuracy"])
     return Check(margin if fits else -1.0, 0.0, "margin of accuracy", "0.5 and 0.75", at_least=True)

@@ -6,7 +6,7 @@ import tempfile
 
 import torch
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, smallest
 
 from ._common import noise
 
@@ -63,11 +63,11 @@ def learned() -> Check:
     with tempfile.TemporaryDirectory() as folder:
         found = GruLstmDemo().run(seed=1, out=folder, quick=True)
         before = GruLstmDemo(steps=1).run(seed=1, out=folder, quick=True).numbers
-    margin = min(found.numbers[f"{name}: accuracy"] for name in ("GRU", "LSTM")) - 0.8
-    margin = min(margin, *(0.5 - before[f"{name}: accuracy"] for name in ("GRU", "LSTM")))
+    margin = smallest(found.numbers[f"{name}: accuracy"] for name in ("GRU", "LSTM")) - 0.8
+    margin = smallest(margin, *(0.5 - before[f"{name}: accuracy"] for name in ("GRU", "LSTM")))
     # At the first step the loss is that of a guess, log 10 = 2.30, and at the end well below it.
     for name in ("GRU", "LSTM"):
-        margin = min(margin, 0.3 - abs(before[f"{name}: loss, mean of the last tenth"] - 2.303))
-        margin = min(margin, 1.0 - found.numbers[f"{name}: loss, mean of the last tenth"])
+        margin = smallest(margin, 0.3 - abs(before[f"{name}: loss, mean of the last tenth"] - 2.303))
+        margin = smallest(margin, 1.0 - found.numbers[f"{name}: loss, mean of the last tenth"])
     timed = "times as long as the LSTM" in found.text and not any("ms" in key for key in found.numbers)
     return Check(margin if timed else -1.0, 0.0, "least margin", "accuracy", at_least=True)

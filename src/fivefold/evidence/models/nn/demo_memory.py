@@ -7,9 +7,9 @@ import tempfile
 import numpy as np
 import torch
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest, smallest
 
-from ._common import largest, noise
+from ._common import noise
 
 
 @evidence(
@@ -92,9 +92,9 @@ def recalled() -> Check:
         result = MemoryDemo(lags=(5, 40)).run(seed=1, out=folder, quick=True)
     numbers = result.numbers
     names = ("RNN", "LSTM, forget bias 0", "LSTM, forget bias 5")
-    margin = min(numbers[f"{name}, lag 5: accuracy"] for name in names) - 0.75
-    margin = min(margin, numbers["LSTM, forget bias 5, lag 40: accuracy"] - 0.75)
-    margin = min(margin, *(0.75 - numbers[f"{name}, lag 40: accuracy"] for name in names[:2]))
+    margin = smallest(numbers[f"{name}, lag 5: accuracy"] for name in names) - 0.75
+    margin = smallest(margin, numbers["LSTM, forget bias 5, lag 40: accuracy"] - 0.75)
+    margin = smallest(margin, *(0.75 - numbers[f"{name}, lag 40: accuracy"] for name in names[:2]))
     fits = abs(numbers["forget bias 0: power of the gate"] / 0.5**40 - 1) < 1e-12
     fits &= abs(numbers["forget bias 5: power of the gate"] / (1 + np.exp(-5)) ** -40 - 1) < 1e-12
     fits &= numbers["forget bias 0: gradient kept over 40 steps"] < 1e-6

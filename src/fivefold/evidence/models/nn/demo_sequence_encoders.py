@@ -6,9 +6,9 @@ import tempfile
 
 import torch
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest, smallest
 
-from ._common import largest, noise
+from ._common import noise
 
 
 @evidence(
@@ -73,11 +73,11 @@ def recalled() -> Check:
 
     with tempfile.TemporaryDirectory() as folder:
         found = SequenceEncoderDemo(lengths=(8, 16)).run(seed=1, out=folder, quick=True).numbers
-    margin = min(found[f"{family}, lag 4: accuracy"] for family in ("recurrent", "convolution", "attention")) - 0.9
-    margin = min(margin, found["attention, lag 40: accuracy"] - 0.9)
+    margin = smallest(found[f"{family}, lag 4: accuracy"] for family in ("recurrent", "convolution", "attention")) - 0.9
+    margin = smallest(margin, found["attention, lag 40: accuracy"] - 0.9)
     # 1000 guesses at four symbols: five standard deviations are 0.068.
-    margin = min(margin, 0.068 - abs(found["convolution, lag 40: accuracy"] - 0.25))
-    margin = min(margin, found["attention, lag 40: accuracy"] - found["recurrent, lag 40: accuracy"] - 0.1)
+    margin = smallest(margin, 0.068 - abs(found["convolution, lag 40: accuracy"] - 0.25))
+    margin = smallest(margin, found["attention, lag 40: accuracy"] - found["recurrent, lag 40: accuracy"] - 0.1)
     fits = found["convolution: reach over 40 steps"] == 4 and found["attention: reach over 40 steps"] == 40
     fits &= found["recurrent: reach over 40 steps"] == 40
     width = 32

@@ -7,7 +7,7 @@ import tempfile
 import numpy as np
 import torch
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, smallest
 
 from ._common import noise
 
@@ -73,13 +73,15 @@ def claims() -> Check:
             "accuracy",
         )
     )
-    margin = min(
+    margin = smallest(
         ranges[0] - 2 * ranges[1], changes[0] - 2 * changes[1], shifts[2] - 5 * shifts[1], shifts[2] - shifts[0]
     )
-    margin = min(margin, accuracies[1] - 0.9, accuracies[2] - accuracies[0])
+    margin = smallest(margin, accuracies[1] - 0.9, accuracies[2] - accuracies[0])
     fits = "less stable than in the plain network, and its accuracy is higher" in found.text
     losses = [found.numbers[f"{name}: loss, mean of the last half"] for name in ("plain", "batch norm")]
-    return Check(min(margin, losses[0] - losses[1]) if fits else -1.0, 0.0, "least margin", "claims", at_least=True)
+    return Check(
+        smallest(margin, losses[0] - losses[1]) if fits else -1.0, 0.0, "least margin", "claims", at_least=True
+    )
 
 
 @evidence(

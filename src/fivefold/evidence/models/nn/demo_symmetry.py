@@ -6,7 +6,7 @@ import tempfile
 
 import torch
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, smallest
 
 from ._common import noise
 
@@ -87,7 +87,7 @@ def trained() -> Check:
     wrong = sum(numbers[f"{kind}, layer {n}: {after}"] for kind in ("equal", "zero") for n in (1, 2))
     fits = wrong < 1e-5 and numbers["equal: largest difference to one unit a layer"] < 1e-4
     fits &= all(numbers[f"random, layer {n}: {after}"] > 0.1 for n in (1, 2))
-    margin = min(numbers["random: accuracy"] - 0.85, 0.2 - numbers["zero: accuracy"])
+    margin = smallest(numbers["random: accuracy"] - 0.85, 0.2 - numbers["zero: accuracy"])
     # One unit orders the images on a line; it may tell some classes apart, and chance is 0.1.
-    margin = min(margin, numbers["random: accuracy"] - numbers["equal: accuracy"] - 0.1)
+    margin = smallest(margin, numbers["random: accuracy"] - numbers["equal: accuracy"] - 0.1)
     return Check(margin if fits else -1.0, 0.0, "least margin", "a tenth", at_least=True)

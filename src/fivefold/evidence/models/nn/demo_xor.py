@@ -9,9 +9,9 @@ import tempfile
 import numpy as np
 import torch
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
-from ._common import largest, noise
+from ._common import noise
 
 
 @evidence(
@@ -31,7 +31,7 @@ def lines() -> Check:
         solved = linprog(np.zeros(3), A_ub=-signs[:, None] * design, b_ub=-np.ones(4), bounds=(None, None)).status == 0
         separable += solved
         if solved:
-            best = max(best, float(np.mean((signs > 0) == (CLASSES > 0))))
+            best = largest(best, float(np.mean((signs > 0) == (CLASSES > 0))))
     with tempfile.TemporaryDirectory() as folder:
         numbers = XorDemo(starts=2, steps=10).run(out=folder, quick=True).numbers
     wrong = abs(best - 0.75) + abs(separable - 14) + abs(numbers["best of 10000 random lines: accuracy"] - best)

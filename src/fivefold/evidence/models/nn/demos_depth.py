@@ -30,10 +30,10 @@ from fivefold.demos.nn.parity import (
     prime_implicants,
     two_level_parity,
 )
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.models.nn import ReLU
 
-from ._common import largest, undocumented_defaults
+from ._common import undocumented_defaults
 
 
 @evidence("universal-approximation", claim="The network built by hand is linear interpolation", against="numpy.interp")
@@ -106,7 +106,7 @@ def universal_sweep() -> Check:
         abs(numbers["polynomial: largest error"] - np.abs(np.polyval(np.polyfit(x, target(x), 3), x) - target(x)).max())
         > 1e-9
     )
-    return Check(float("inf") if failed else max(share.values()), 0.1, "share of the error", "a cubic activation")
+    return Check(float("inf") if failed else largest(share.values()), 0.1, "share of the error", "a cubic activation")
 
 
 _ALTERNATING = np.array([-0.75, -0.25, 0.25, 0.75, 1.0])
@@ -223,9 +223,9 @@ def folding_collapse() -> Check:
     # Good is a tenth of what guessing gives, one half.
     few, many = "20000 points: error", "100000 points: error"
     good = numbers["3 layers: parameters"] == numbers["1 layer: parameters"] == 30 * 3 + 2 * 30 * 31 + 31 * 2
-    good &= max(numbers[f"3 layers, {many}"], numbers[f"1 layer, {many}"], numbers[f"3 layers, {few}"]) < 0.05
+    good &= largest(numbers[f"3 layers, {many}"], numbers[f"1 layer, {many}"], numbers[f"3 layers, {few}"]) < 0.05
     good &= numbers["built by hand: error"] == 0 and numbers["built by hand: hidden units"] == 8
-    good &= max(plain) < 0.05
+    good &= largest(plain) < 0.05
     ratio = numbers[f"1 layer, {few}"] / numbers[f"3 layers, {few}"]
     return Check(ratio if good else 0.0, 3.0, "times", "three layers", at_least=True)
 
@@ -368,7 +368,7 @@ def kernel_pooling_limits() -> Check:
 def kernel_pooling_demo() -> Check:
     with tempfile.TemporaryDirectory() as folder:
         numbers = KernelAttentionDemo(bandwidths=(2.0, 8.0, 1e5)).run(out=folder, quick=True).numbers
-    worst = max(numbers[f"bandwidth {b}: attention minus kernel sums"] for b in ("2", "8", "100000")) / 1e-8
+    worst = largest(numbers[f"bandwidth {b}: attention minus kernel sums"] for b in ("2", "8", "100000")) / 1e-8
     for bandwidth in (2, 8):
         # 1 / Σ w² of a sampled Gaussian is 2 √π h, but for the few weights cut off at the ends of 144 months.
         months = numbers[f"bandwidth {bandwidth}: months that count"]

@@ -24,9 +24,9 @@ from fivefold.demos.nn.counting import (
     filter_weights,
 )
 from fivefold.demos.nn.tying import WeightTyingDemo, autoencoder
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
-from ._common import largest, noise, undocumented_defaults
+from ._common import noise, undocumented_defaults
 
 
 @evidence(
@@ -117,7 +117,7 @@ def conv_places_worked() -> Check:
 def conv_demo_numbers() -> Check:
     with tempfile.TemporaryDirectory() as folder:
         numbers = ConvAsMatmulDemo(n_images=16).run(out=folder, quick=True).numbers
-    wrong = max(v for k, v in numbers.items() if "difference" in k)  # up to 16 * 36 products of size 1 are summed
+    wrong = largest(v for k, v in numbers.items() if "difference" in k)  # up to 16 * 36 products of size 1 are summed
     wrong += abs(numbers["weights of the convolution"] - 4 * 9) + abs(
         numbers["weights of a full dense layer"] - 4 * 36 * 64
     )
@@ -208,7 +208,7 @@ def sharing_graph_layer() -> Check:
 def sharing_moves() -> Check:
     with tempfile.TemporaryDirectory() as folder:
         numbers = WeightSharingDemo(sizes=(6, 9)).run(seed=3, out=folder, quick=True).numbers
-    worst = max(v for k, v in numbers.items() if "moved" in k)
+    worst = largest(v for k, v in numbers.items() if "moved" in k)
     x, own = noise(1, 36), noise(36, 36, seed=1) / 6
     image, moved = (x @ own).view(6, 6), (x.view(6, 6).roll(1, 1).reshape(1, 36) @ own).view(6, 6)
     control = float((moved[:, 1:] - image[:, :-1]).abs().max())

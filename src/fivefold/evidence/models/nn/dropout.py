@@ -6,10 +6,10 @@ import itertools
 
 import torch
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.models.nn import Dropout, RNNDropout
 
-from ._common import largest, noise
+from ._common import noise
 
 
 @evidence("dropout", claim="On the same stream of masks values and gradients agree", against="torch.nn.Dropout")
@@ -75,7 +75,7 @@ def rnn_dropout_as_torch() -> Check:
         pair.append((y[0] if isinstance(y, tuple) else y).detach())
     ours.eval(), peer.eval()
     batch = noise(5, 6, 3, seed=2)
-    worst = max((pair[0] - pair[1]).abs().max(), (ours(batch) - peer(batch)[0]).detach().abs().max())
+    worst = largest((pair[0] - pair[1]).abs().max(), (ours(batch) - peer(batch)[0]).detach().abs().max())
     return Check(float(worst), 1e-14, "max difference", "torch.nn.LSTM")
 
 

@@ -8,10 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.models.nn import BasicInit, HeInit, OrthogonalInit, XavierInit, initialize
-
-from ._common import largest
 
 
 def _twin(ours: object, peer: object, *shapes: tuple[int, ...]) -> float:
@@ -33,7 +31,7 @@ def _relative(values: torch.Tensor, variance: float) -> float:
     """Return mean and variance of a sample as deviations in standard errors (kurtosis at most that of a normal)."""
     n = values.numel()
     mean = float(values.mean()) / math.sqrt(variance / n)
-    return max(abs(mean), abs(float(values.var()) / variance - 1) / math.sqrt(2 / n))
+    return largest(abs(mean), abs(float(values.var()) / variance - 1) / math.sqrt(2 / n))
 
 
 @evidence(
@@ -43,7 +41,7 @@ def xavier_as_torch() -> Check:
     def torch_normal(t: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         return nn.init.xavier_normal_(t, 1.7, generator=generator)
 
-    worst = max(
+    worst = largest(
         _twin(XavierInit(), nn.init.xavier_uniform_, *_SHAPES), _twin(XavierInit("normal", 1.7), torch_normal, *_SHAPES)
     )
     return Check(worst, 1e-15, "max difference", "torch.nn.init")
@@ -55,7 +53,7 @@ def xavier_moments() -> Check:
     w = [XavierInit(d)(torch.empty(300, 100, dtype=torch.float64), generator) for d in ("uniform", "normal")]
     bound = math.sqrt(6 / 400)
     outside = int((w[0].abs() > bound).sum()) + int(float(w[0].abs().max()) < 0.99 * bound)
-    worst = max(_relative(v, 2 / 400) for v in w)
+    worst = largest(_relative(v, 2 / 400) for v in w)
     return Check(worst + 100 * outside, 5, "standard errors", "2/(n_in + n_out)")
 
 
@@ -68,7 +66,7 @@ def xavier_depth() -> Check:
         h = h @ XavierInit()(torch.empty(256, 256, dtype=torch.float64), generator).T
     grad = torch.autograd.grad((h * torch.randn(h.shape, generator=generator, dtype=h.dtype)).sum(), start)[0]
     # A layer multiplies a squared norm by 1 ± sqrt(2/256); twenty of them by exp(± 0.4) in one deviation.
-    worst = max(abs(math.log(float(h.detach().var()))), abs(math.log(float(grad.var()))))
+    worst = largest(abs(math.log(float(h.detach().var()))), abs(math.log(float(grad.var()))))
     return Check(worst, 5 * math.sqrt(20 * 2 / 256), "|log variance|", "five deviations of the product")
 
 

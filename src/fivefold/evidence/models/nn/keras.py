@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import fivefold.models.nn as layers
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest, worst_check
 from fivefold.models.nn.keras_weights import keras_weights, load_keras_weights
 
 Take = Callable[[Any], Tensor]
@@ -37,17 +37,13 @@ def _gap(peer: Any, ours: torch.nn.Module, x: np.ndarray, take: Take = lambda y:
     load_keras_weights(ours.double().eval(), weights)
     theirs = peer(given.movedim(1, -1)).movedim(-1, 1) if channels else peer(given)
     gap = float((take(ours(given)) - theirs).detach().abs().max())
-    back = max(float(np.abs(a - b).max()) for a, b in zip(keras_weights(ours), weights, strict=True))
+    back = largest(float(np.abs(a - b).max()) for a, b in zip(keras_weights(ours), weights, strict=True))
     # Keras multiplies in single precision on this back end, whatever the dtype: some ten roundings of numbers near ten.
-    return Check(max(gap, 10 * back), 1e-5, "max |difference|", "Keras")
+    return Check(largest(gap, 10 * back), 1e-5, "max |difference|", "Keras")
 
 
 def _draw(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).normal(size=shape)
-
-
-def _worst(*checks: Check) -> Check:
-    return max(checks, key=lambda check: check.value)
 
 
 CLAIM = "With Keras's weights it gives Keras's outputs"
@@ -56,7 +52,7 @@ CLAIM = "With Keras's weights it gives Keras's outputs"
 @evidence("dense-layer", claim=CLAIM, against="Keras Dense", peer="keras")
 def keras_dense() -> Check:
     k = _keras()
-    return _worst(
+    return worst_check(
         _gap(k.Dense(4, dtype="float64"), layers.Dense(5, 4), _draw(3, 5)),
         _gap(k.Dense(4, use_bias=False, dtype="float64"), layers.Dense(5, 4, bias=False), _draw(3, 5)),
     )
@@ -81,7 +77,7 @@ def keras_gru() -> Check:
         ours = layers.GRU(5, 4, convention="torch" if after else "keras")
         return _gap(peer, ours, _draw(2, 6, 5), lambda y: y[0])
 
-    return _worst(one(True), one(False))
+    return worst_check(one(True), one(False))
 
 
 @evidence("birnn", claim=CLAIM, against="Keras Bidirectional", peer="keras")
@@ -94,7 +90,7 @@ def keras_bidirectional() -> Check:
 @evidence("conv2d", claim=CLAIM + ", grouped by channel too", against="Keras Conv2D and DepthwiseConv2D", peer="keras")
 def keras_convolution() -> Check:
     k, x = _keras(), _draw(2, 3, 7, 6)
-    return _worst(
+    return worst_check(
         _gap(k.Conv2D(4, (3, 2), dtype="float64"), layers.Conv2d(3, 4, (3, 2)), x, channels=True),
         _gap(
             k.DepthwiseConv2D(3, depth_multiplier=2, dtype="float64"),

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.models.nn import Dense, Embedding, TimeDistributedDense, by_hand, two_layer
 
-from ._common import gap, largest, noise, same_weights
+from ._common import gap, noise, same_weights
 
 
 @evidence("dense-layer", claim="Values and gradients agree", against="torch.nn.Linear")
@@ -34,7 +34,7 @@ def dense_by_hand() -> Check:
     wanted = torch.autograd.grad(y, (v, layer.weight, layer.bias), g)
     out, cache = by_hand.dense(x.numpy(), w.numpy(), b.numpy())
     found = by_hand.dense_backward(g.numpy(), cache)
-    error = max(np.abs(a - c.numpy()).max() for a, c in zip((out, *found), (y.detach(), *wanted)))
+    error = largest(np.abs(a - c.numpy()).max() for a, c in zip((out, *found), (y.detach(), *wanted)))
     return Check(float(error), 1e-14, "max difference", "autograd")
 
 
@@ -46,9 +46,9 @@ def time_distributed() -> Check:
     same_weights(ours, peer)
     x = noise(2, 5, 4)
     product = x.numpy() @ peer.weight.detach().numpy().T + peer.bias.detach().numpy()
-    error = max(gap(ours, peer, x), float(np.abs(ours(x).detach().numpy() - product).max()))
+    error = largest(gap(ours, peer, x), float(np.abs(ours(x).detach().numpy() - product).max()))
     strided = noise(5, 2, 4).transpose(0, 1)
-    return Check(max(error, gap(ours, peer, strided)), 1e-14, "max difference", "broadcasting")
+    return Check(largest(error, gap(ours, peer, strided)), 1e-14, "max difference", "broadcasting")
 
 
 @evidence(
@@ -101,8 +101,8 @@ def backpropagation_autograd() -> Check:
     loss = ((y - target) ** 2).sum() / (2 * len(x))
     wanted = torch.autograd.grad(loss, given)
     value, found = two_layer(x.numpy(), target.numpy(), *(w.numpy() for w in weights))
-    error = max(np.abs(a - b.numpy()).max() for a, b in zip(found, wanted))
-    return Check(float(max(error, abs(value - loss.item()))), 1e-15, "max difference", "autograd")
+    error = largest(np.abs(a - b.numpy()).max() for a, b in zip(found, wanted))
+    return Check(float(largest(error, abs(value - loss.item()))), 1e-15, "max difference", "autograd")
 
 
 @evidence("backpropagation", claim="Gradients are those of the loss", against="central differences")
@@ -170,7 +170,7 @@ def cross_entropy_by_hand() -> Check:
     value, grad = by_hand.softmax_cross_entropy(logits.detach().numpy(), target.numpy())
     error = np.abs(grad - torch.autograd.grad(loss, logits)[0].numpy()).max()
     return Check(
-        float(max(error, abs(value - loss.item()) / loss.item())), 1e-14, "max difference", "torch.cross_entropy"
+        float(largest(error, abs(value - loss.item()) / loss.item())), 1e-14, "max difference", "torch.cross_entropy"
     )
 
 
@@ -188,5 +188,5 @@ def batch_norm_by_hand() -> Check:
     wanted = torch.autograd.grad(y, (v, layer.weight, layer.bias), g)
     out, cache = by_hand.batch_norm(x.numpy(), w.numpy(), b.numpy())
     found = by_hand.batch_norm_backward(g.numpy(), cache)
-    error = max(np.abs(a - c.numpy()).max() for a, c in zip((out, *found), (y.detach(), *wanted)))
+    error = largest(np.abs(a - c.numpy()).max() for a, c in zip((out, *found), (y.detach(), *wanted)))
     return Check(float(error), 1e-13, "max difference", "autograd")

@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.models.nn import MLPClassifier, MLPRegressor
 from fivefold.models.nn.perceptron import Perceptron, collapse
-
-from ._common import largest
 
 
 @evidence(

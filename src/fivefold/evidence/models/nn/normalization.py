@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.models.nn import BatchNorm
-
-from ._common import largest
 
 
 def _batches(*shape: int, count: int = 4) -> list[torch.Tensor]:

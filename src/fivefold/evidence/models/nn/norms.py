@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.models.nn import (
     AdaptiveInstanceNorm,
     BatchInstanceNorm,
@@ -22,7 +22,7 @@ from fivefold.models.nn import (
     WeightNorm,
 )
 
-from ._common import gap, largest, noise, same_weights
+from ._common import gap, noise, same_weights
 
 
 def _pair(ours: nn.Module, peer: nn.Module, x: torch.Tensor) -> float:
@@ -52,7 +52,7 @@ def layer_norm_numpy() -> Check:
     y = LayerNorm(6).double()(x).detach().numpy()
     error = np.abs(y - _standard(x.numpy(), (1,), 1e-5)).max()
     alone = LayerNorm(6).double()(x[:1]).detach().numpy()
-    return Check(float(max(error, np.abs(alone - y[:1]).max())), 1e-13, "max difference", "NumPy")
+    return Check(float(largest(error, np.abs(alone - y[:1]).max())), 1e-13, "max difference", "NumPy")
 
 
 @evidence("group-norm", claim="Values and gradients agree", against="torch.nn.GroupNorm")

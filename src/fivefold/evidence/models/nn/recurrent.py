@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.models.nn import GRU, LSTM, RNN, BidirectionalRNN, PeepholeLSTM, StackedRNN, by_hand
 
-from ._common import gap, largest, noise, same_weights
+from ._common import gap, noise, same_weights
 
 
 def _pair(ours: nn.Module, peer: nn.Module, x: torch.Tensor) -> float:
@@ -32,12 +32,12 @@ def _hand(layer: nn.Module, forward, backward, states: int, biases: int) -> floa
     wanted = torch.autograd.grad(y, [x, *start, *weights], g)
     out, cache = forward(*(t.detach().numpy() for t in (x, *start, *weights)))
     found = (out, *backward(g.numpy(), cache))
-    return max(float(np.abs(a - b.detach().numpy()).max()) for a, b in zip(found, (y, *wanted), strict=True))
+    return largest(float(np.abs(a - b.detach().numpy()).max()) for a, b in zip(found, (y, *wanted), strict=True))
 
 
 @evidence("rnn", claim="Outputs and gradients agree, both nonlinearities", against="torch.nn.RNN")
 def rnn_as_torch() -> Check:
-    worst = max(
+    worst = largest(
         _pair(RNN(3, 4, f), nn.RNN(3, 4, nonlinearity=f, batch_first=True), noise(2, 5, 3)) for f in ("tanh", "relu")
     )
     return Check(worst, 1e-13, "max difference", "torch.nn.RNN")
@@ -253,7 +253,7 @@ def _forms(layer: nn.Module, *inputs: torch.Tensor) -> float:
         ends = last if isinstance(last, tuple) else (last,)
         loss = (out * noise(*out.shape, seed=7)).sum() + sum((e**2).sum() for e in ends)
         found.append([out, *ends, *torch.autograd.grad(loss, [*given, *layer.parameters()])])
-    return max(float((a - b).detach().abs().max()) for a, b in zip(*found, strict=True))
+    return largest(float((a - b).detach().abs().max()) for a, b in zip(*found, strict=True))
 
 
 @evidence("gru", claim="Both passes written out, from any first state, and second slopes", against="finite differences")
@@ -262,8 +262,8 @@ def gru_slopes() -> Check:
     for convention in ("keras", "paper"):
         layer = GRU(2, 3, convention).double()
         wrong += _unfit(layer, noise(2, 3, 2), noise(1, 2, 3, seed=1))
-        worst = max(worst, _forms(GRU(5, 7, convention).double(), noise(4, 9, 5), noise(1, 4, 7, seed=1)))
-        worst = max(worst, _forms(GRU(5, 7, convention).double(), noise(4, 1, 5), noise(1, 4, 7, seed=1)))
+        worst = largest(worst, _forms(GRU(5, 7, convention).double(), noise(4, 9, 5), noise(1, 4, 7, seed=1)))
+        worst = largest(worst, _forms(GRU(5, 7, convention).double(), noise(4, 1, 5), noise(1, 4, 7, seed=1)))
     return Check(wrong + worst, 1e-12, "failed checks and largest difference", "finite differences and autograd")
 
 
@@ -272,6 +272,6 @@ def peephole_slopes() -> Check:
     layer = PeepholeLSTM(5, 7).double()
     with torch.no_grad():
         layer.peephole.copy_(noise(3, 7, seed=5))
-    worst = max(_forms(layer, noise(4, steps, 5)) for steps in (1, 2, 9))
+    worst = largest(_forms(layer, noise(4, steps, 5)) for steps in (1, 2, 9))
     wrong = _unfit(PeepholeLSTM(2, 2).double(), noise(2, 3, 2))
     return Check(wrong + worst, 1e-12, "failed checks and largest difference", "finite differences and autograd")

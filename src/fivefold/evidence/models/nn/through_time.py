@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.models.nn import by_hand, rnn_backward
 
 from ._common import noise
@@ -30,7 +30,7 @@ def bptt_autograd() -> Check:
     wanted = torch.autograd.grad(y, (*inputs, *list(peer.parameters())[:3]), g)
     out, cache = by_hand.rnn(x, h0, w, u, b)
     found = rnn_backward(g.numpy(), cache)
-    error = max(np.abs(a - c.detach().numpy()).max() for a, c in zip((out, *found), (y, *wanted)))
+    error = largest(np.abs(a - c.detach().numpy()).max() for a, c in zip((out, *found), (y, *wanted)))
     return Check(float(error), 1e-14, "max difference", "autograd")
 
 
@@ -52,7 +52,7 @@ def bptt_sums() -> Check:
                 total += term
     found = rnn_backward(g, cache)[2:]
     return Check(
-        float(max(np.abs(a - c).max() for a, c in zip(found, sums))), 1e-14, "max difference", "the double sum"
+        float(largest(np.abs(a - c).max() for a, c in zip(found, sums))), 1e-14, "max difference", "the double sum"
     )
 
 

@@ -10,7 +10,7 @@ import torch
 from gymnasium.spaces import Box, Discrete
 
 from fivefold.data.batches import Batch, Place
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 from fivefold.models.rl import DQN
 from fivefold.models.rl.dqn import DQNLearner, td_target
 from fivefold.models.rl.networks import FrameNetwork
@@ -150,7 +150,7 @@ def chain() -> Check:
 )
 def exploration() -> Check:
     agent = DQN()
-    error = max(abs(agent.epsilon(t) - e) for t, e in ((0, 1.0), (5000, 0.525), (10_000, 0.05), (50_000, 0.05)))
+    error = largest(abs(agent.epsilon(t) - e) for t, e in ((0, 1.0), (5000, 0.525), (10_000, 0.05), (50_000, 0.05)))
     still = DQN(Chain, exploration_steps=0, exploration_initial_eps=0, exploration_final_eps=0, learning_starts=2000,
                 hidden_layer_sizes=(), random_state=0).learn(2000)  # fmt: skip
     # 2,000 uniform actions: the shares of both in the buffer.

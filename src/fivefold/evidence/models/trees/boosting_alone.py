@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fivefold.base.random import Streams
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 def _worst(values: list[float]) -> float:
@@ -239,8 +239,8 @@ def monotone_pairs() -> Check:
     for column, sign in ((0, 1.0), (1, -1.0)):
         B = A.copy()
         B[:, column] += rng.exponential(size=10_000)
-        worst = max(worst, float((sign * (model.predict(A) - model.predict(B))).max()))
-        broken = max(broken, float((sign * (free.predict(A) - free.predict(B))).max()))
+        worst = largest(worst, float((sign * (model.predict(A) - model.predict(B))).max()))
+        broken = largest(broken, float((sign * (free.predict(A) - free.predict(B))).max()))
     return Check(worst if broken > 0.1 else np.inf, 1e-12, "largest violation (without constraints above 0.1)")
 
 

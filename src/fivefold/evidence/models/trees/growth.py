@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fivefold.base.random import Streams
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 def _table(n: int, d: int, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -274,7 +274,7 @@ def pruning_path() -> Check:
     peer = Peer(min_samples_leaf=8, random_state=0).cost_complexity_pruning_path(X, codes, w)
     if len(ours.ccp_alphas) != len(peer.ccp_alphas):
         return Check(np.inf, 1e-12, "steps differ in number", "scikit-learn")
-    gap = max(np.abs(ours.ccp_alphas - peer.ccp_alphas).max(), np.abs(ours.impurities - peer.impurities).max())
+    gap = largest(np.abs(ours.ccp_alphas - peer.ccp_alphas).max(), np.abs(ours.impurities - peer.impurities).max())
     return Check(float(gap), 1e-12, "max |path - peer|", "scikit-learn")
 
 

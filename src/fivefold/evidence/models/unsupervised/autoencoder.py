@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fivefold.base.random import Streams
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 @evidence(
@@ -31,9 +31,9 @@ def linear_is_pca_residual() -> Check:
     far = np.r_[X, X.mean(axis=0) + 3 * (X - X.mean(axis=0))]
     residual = np.linalg.norm(far - pca.inverse_transform(pca.transform(far)), axis=1)
     worst = float(np.abs(-model.score_samples(far) - residual).max() / residual.max())
-    worst = max(worst, float(np.abs(model.location_ - X.mean(axis=0)).max()) / 1e3)
-    worst = max(worst, abs(model.scale_ / np.sqrt(X.var(axis=0).mean()) - 1))
-    worst = max(worst, abs(model.offset_ - np.percentile(model.score_samples(X), 10)) / residual.max())
+    worst = largest(worst, float(np.abs(model.location_ - X.mean(axis=0)).max()) / 1e3)
+    worst = largest(worst, abs(model.scale_ / np.sqrt(X.var(axis=0).mean()) - 1))
+    worst = largest(worst, abs(model.offset_ - np.percentile(model.score_samples(X), 10)) / residual.max())
     # The minimum is PCA itself; Adam with a rate that falls to zero ends within a thousandth of the largest residual.
     return Check(worst, 1e-3, "largest difference over the largest residual", "PCA")
 
@@ -61,16 +61,16 @@ def network_by_hand() -> Check:
         if number not in (2, 5):
             h = np.tanh(h)
     known = h * s + X.mean(axis=0)
-    worst = max(worst, float(np.abs(model.reconstruct(X) - known).max()))
-    worst = max(worst, float(np.abs(model.score_samples(X) + np.linalg.norm(X - known, axis=1)).max()))
-    worst = max(worst, float((model.predict(X) != np.where(model.score_samples(X) < model.offset_, -1, 1)).any()))
+    worst = largest(worst, float(np.abs(model.reconstruct(X) - known).max()))
+    worst = largest(worst, float(np.abs(model.score_samples(X) + np.linalg.norm(X - known, axis=1)).max()))
+    worst = largest(worst, float((model.predict(X) != np.where(model.score_samples(X) < model.offset_, -1, 1)).any()))
     outputs, rows = torch.tensor([[1.0, 2.0], [0.0, 0.0]]), torch.tensor([[0.0, 0.0], [3.0, 1.0]])
-    worst = max(worst, float((model.usual_objective()(outputs, rows) - torch.tensor([2.5, 5.0])).abs().max()))
+    worst = largest(worst, float((model.usual_objective()(outputs, rows) - torch.tensor([2.5, 5.0])).abs().max()))
     kinds = [type(m).__name__ for m in AutoencoderAnomalyDetector((4, 2)).build(NetworkSchema((3,), 3, "regression"))]
-    worst = max(worst, float(kinds != ["Linear", "ReLU", "Linear", "Linear", "ReLU", "Linear"]))
+    worst = largest(worst, float(kinds != ["Linear", "ReLU", "Linear", "Linear", "ReLU", "Linear"]))
     stated = {"hidden": (8, 4), "activation": "relu", "contamination": 0.1, "max_epochs": 100, "batch_size": 32}
     params = AutoencoderAnomalyDetector().get_params()
-    worst = max(worst, float(any(params[k] != v for k, v in stated.items()) or params["learning_rate"] != 1e-2))
+    worst = largest(worst, float(any(params[k] != v for k, v in stated.items()) or params["learning_rate"] != 1e-2))
     return Check(worst, 1e-10, "largest difference", "the formula by hand")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fivefold.base.random import Streams
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest, smallest
 
 
 def _table(n: int, d: int, name: str, spread: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
@@ -142,10 +142,10 @@ def best_partition() -> Check:
                 for j in range(k):
                     x, v = X[chosen == j], w[chosen == j]
                     total += (v[:, None] * (x - np.average(x, axis=0, weights=v)) ** 2).sum()
-                least = min(least, total)
+                least = smallest(least, total)
         for init in ("k-means++", "random"):
             model = KMeans(k, init=init, n_init=60, tol=0.0, random_state=case).fit(X, sample_weight=w)
-            worst = max(worst, abs(model.inertia_ / least - 1))
+            worst = largest(worst, abs(model.inertia_ / least - 1))
     return Check(worst, 1e-12, "|inertia / optimum - 1|", "enumeration")
 
 
@@ -226,7 +226,7 @@ def greedy_choice() -> Check:
             left = [(weight * np.minimum(closest, ((X - X[i]) ** 2).sum(axis=1))).sum() for i in chosen]
             known.append(X[chosen[int(np.argmin(left))]])
             closest = np.minimum(closest, ((X - known[-1]) ** 2).sum(axis=1))
-        worst = max(worst, float(np.abs(centers - np.array(known)).max()))
+        worst = largest(worst, float(np.abs(centers - np.array(known)).max()))
     return Check(worst, 1e-12, "max |seed - seed|", "the definition")
 
 
@@ -284,9 +284,9 @@ def bounds_of_distances() -> Check:
             others = np.where(np.arange(k) == labels[:, None], np.inf, distance)
             nearest = np.stack([others[:, group == g].min(axis=1) for g in range(n_groups)], axis=1)
             # float32 keeps seven digits and the margins cost another two.
-            worst = max(worst, float((own - upper).max()), float((lower - nearest)[np.isfinite(nearest)].max()))
+            worst = largest(worst, float((own - upper).max()), float((lower - nearest)[np.isfinite(nearest)].max()))
             if first:
-                worst = max(worst, float((upper - own).max()), float((nearest - lower)[np.isfinite(nearest)].max()))
+                worst = largest(worst, float((upper - own).max()), float((nearest - lower)[np.isfinite(nearest)].max()))
             else:
                 # A row that was skipped carries its old bounds, moved; at least half of these rows are.
                 moved = np.isclose(upper, before[0] + moves[labels], rtol=1e-5) & np.isclose(
@@ -364,7 +364,7 @@ def random_rows() -> Check:
     even = np.array([(_random_rows(plain, 1, generator) + plain.shift)[0, 0].round() for _ in range(2000)])
     weighted = abs((drawn[:, 0] == 0).sum() - 1000) / np.sqrt(500)
     return Check(
-        float(max(weighted, abs((even == 2).sum() - 2000 / 6) / np.sqrt(2000 * 5 / 36))),
+        float(largest(weighted, abs((even == 2).sum() - 2000 / 6) / np.sqrt(2000 * 5 / 36))),
         5.0,
         "standard deviations",
         "binomial law",

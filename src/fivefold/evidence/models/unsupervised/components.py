@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fivefold.base.random import Streams
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 def _table(n: int, d: int, name: str, offset: float = 0.0) -> np.ndarray:
@@ -38,10 +38,10 @@ def two_columns() -> Check:
             "explained_variance_ratio_": values / (a + c),
             "singular_values_": np.sqrt(4 * values),
         }
-        worst = max(worst, *(float(np.abs(getattr(model, name) - value).max()) for name, value in known.items()))
-        worst = max(worst, float(np.abs(model.transform(X) - (X - X.mean(axis=0)) @ vectors.T).max()))
+        worst = largest(worst, *(float(np.abs(getattr(model, name) - value).max()) for name, value in known.items()))
+        worst = largest(worst, float(np.abs(model.transform(X) - (X - X.mean(axis=0)) @ vectors.T).max()))
         one = PCA(1, svd_solver=solver).fit(X)
-        worst = max(worst, abs(one.noise_variance_ - values[1]), abs(model.noise_variance_))
+        worst = largest(worst, abs(one.noise_variance_ - values[1]), abs(model.noise_variance_))
     return Check(worst, 1e-12, "max |value - formula|", "quadratic formula")
 
 
@@ -60,19 +60,21 @@ def decorrelation() -> Check:
         for solver in ("auto", "full", "covariance_eigh"):
             model = PCA(min(n - 1, d), svd_solver=solver).fit(X)
             W = model.components_
-            worst = max(worst, float(np.abs(W @ W.T - np.eye(len(W))).max()))
+            worst = largest(worst, float(np.abs(W @ W.T - np.eye(len(W))).max()))
             scale = exact.trace()
             # An offset of 1e6 leaves the data themselves ten digits.
             lost = 1e-2 if offset > 100 else 1.0
-            worst = max(worst, lost * float(np.abs(W @ exact @ W.T - np.diag(model.explained_variance_)).max() / scale))
-            worst = max(
+            worst = largest(
+                worst, lost * float(np.abs(W @ exact @ W.T - np.diag(model.explained_variance_)).max() / scale)
+            )
+            worst = largest(
                 worst,
                 lost * float(np.abs(np.cov(model.transform(X).T) - np.diag(model.explained_variance_)).max() / scale),
             )
-            worst = max(
+            worst = largest(
                 worst, lost * abs(model.explained_variance_.sum() / scale - model.explained_variance_ratio_.sum())
             )
-            worst = max(
+            worst = largest(
                 worst,
                 lost * float(np.abs(model.singular_values_**2 / (n - 1) - model.explained_variance_).max() / scale),
             )
@@ -91,7 +93,9 @@ def least_reconstruction_error() -> Check:
             for solver in ("full", "covariance_eigh"):
                 model = PCA(count, whiten=whiten, svd_solver=solver).fit(X)
                 back = model.inverse_transform(model.transform(X))
-                worst = max(worst, abs(((X - back) ** 2).sum() - (singular[count:] ** 2).sum()) / (singular**2).sum())
+                worst = largest(
+                    worst, abs(((X - back) ** 2).sum() - (singular[count:] ** 2).sum()) / (singular**2).sum()
+                )
     return Check(worst, 1e-12, "|error - discarded squares| / total", "Eckart-Young theorem")
 
 
@@ -108,7 +112,7 @@ _FACTS = (
 def _gap(ours: Any, peer: Any) -> float:
     if ours.n_components_ != peer.n_components_:
         return np.inf
-    return max(
+    return largest(
         float(
             np.abs(np.asarray(getattr(ours, name)) - getattr(peer, name)).max(initial=0)
             / max(1.0, np.abs(getattr(peer, name)).max(initial=0))
@@ -140,12 +144,12 @@ def same_as_scikit_learn() -> Check:
             ours, peer = PCA(**params).fit(X), peers.PCA(**params).fit(X)
             if ours.n_components_ == len(X):
                 continue  # centered rows have one direction less; the last is rounding
-            worst = max(
+            worst = largest(
                 worst, _gap(ours, peer), float(np.abs(ours.transform(X) - peer.transform(X)).max() / np.abs(X).max())
             )
             if not ours.whiten:  # scikit-learn scales twice there
                 scale = np.abs(np.cov(X.T)).max()
-                worst = max(worst, float(np.abs(ours.get_covariance() - peer.get_covariance()).max() / scale))
+                worst = largest(worst, float(np.abs(ours.get_covariance() - peer.get_covariance()).max() / scale))
     return Check(worst, 1e-9, "largest relative difference", "scikit-learn PCA")
 
 
@@ -157,10 +161,12 @@ def random_projection() -> Check:
     full, worst = PCA(6, svd_solver="full").fit(X), 0.0
     for seed in range(5):
         found = PCA(6, svd_solver="randomized", random_state=seed).fit(X)
-        worst = max(worst, float(np.abs(found.components_ - full.components_).max()))
-        worst = max(worst, float(np.abs(found.explained_variance_ / full.explained_variance_ - 1).max()))
-        worst = max(worst, float(np.abs(found.explained_variance_ratio_ / full.explained_variance_ratio_ - 1).max()))
-        worst = max(worst, abs(found.noise_variance_ / full.noise_variance_ - 1))
+        worst = largest(worst, float(np.abs(found.components_ - full.components_).max()))
+        worst = largest(worst, float(np.abs(found.explained_variance_ / full.explained_variance_ - 1).max()))
+        worst = largest(
+            worst, float(np.abs(found.explained_variance_ratio_ / full.explained_variance_ratio_ - 1).max())
+        )
+        worst = largest(worst, abs(found.noise_variance_ / full.noise_variance_ - 1))
     # Halko et al.: the error shrinks as (sigma_17 / sigma_6)^(2 q + 1), here 0.66 ** 15 = 2e-3, of an angle below 1.
     return Check(worst, 2e-3, "largest difference", "full factorization")
 
@@ -219,8 +225,8 @@ def offset_costs_no_digits() -> Check:
     for offset in (50.0, 1e4, 2.0**24):
         moved = PCA().fit(X + offset)
         # Adding the offset itself rounds the data by half an ulp, 2e-9 for 2 ** 24; the spread is at least 0.5.
-        worst = max(worst, float(np.abs(moved.explained_variance_ / base.explained_variance_ - 1).max()))
-        worst = max(worst, float(np.abs(moved.components_ - base.components_).max()))
+        worst = largest(worst, float(np.abs(moved.explained_variance_ / base.explained_variance_ - 1).max()))
+        worst = largest(worst, float(np.abs(moved.components_ - base.components_).max()))
     return Check(worst, 1e-8, "largest change", "invariance")
 
 
@@ -238,14 +244,16 @@ def probabilistic_model() -> Check:
     for count in (1, 3, 5, 6):
         model = PCA(count).fit(X)
         density = multivariate_normal(model.mean_, model.get_covariance()).logpdf(X)
-        worst = max(worst, float(np.abs(model.score_samples(X) - density).max()), abs(model.score(X) - density.mean()))
+        worst = largest(
+            worst, float(np.abs(model.score_samples(X) - density).max()), abs(model.score(X) - density.mean())
+        )
         values = np.linalg.eigvalsh(np.cov(X.T))[::-1]
         noise = values[count:].mean() if count < 6 else 0.0
-        worst = max(worst, abs(model.noise_variance_ - noise))
+        worst = largest(worst, abs(model.noise_variance_ - noise))
         known = np.where(np.arange(6) < count, values, noise)
-        worst = max(worst, float(np.abs(np.linalg.eigvalsh(model.get_covariance())[::-1] - known).max()))
+        worst = largest(worst, float(np.abs(np.linalg.eigvalsh(model.get_covariance())[::-1] - known).max()))
         white = PCA(count, whiten=True).fit(X).transform(X)
-        worst = max(
+        worst = largest(
             worst, float(np.abs(np.cov(white.T) - np.eye(count)).max()), float(np.abs(white.mean(axis=0)).max())
         )
     return Check(worst, 1e-10, "largest difference", "scipy multivariate_normal")

@@ -7,7 +7,7 @@ import tempfile
 import numpy as np
 
 from fivefold.base.random import Streams
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 @evidence(
@@ -29,15 +29,15 @@ def same_as_autograd() -> Check:
     loss.backward()
     by_encoder, by_decoder = gradients(E, D, S)
     worst = abs(reconstruction_error(E, D, S) - float(loss.detach()))
-    worst = max(worst, float(np.abs(by_encoder - encoder.grad.numpy()).max()))
-    worst = max(worst, float(np.abs(by_decoder - decoder.grad.numpy()).max()))
+    worst = largest(worst, float(np.abs(by_encoder - encoder.grad.numpy()).max()))
+    worst = largest(worst, float(np.abs(by_decoder - decoder.grad.numpy()).max()))
     # One step of the loop from its own start, which a second generator of the same seed draws again.
     one = train(S, 2, 1, 0.01, Streams(3).numpy("start"))
     again = Streams(3).numpy("start")
     E0, D0 = again.normal(size=(2, 4)) / np.sqrt(8), again.normal(size=(4, 2)) / np.sqrt(8)
     g, h = gradients(E0, D0, S)
-    worst = max(worst, float(np.abs(one[0] - (E0 - 0.01 * g)).max()), float(np.abs(one[1] - (D0 - 0.01 * h)).max()))
-    worst = max(worst, abs(one[2][0] - reconstruction_error(E0, D0, S)), float(len(one[2]) != 2))
+    worst = largest(worst, float(np.abs(one[0] - (E0 - 0.01 * g)).max()), float(np.abs(one[1] - (D0 - 0.01 * h)).max()))
+    worst = largest(worst, abs(one[2][0] - reconstruction_error(E0, D0, S)), float(len(one[2]) != 2))
     return Check(worst, 1e-12 * float(np.abs(by_encoder).max()), "largest difference", "torch")
 
 
@@ -56,13 +56,13 @@ def reaches_pca() -> Check:
     values = np.linalg.eigvalsh(np.cov(X.T, bias=True))
     worst = abs(numbers["error of PCA"] / values[0] - 1)
     # The optimum is linear in rate: 2500 steps of 0.1 shrink what is left by far more than these digits.
-    worst = max(
+    worst = largest(
         worst,
         abs(numbers["largest relative excess at the end"]),
         abs(numbers["error of the auto-encoder"] / values[0] - 1),
     )
-    worst = max(worst, -numbers["least relative excess at any step"])
-    worst = max(worst, np.radians(numbers["largest angle to the subspace of PCA (degrees)"]))
+    worst = largest(worst, -numbers["least relative excess at any step"])
+    worst = largest(worst, np.radians(numbers["largest angle to the subspace of PCA (degrees)"]))
     return Check(float(worst), 1e-6, "largest relative difference", "closed form")
 
 
@@ -80,7 +80,7 @@ def oblique() -> Check:
     worst, skew = 0.0, []
     for start in range(4):
         E, D, _ = train(S, 2, 3000, 0.1 / np.linalg.eigvalsh(S)[-1], Streams(5).numpy("oblique", start))
-        worst = max(worst, float(np.abs(D @ E - w @ w.T).max()))
+        worst = largest(worst, float(np.abs(D @ E - w @ w.T).max()))
         skew.append(abs(D[:, 0] @ D[:, 1]) / (np.linalg.norm(D[:, 0]) * np.linalg.norm(D[:, 1])))
     # Random codes are oblique with probability one; a cosine below 0.01 four times has a chance below 1e-6.
-    return Check(max(worst, float(max(skew) < 0.01)), 1e-6, "distance of D E from the projector", "PCA")
+    return Check(largest(worst, float(max(skew) < 0.01)), 1e-6, "distance of D E from the projector", "PCA")

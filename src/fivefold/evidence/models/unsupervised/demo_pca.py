@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from fivefold.base.random import Streams
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 @evidence(
@@ -28,18 +28,20 @@ def merged_classes() -> Check:
         known = float(ndtr(distance / np.sqrt(2)))
         w = fisher_direction(X, y)
         peer = LinearDiscriminantAnalysis().fit(X, y).coef_[0]
-        worst = max(worst, 1e3 * (1 - abs(float(w @ peer)) / float(np.linalg.norm(peer))))
+        worst = largest(worst, 1e3 * (1 - abs(float(w @ peer)) / float(np.linalg.norm(peer))))
         # Four standard errors of the rank statistic, at most 1 / sqrt(4 n); the found direction turns with the same chance.
         error = 4 / np.sqrt(4 * n)
-        worst = max(worst, abs(area(X @ w, y) - known) / error)
+        worst = largest(worst, abs(area(X @ w, y) - known) / error)
         first = PCA(1).fit(X).components_[0]
-        worst = max(worst, abs(area(X @ first, y) - (known if along else 0.5)) / error, float(abs(first[along]) < 0.99))
+        worst = largest(
+            worst, abs(area(X @ first, y) - (known if along else 0.5)) / error, float(abs(first[along]) < 0.99)
+        )
         means = [X[y == c].mean(axis=0) for c in (0, 1)]
         wanted = np.array([[0.0, -distance / 2], [0.0, distance / 2]])
-        worst = max(
+        worst = largest(
             worst, float((np.abs(np.array(means) - wanted) > 4 * np.array([spread, 1.0]) / np.sqrt(n)).any()) * 2
         )
-        worst = max(worst, float(np.abs(X[y == 0].std(axis=0) / [spread, 1.0] - 1).max()) / (4 / np.sqrt(2 * n)))
+        worst = largest(worst, float(np.abs(X[y == 0].std(axis=0) / [spread, 1.0] - 1).max()) / (4 / np.sqrt(2 * n)))
     return Check(worst, 1.0, "largest deviation in units of its bound", "closed form")
 
 
@@ -58,11 +60,13 @@ def flattened() -> Check:
     # The S: two circles of radius one around (0, y, -1) and (0, y, 1), run through at speed one.
     center = np.where(t > 0, -1.0, 1.0)
     worst = float(np.abs(curve[:, 0] ** 2 + (curve[:, 2] - center) ** 2 - 1).max())
-    worst = max(
+    worst = largest(
         worst, float(np.abs(curve[:, 1] - across).max()), float(np.abs(t).max() > 1.5 * np.pi or across.max() > 5)
     )
     line = np.arange(6.0)[:, None]
-    worst = max(worst, abs(false_neighbors(line, line, 2) - 2 / 12))  # the two ends have one neighbor two steps away
+    worst = largest(
+        worst, abs(false_neighbors(line, line, 2) - 2 / 12)
+    )  # the two ends have one neighbor two steps away
     if worst > 1e-12 or numbers["false neighbors, LLE"] > 0.02 or numbers["false neighbors, PCA of a flat sheet"] > 0.0:
         return Check(0.0, 0.1, "share of false neighbors; a control failed", "places on the sheet", at_least=True)
     # Beyond the quarter turns the height of the S runs back: two of its six quarters lie on others.
@@ -84,15 +88,17 @@ def whole_digits() -> Check:
         numbers = demo.run(out=folder, quick=True).numbers
         one = EigenfacesDemo(n_components=1).run(out=folder, quick=True).numbers
     U, s, V = np.linalg.svd(X - X.mean(axis=0), full_matrices=False)
-    worst = max(worst, abs(numbers["share of variance kept"] - (s[:30] ** 2).sum() / (s**2).sum()))
-    worst = max(worst, abs(numbers["error of PCA"] - (s[30:] ** 2).sum() / X.size))
-    worst = max(worst, abs(numbers["pixels in a component"] - wholeness(V[:30]).mean()))
-    worst = max(worst, abs(numbers["negative entries, parts"]), float(X.min() != 0 or X.max() != 1 or len(X) != 500))
+    worst = largest(worst, abs(numbers["share of variance kept"] - (s[:30] ** 2).sum() / (s**2).sum()))
+    worst = largest(worst, abs(numbers["error of PCA"] - (s[30:] ** 2).sum() / X.size))
+    worst = largest(worst, abs(numbers["pixels in a component"] - wholeness(V[:30]).mean()))
+    worst = largest(
+        worst, abs(numbers["negative entries, parts"]), float(X.min() != 0 or X.max() != 1 or len(X) != 500)
+    )
     # One part alone is the first singular vector of the pictures themselves, a whole digit (NMF stops at 1e-3).
     perron = np.linalg.svd(X, full_matrices=False)[2][:1]
-    worst = max(worst, float(abs(one["pixels in a part of NMF"] - wholeness(perron)[0]) > 0.01))
-    worst = max(worst, float(one["pixels in a part of NMF"] < one["pixels in a component"] / 1.5))
-    worst = max(worst, float(numbers["pixels in a component"] < 1.5 * numbers["pixels in a part of NMF"]))
-    worst = max(worst, float(not 0.2 < numbers["negative entries, components"] < 0.8))
-    worst = max(worst, float(numbers["error of NMF"] < numbers["error of PCA"]))
+    worst = largest(worst, float(abs(one["pixels in a part of NMF"] - wholeness(perron)[0]) > 0.01))
+    worst = largest(worst, float(one["pixels in a part of NMF"] < one["pixels in a component"] / 1.5))
+    worst = largest(worst, float(numbers["pixels in a component"] < 1.5 * numbers["pixels in a part of NMF"]))
+    worst = largest(worst, float(not 0.2 < numbers["negative entries, components"] < 0.8))
+    worst = largest(worst, float(numbers["error of NMF"] < numbers["error of PCA"]))
     return Check(worst, 1e-10, "largest difference", "numpy SVD")

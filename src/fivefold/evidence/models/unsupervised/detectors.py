@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fivefold.base.random import Streams
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 @evidence(
@@ -24,22 +24,22 @@ def log_density() -> Check:
     worst = 0.0
     for kind in ("full", "diag"):
         model = GaussianAnomalyDetector(covariance_type=kind).fit(X)
-        worst = max(worst, float(np.abs(model.location_ - [0.29, 0.73]).max()))
-        worst = max(worst, float(np.abs(model.covariance_ - np.diag([0.04, 0.03])).max()))
+        worst = largest(worst, float(np.abs(model.location_ - [0.29, 0.73]).max()))
+        worst = largest(worst, float(np.abs(model.covariance_ - np.diag([0.04, 0.03])).max()))
         asked = np.array([[0.1, 0.9], [0.29, 0.73], [1.0, 0.0]])
         known = multivariate_normal([0.29, 0.73], np.diag([0.04, 0.03])).logpdf(asked)
-        worst = max(worst, float(np.abs(model.score_samples(asked) - known).max()))
-        worst = max(worst, abs(model.score_samples([[0.29, 0.73]])[0] + np.log(2 * np.pi * np.sqrt(0.0012))))
+        worst = largest(worst, float(np.abs(model.score_samples(asked) - known).max()))
+        worst = largest(worst, abs(model.score_samples([[0.29, 0.73]])[0] + np.log(2 * np.pi * np.sqrt(0.0012))))
     rng = Streams(6).numpy("density")
     X = rng.normal(size=(80, 4)) @ rng.normal(size=(4, 4)) + 3
     full = GaussianAnomalyDetector().fit(X)
     known = multivariate_normal(X.mean(axis=0), np.cov(X.T, bias=True)).logpdf(X)
-    worst = max(worst, float(np.abs(full.score_samples(X) - known).max()))
+    worst = largest(worst, float(np.abs(full.score_samples(X) - known).max()))
     diag = GaussianAnomalyDetector(covariance_type="diag", reg_covar=0.5).fit(X)
     known = multivariate_normal(X.mean(axis=0), np.diag(X.var(axis=0) + 0.5)).logpdf(X)
-    worst = max(worst, float(np.abs(diag.score_samples(X) - known).max()))
+    worst = largest(worst, float(np.abs(diag.score_samples(X) - known).max()))
     far = GaussianAnomalyDetector().fit(X * 1e8)  # units change the density by their power alone
-    worst = max(worst, float(np.abs(far.score_samples(X * 1e8) - full.score_samples(X) + 4 * np.log(1e8)).max()))
+    worst = largest(worst, float(np.abs(far.score_samples(X * 1e8) - full.score_samples(X) + 4 * np.log(1e8)).max()))
     return Check(worst, 1e-11, "largest difference", "scipy multivariate_normal")
 
 
@@ -57,16 +57,16 @@ def thresholds_and_weights() -> Check:
     weighted = GaussianAnomalyDetector().fit(X, sample_weight=w)
     repeated = GaussianAnomalyDetector().fit(np.repeat(X, w, axis=0))
     worst = float(np.abs(weighted.covariance_ - repeated.covariance_).max())
-    worst = max(worst, float(np.abs(weighted.location_ - repeated.location_).max()))
+    worst = largest(worst, float(np.abs(weighted.location_ - repeated.location_).max()))
     model = GaussianAnomalyDetector().fit(X)
     scores = model.score_samples(X)
-    worst = max(worst, abs(model.offset_ - np.sort(scores)[10]))  # the 10 % quantile of 101 rows is the eleventh
-    worst = max(worst, float((model.predict(X) == -1).sum() != 10))
-    worst = max(worst, float(np.abs(model.decision_function(X) - scores + model.offset_).max()))
+    worst = largest(worst, abs(model.offset_ - np.sort(scores)[10]))  # the 10 % quantile of 101 rows is the eleventh
+    worst = largest(worst, float((model.predict(X) == -1).sum() != 10))
+    worst = largest(worst, float(np.abs(model.decision_function(X) - scores + model.offset_).max()))
     chosen = GaussianAnomalyDetector(threshold=float(scores[7])).fit(X)
-    worst = max(worst, float(not np.array_equal(chosen.predict(X), np.where(scores >= scores[7], 1, -1))))
+    worst = largest(worst, float(not np.array_equal(chosen.predict(X), np.where(scores >= scores[7], 1, -1))))
     stated = {"covariance_type": "full", "reg_covar": 0.0, "contamination": 0.1, "threshold": None}
-    worst = max(worst, float(GaussianAnomalyDetector().get_params() != stated))
+    worst = largest(worst, float(GaussianAnomalyDetector().get_params() != stated))
     return Check(worst, 1e-12, "largest difference", "definition")
 
 
@@ -106,4 +106,4 @@ def same_ranking() -> Check:
     envelope = EllipticEnvelope(support_fraction=1.0, random_state=0).fit(X)
     # Clean data and full support: both are the same ranking but for the correction of the envelope.
     rank = 1 - float(spearmanr(model.score_samples(X), envelope.score_samples(X))[0])
-    return Check(max(gap, rank / 1e6 if rank < 0.02 else 1.0), 1e-7, "largest difference", "scikit-learn")
+    return Check(largest(gap, rank / 1e6 if rank < 0.02 else 1.0), 1e-7, "largest difference", "scikit-learn")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fivefold.base.random import Streams
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 _ALL = ("single", "complete", "average", "weighted", "ward", "centroid", "median")
 
@@ -32,19 +32,21 @@ def five_points() -> Check:
     worst = 0.0
     for linkage, known in heights.items():
         model = AgglomerativeClustering(2, linkage=linkage).fit(X)
-        worst = max(worst, float(np.abs(model.distances_ - known).max()))
-        worst = max(worst, float(model.merges_[:, [0, 1, 3]].tolist() != [[0, 1, 2], [2, 3, 2], [4, 6, 3], [5, 7, 5]]))
-        worst = max(worst, float(model.labels_.tolist() != [0, 0, 1, 1, 1] or model.n_clusters_ != 2))
-        worst = max(worst, float(model.children_.tolist() != [[0, 1], [2, 3], [4, 6], [5, 7]]))
+        worst = largest(worst, float(np.abs(model.distances_ - known).max()))
+        worst = largest(
+            worst, float(model.merges_[:, [0, 1, 3]].tolist() != [[0, 1, 2], [2, 3, 2], [4, 6, 3], [5, 7, 5]])
+        )
+        worst = largest(worst, float(model.labels_.tolist() != [0, 0, 1, 1, 1] or model.n_clusters_ != 2))
+        worst = largest(worst, float(model.children_.tolist() != [[0, 1], [2, 3], [4, 6], [5, 7]]))
         for height, count in ((0.0, 5), (0.999, 5), (1.0, 4), (2.0, 3), (2.5, 3), (known[2] + 1e-9, 2), (99.0, 1)):
-            worst = max(worst, float(len(set(model.cut(height=height).tolist())) != count))
+            worst = largest(worst, float(len(set(model.cut(height=height).tolist())) != count))
         for count, labels in ((1, [0] * 5), (3, [0, 0, 1, 1, 2]), (4, [0, 0, 1, 2, 3]), (5, [0, 1, 2, 3, 4])):
-            worst = max(worst, float(model.cut(count).tolist() != labels))
+            worst = largest(worst, float(model.cut(count).tolist() != labels))
         far = AgglomerativeClustering(None, linkage=linkage, distance_threshold=2.0).fit(X)
-        worst = max(worst, float(far.n_clusters_ != 3 or far.labels_.tolist() != [0, 0, 1, 1, 2]))
+        worst = largest(worst, float(far.n_clusters_ != 3 or far.labels_.tolist() != [0, 0, 1, 1, 2]))
     defaults = AgglomerativeClustering().get_params()
     stated = {"n_clusters": 2, "metric": "euclidean", "linkage": "ward", "distance_threshold": None}
-    worst = max(worst, float(defaults != stated))
+    worst = largest(worst, float(defaults != stated))
     return Check(worst, 1e-12, "largest difference", "worked by hand")
 
 
@@ -65,17 +67,17 @@ def same_as_scipy() -> Check:
         for linkage in _ALL:
             known = peer(X, linkage)
             ours = AgglomerativeClustering(1, linkage=linkage).fit(X).merges_
-            worst = max(worst, float(np.abs(ours - known).max()))
+            worst = largest(worst, float(np.abs(ours - known).max()))
             if linkage in ("ward", "centroid", "median"):
                 continue
             for metric, name in (("manhattan", "cityblock"), ("chebyshev", "chebyshev"), ("cosine", "cosine")):
                 if d == 1 and metric == "cosine":
                     continue
                 ours = AgglomerativeClustering(1, linkage=linkage, metric=metric).fit(X).merges_
-                worst = max(worst, float(np.abs(ours - peer(X, linkage, name)).max()))
+                worst = largest(worst, float(np.abs(ours - peer(X, linkage, name)).max()))
             matrix = squareform(pdist(X))
             ours = AgglomerativeClustering(1, linkage=linkage, metric="precomputed").fit(matrix).merges_
-            worst = max(worst, float(np.abs(ours - known).max()))
+            worst = largest(worst, float(np.abs(ours - known).max()))
     return Check(worst, 1e-10, "largest difference", "scipy.cluster.hierarchy.linkage")
 
 
@@ -145,3 +147,44 @@ def degenerate_rows() -> Check:
     numba.set_num_threads(before)
     wrong += not np.array_equal(found[0], found[-1])
     return Check(wrong, 0, "violations", "invariance")
+
+
+@evidence(
+    "hierarchical-agglomerative-clustering",
+    claim="The dendrogram joins branches at their heights over the middle, without crossings, and cuts between two merges",
+    against="a tree of four points by hand",
+)
+def dendrogram_by_hand() -> Check:
+    from unittest.mock import patch
+
+    from matplotlib.figure import Figure
+
+    from fivefold.models.unsupervised import AgglomerativeClustering
+
+    # Places 0, 1, 4 and 10: merges at 1, 3 and 6; from left to right the row at 10 and those at 4, 0 and 1.
+    X, wrong = np.array([[0.0], [10.0], [1.0], [4.0]]), 0
+    tree = [
+        [[2, 0], [2, 1], [3, 1], [3, 0]],
+        [[1, 0], [1, 3], [2.5, 3], [2.5, 1]],
+        [[0, 0], [0, 6], [1.75, 6], [1.75, 3]],
+    ]
+    cuts = [
+        ({"n_clusters": 1}, []),
+        ({"n_clusters": 2}, [4.5]),
+        ({"n_clusters": 3}, [2.0]),
+        ({"n_clusters": 4}, [0.5]),
+        ({"n_clusters": None, "distance_threshold": 5.5}, [5.5]),
+    ]
+    for options, lines in cuts:
+        seen: list[Figure] = []
+        with patch.object(Figure, "savefig", lambda figure, path, seen=seen, **_: seen.append(figure)):
+            AgglomerativeClustering(linkage="single", **options).fit(X).dendrogram("unwritten.png")
+        axes = seen[0].axes[0]
+        drawn = [path.vertices.tolist() for path in axes.collections[0].get_paths()]
+        wrong += not np.allclose(drawn, tree, rtol=0, atol=1e-12)
+        wrong += not np.allclose([line.get_ydata()[0] for line in axes.get_lines()], lines, rtol=0, atol=1e-12)
+        wrong += [t.get_text() for t in axes.get_xticklabels()] != ["1", "3", "0", "2"]
+        wrong += axes.get_xticks().tolist() != [0, 1, 2, 3]
+        low, high = axes.get_ylim()
+        wrong += low != 0 or not high > 6
+    return Check(float(wrong), 0.0, "differences", "by hand")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fivefold.base.random import Streams
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 def _sheet(n: int, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -35,21 +35,21 @@ def weights_and_map() -> Check:
         W[i, near] = np.linalg.solve(system, np.r_[np.zeros(6), 1.0])[:6]
     Z = model.embedding_
     worst = float(np.abs(Z.T @ Z - np.eye(2)).max())
-    worst = max(worst, float(np.abs(Z.sum(axis=0)).max()))
+    worst = largest(worst, float(np.abs(Z.sum(axis=0)).max()))
     error = ((Z - W @ Z) ** 2).sum()
     values = np.linalg.eigvalsh((np.eye(60) - W).T @ (np.eye(60) - W))
-    worst = max(worst, abs(error - values[1:3].sum()), abs(model.reconstruction_error_ - error))
-    worst = max(worst, float((Z[np.abs(Z).argmax(axis=0), [0, 1]] <= 0).any()))
+    worst = largest(worst, abs(error - values[1:3].sum()), abs(model.reconstruction_error_ - error))
+    worst = largest(worst, float((Z[np.abs(Z).argmax(axis=0), [0, 1]] <= 0).any()))
     x = X[20:21] + 0.02
     near = np.argsort(((X - x) ** 2).sum(axis=1))[:6]
     G = (X[near] - x) @ (X[near] - x).T
     w = np.linalg.solve(G + 0.01 * np.trace(G) * np.eye(6), np.ones(6))
-    worst = max(worst, float(np.abs(model.transform(x) - w @ Z[near] / w.sum()).max()))
-    worst = max(worst, float(np.abs(model.transform(X) - Z).max()))
+    worst = largest(worst, float(np.abs(model.transform(x) - w @ Z[near] / w.sum()).max()))
+    worst = largest(worst, float(np.abs(model.transform(X) - Z).max()))
     stated = {"n_components": 2, "n_neighbors": 5, "reg": 1e-3}
-    worst = max(worst, float(LocallyLinearEmbedding().get_params() != stated))
+    worst = largest(worst, float(LocallyLinearEmbedding().get_params() != stated))
     repeated = LocallyLinearEmbedding(2).fit(np.repeat(X[:10], 8, axis=0))
-    worst = max(worst, float(not np.isfinite(repeated.embedding_).all()))
+    worst = largest(worst, float(not np.isfinite(repeated.embedding_).all()))
     return Check(worst, 1e-8, "largest violation", "constrained least squares")
 
 
@@ -65,8 +65,8 @@ def same_lle() -> Check:
         ours = LocallyLinearEmbedding(2, n_neighbors=count, reg=reg).fit(X)
         peer = Peer(n_components=2, n_neighbors=count, reg=reg, eigen_solver="dense").fit(X)
         turn = np.sign((ours.embedding_ * peer.embedding_).sum(axis=0))
-        worst = max(worst, float(np.abs(ours.embedding_ * turn - peer.embedding_).max()))
-        worst = max(worst, abs(ours.reconstruction_error_ - peer.reconstruction_error_))
+        worst = largest(worst, float(np.abs(ours.embedding_ * turn - peer.embedding_).max()))
+        worst = largest(worst, abs(ours.reconstruction_error_ - peer.reconstruction_error_))
     # Eigenvalues lie near 1e-6, so rounding of 1e-15 turns vectors by 1e-9.
     return Check(worst, 1e-6, "largest difference", "scikit-learn LocallyLinearEmbedding")
 
@@ -85,7 +85,7 @@ def number_of_neighbors() -> Check:
     found = []
     for count in (3, 12, 250):
         Z = LocallyLinearEmbedding(2, n_neighbors=count).fit(X).embedding_
-        found.append(max(abs(float(spearmanr(Z[:, j], t)[0])) for j in range(2)))
+        found.append(largest(abs(float(spearmanr(Z[:, j], t)[0])) for j in range(2)))
     good = found[1] > 0.95
     worse = max(found[0], found[2]) < found[1] - 0.05
     return Check(int(not good) + int(not worse), 0, f"violations; rank correlations {np.round(found, 3)}", "the curve")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 @evidence("one-class-svm", claim="Every row meets the optimality conditions of the dual", against="their definition")
@@ -55,7 +55,7 @@ def by_hand() -> Check:
 
     # Two rows at distance 1, gamma = ln 2: K = 1/2. alpha = nu each, rho = 1.5 nu, here with the default nu = 0.5.
     model = OneClassSVM(gamma=np.log(2), tol=1e-12).fit([[0.0], [1.0]])
-    value = max(np.abs(model.dual_coef_ - 0.5).max(), abs(model.offset_ - 0.75), abs(model.dual_objective_ - 0.375))
+    value = largest(np.abs(model.dual_coef_ - 0.5).max(), abs(model.offset_ - 0.75), abs(model.dual_objective_ - 0.375))
     facts = (model.kernel, OneClassSVM().gamma, OneClassSVM().tol, OneClassSVM().max_iter, OneClassSVM().degree)
     same = facts == ("rbf", "scale", 1e-3, -1, 3)
     return Check(float(value) + (not same), 1e-11, "max |number - by hand|", "algebra")
@@ -81,10 +81,10 @@ def peer() -> Check:
         for mass in (None, weight):
             ours, theirs = OneClassSVM(**case, tol=1e-9).fit(X, None, mass), Peer(**case, tol=1e-9).fit(X, None, mass)
             scale = np.abs(theirs.score_samples(X)).max()
-            worst = max(worst, np.abs(ours.decision_function(X) - theirs.decision_function(X)).max() / scale)
-            worst = max(worst, abs(ours.offset_ - theirs.offset_[0]) / scale)
+            worst = largest(worst, np.abs(ours.decision_function(X) - theirs.decision_function(X)).max() / scale)
+            worst = largest(worst, abs(ours.offset_ - theirs.offset_[0]) / scale)
             sparse = OneClassSVM(**case, tol=1e-9).fit(sp.csr_array(X), None, mass)
-            worst = max(worst, np.abs(sparse.decision_function(X) - ours.decision_function(X)).max() / scale)
+            worst = largest(worst, np.abs(sparse.decision_function(X) - ours.decision_function(X)).max() / scale)
             clear = np.abs(theirs.decision_function(X)) > 1e-5 * scale
             wrong += int((ours.predict(X) != theirs.predict(X))[clear].sum())
     # The peer keeps kernel values in single precision.

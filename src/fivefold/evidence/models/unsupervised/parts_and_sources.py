@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fivefold.base.random import Streams
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest, smallest
 
 
 def _positive(n: int, d: int, rank: int, name: str, noise: float = 0.05) -> np.ndarray:
@@ -46,13 +46,13 @@ def updates_by_hand() -> Check:
         else:
             W = W * ((X / (W @ H)) @ H.T) / H.sum(axis=1)
             H = H * (W.T @ (X / (W @ H))) / W.sum(axis=0)[:, None]
-        worst = max(worst, float(np.abs(model.components_ - H).max()))
+        worst = largest(worst, float(np.abs(model.components_ - H).max()))
         known = [_loss(X, W0 @ start, loss), _loss(X, W @ H, loss)]
-        worst = max(worst, float(np.abs(model.loss_path_ - known).max()))
-        worst = max(worst, abs(model.reconstruction_err_ - np.sqrt(2 * known[1])), float(model.n_iter_ != 1))
+        worst = largest(worst, float(np.abs(model.loss_path_ - known).max()))
+        worst = largest(worst, abs(model.reconstruction_err_ - np.sqrt(2 * known[1])), float(model.n_iter_ != 1))
     stated = {"n_components": None, "solver": "hals", "beta_loss": "frobenius", "init": "svd", "max_iter": 200}
     stated |= {"tol": 1e-4, "random_state": None}
-    worst = max(worst, float(NMF().get_params() != stated))
+    worst = largest(worst, float(NMF().get_params() != stated))
     return Check(worst, 1e-11, "largest difference", "the updates by hand")
 
 
@@ -66,9 +66,11 @@ def monotone() -> Check:
         for init in ("svd", "random"):
             model = NMF(4, solver=solver, beta_loss=loss, init=init, max_iter=150, tol=0.0, random_state=1).fit(X)
             path = model.loss_path_
-            worst = max(worst, float(np.diff(path).max() / path[0]), float(len(path) != 151), float(path[0] < path[-1]))
+            worst = largest(
+                worst, float(np.diff(path).max() / path[0]), float(len(path) != 151), float(path[0] < path[-1])
+            )
             W = model.transform(X)
-            worst = max(worst, float((model.components_ < 0).any() or (W < 0).any()), float(np.abs(W[3]).max()))
+            worst = largest(worst, float((model.components_ < 0).any() or (W < 0).any()), float(np.abs(W[3]).max()))
     return Check(worst, 1e-12, "largest rise", "theorem")
 
 
@@ -83,13 +85,13 @@ def coordinates() -> Check:
     X = _positive(60, 10, 3, "rows")
     model = NMF(3, max_iter=400).fit(X)
     W = model.transform(X)
-    worst = max(float(np.abs(W[i] - nnls(model.components_.T, X[i])[0]).max()) for i in range(60))
-    worst = max(worst, float(np.abs(model.inverse_transform(W) - W @ model.components_).max()))
-    worst = max(worst, float(np.abs(model.fit_transform(X) - W).max()))
+    worst = largest(float(np.abs(W[i] - nnls(model.components_.T, X[i])[0]).max()) for i in range(60))
+    worst = largest(worst, float(np.abs(model.inverse_transform(W) - W @ model.components_).max()))
+    worst = largest(worst, float(np.abs(model.fit_transform(X) - W).max()))
     roots = np.sqrt(2 * model.loss_path_)
     falls = roots[:-10:10] - roots[10::10]
     stops = falls < 1e-4 * roots[0]
-    worst = max(worst, float(model.n_iter_ % 10 != 0 or not stops[-1] or stops[:-1].any()))
+    worst = largest(worst, float(model.n_iter_ % 10 != 0 or not stops[-1] or stops[:-1].any()))
     return Check(worst, 1e-7, "largest difference", "scipy nnls")
 
 
@@ -114,7 +116,7 @@ def same_as_scikit_learn() -> Check:
             peer.fit_transform(X, W=W0.copy(), H=start.copy())
             own = {"mu": "mu", "cd": "hals"}[solver]  # coordinate descent in turn is HALS
             ours = NMF(8, solver=own, beta_loss=loss, init=start, max_iter=60, tol=0.0).fit(X)
-            worst = max(worst, abs(ours.reconstruction_err_ / peer.reconstruction_err_ - 1))
+            worst = largest(worst, abs(ours.reconstruction_err_ / peer.reconstruction_err_ - 1))
     # The peer adds 1e-7 to divisors; sixty steps keep that small.
     return Check(worst, 1e-4, "relative difference", "scikit-learn NMF")
 
@@ -160,7 +162,7 @@ def known_sources() -> Check:
                     scale * S @ _MIXING.T + 3
                 )
                 found = np.abs(np.corrcoef(S.T, model.transform(scale * S @ _MIXING.T + 3).T)[:3, 3:])
-                least = min(least, float(found.max(axis=1).min()), float(found.max(axis=0).min()))
+                least = smallest(least, float(found.max(axis=1).min()), float(found.max(axis=0).min()))
     return Check(least, 0.99, "least correlation", "known sources", at_least=True)
 
 
@@ -183,20 +185,20 @@ def fixed_point() -> Check:
         for fun, (g, slope) in derivatives.items():
             model = FastICA(algorithm=algorithm, fun=fun, tol=1e-13, max_iter=3000, random_state=1).fit(X)
             S = model.transform(X)
-            worst = max(worst, float(np.abs(S.T @ S / 800 - np.eye(3)).max()), float(np.abs(S.mean(axis=0)).max()))
-            worst = max(worst, float(np.abs(model.inverse_transform(S) - X).max()))
-            worst = max(worst, float(np.abs(model.mixing_ @ model.components_ - np.eye(3)).max()))
-            largest = model.components_[np.arange(3), np.abs(model.components_).argmax(axis=1)]
-            worst = max(worst, float((largest <= 0).any()))
+            worst = largest(worst, float(np.abs(S.T @ S / 800 - np.eye(3)).max()), float(np.abs(S.mean(axis=0)).max()))
+            worst = largest(worst, float(np.abs(model.inverse_transform(S) - X).max()))
+            worst = largest(worst, float(np.abs(model.mixing_ @ model.components_ - np.eye(3)).max()))
+            peaks = model.components_[np.arange(3), np.abs(model.components_).argmax(axis=1)]
+            worst = largest(worst, float((peaks <= 0).any()))
             # In coordinates of the sources the iteration maps the identity to E[g(s) s'] - diag E[g'(s)].
             M = g(S).T @ S / 800 - np.diag(slope(S).mean(axis=0))
             if algorithm == "parallel":
                 u, _, v = np.linalg.svd(M)
-                worst = max(worst, float(np.abs(np.abs(u @ v) - np.eye(3)).max()))
+                worst = largest(worst, float(np.abs(np.abs(u @ v) - np.eye(3)).max()))
     flat = FastICA(random_state=0).fit(np.c_[X, np.ones(800), X[:, 0]])
-    worst = max(worst, float(flat.components_.shape != (3, 5)))
+    worst = largest(worst, float(flat.components_.shape != (3, 5)))
     stated = {"n_components": None, "algorithm": "parallel", "fun": "logcosh", "max_iter": 200, "tol": 1e-4}
-    worst = max(worst, float(FastICA().get_params() != stated | {"w_init": None, "random_state": None}))
+    worst = largest(worst, float(FastICA().get_params() != stated | {"w_init": None, "random_state": None}))
     # The turn is quadratic in the angle: 1e-13 leaves angles of 5e-7.
     return Check(worst, 5e-6, "largest violation", "definition")
 
@@ -223,7 +225,7 @@ def same_ica() -> Check:
             frame = np.sign((first.whitening_ @ ours.whitening_.T).diagonal())
             peer = Peer(whiten="unit-variance", w_init=start * frame, **settings)
             match = np.abs(ours.fit(X).transform(X).T @ peer.fit_transform(X)) / 1000
-            worst = max(
+            worst = largest(
                 worst, float(np.abs(match.max(axis=1) - 1).max()), float(np.abs(np.sort(match, axis=1)[:, :2]).max())
             )
     # Turns of 1e-12 are angles of 1e-6; deflation adds up two of them.
@@ -238,15 +240,15 @@ def linear_is_pca() -> Check:
     ours, known = KernelPCA(3).fit(X[:40]), PCA(3).fit(X[:40])
     turn = np.sign((ours.transform(X[:40]) * known.transform(X[:40])).sum(axis=0))
     worst = float(np.abs(ours.transform(X) * turn - known.transform(X)).max())
-    worst = max(worst, float(np.abs(ours.eigenvalues_ / known.singular_values_**2 - 1).max()))
+    worst = largest(worst, float(np.abs(ours.eigenvalues_ / known.singular_values_**2 - 1).max()))
     every = KernelPCA().fit(X)
-    worst = max(
+    worst = largest(
         worst,
         float(every.transform(X).shape != (50, 4)),
         float(KernelPCA().fit(np.ones((5, 2))).transform(np.ones((5, 2))).any()),
     )
     stated = {"n_components": None, "kernel": "linear", "gamma": None, "degree": 3, "coef0": 1.0}
-    worst = max(worst, float(KernelPCA().get_params() != stated))
+    worst = largest(worst, float(KernelPCA().get_params() != stated))
     return Check(worst, 1e-9, "largest difference", "PCA")
 
 
@@ -265,10 +267,10 @@ def explicit_features() -> Check:
     ours = KernelPCA(5, kernel="poly", degree=2, gamma=1.0, coef0=1.0).fit(X)
     z, reference = ours.transform(X), known.transform(for_two)
     worst = float(np.abs(np.abs(z) - np.abs(reference)).max())
-    worst = max(worst, float(np.abs(z.T @ z - np.diag(ours.eigenvalues_)).max() / ours.eigenvalues_[0]))
-    worst = max(worst, float(np.abs(z.mean(axis=0)).max()))
+    worst = largest(worst, float(np.abs(z.T @ z - np.diag(ours.eigenvalues_)).max() / ours.eigenvalues_[0]))
+    worst = largest(worst, float(np.abs(z.mean(axis=0)).max()))
     best = ours.eigenvectors_[np.abs(ours.eigenvectors_).argmax(axis=0), np.arange(5)]
-    worst = max(worst, float((best <= 0).any()), float(ours.gamma_ != 1.0), abs(KernelPCA().fit(X).gamma_ - 0.5))
+    worst = largest(worst, float((best <= 0).any()), float(ours.gamma_ != 1.0), abs(KernelPCA().fit(X).gamma_ - 0.5))
     return Check(worst, 1e-10, "largest difference", "explicit features")
 
 
@@ -290,9 +292,9 @@ def same_kernel_pca() -> Check:
         ours, peer = KernelPCA(4, **params).fit(X[:50]), Peer(4, eigen_solver="dense", **params).fit(X[:50])
         if params["kernel"] == "cosine":
             ours, peer = KernelPCA(2, **params).fit(X[:50]), Peer(2, eigen_solver="dense", **params).fit(X[:50])
-        worst = max(worst, float(np.abs(ours.eigenvalues_ / peer.eigenvalues_ - 1).max()))
-        worst = max(worst, float(np.abs(np.abs(ours.transform(X)) - np.abs(peer.transform(X))).max()))
+        worst = largest(worst, float(np.abs(ours.eigenvalues_ / peer.eigenvalues_ - 1).max()))
+        worst = largest(worst, float(np.abs(np.abs(ours.transform(X)) - np.abs(peer.transform(X))).max()))
     K = np.exp(-0.3 * ((X[:, None] - X) ** 2).sum(axis=2))
     given = KernelPCA(4, kernel="precomputed").fit(K[:50, :50]).transform(K[:, :50])
-    worst = max(worst, float(np.abs(given - KernelPCA(4, kernel="rbf", gamma=0.3).fit(X[:50]).transform(X)).max()))
+    worst = largest(worst, float(np.abs(given - KernelPCA(4, kernel="rbf", gamma=0.3).fit(X[:50]).transform(X)).max()))
     return Check(worst, 1e-8, "largest difference", "scikit-learn KernelPCA")

@@ -10,7 +10,7 @@ from scipy import sparse
 from scipy.special import gammaln, psi
 
 from fivefold.base.random import Streams
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 def _documents(n: int, seed: str, alpha: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
@@ -69,13 +69,15 @@ def lda_by_hand() -> Check:
     gamma, phi, _ = _by_hand(X, start, 0.3, 4)
     lam = 0.7 + np.einsum("nd,ndk->kd", X, phi)
     worst = float(np.abs(model.components_ - lam).max())
-    worst = max(worst, abs(model.bound_path_[0] - _bound_by_hand(X, gamma, phi, start, 0.3, 0.7)))
-    worst = max(worst, float(model.n_iter_ != 1 or len(model.bound_path_) != 2 or model.bound_ != model.bound_path_[1]))
+    worst = largest(worst, abs(model.bound_path_[0] - _bound_by_hand(X, gamma, phi, start, 0.3, 0.7)))
+    worst = largest(
+        worst, float(model.n_iter_ != 1 or len(model.bound_path_) != 2 or model.bound_ != model.bound_path_[1])
+    )
     new_gamma, new_phi, _ = _by_hand(X, lam, 0.3, 4)
-    worst = max(worst, abs(model.score(X) - _bound_by_hand(X, new_gamma, new_phi, lam, 0.3, 0.7)))
-    worst = max(worst, abs(np.log(model.perplexity(X)) + model.score(X) / X.sum()))
-    worst = max(worst, float(np.abs(model.transform(X) - new_gamma / new_gamma.sum(axis=1, keepdims=True)).max()))
-    worst = max(worst, float(np.abs(model.transform(X)[2] - 1 / 3).max()))
+    worst = largest(worst, abs(model.score(X) - _bound_by_hand(X, new_gamma, new_phi, lam, 0.3, 0.7)))
+    worst = largest(worst, abs(np.log(model.perplexity(X)) + model.score(X) / X.sum()))
+    worst = largest(worst, float(np.abs(model.transform(X) - new_gamma / new_gamma.sum(axis=1, keepdims=True)).max()))
+    worst = largest(worst, float(np.abs(model.transform(X)[2] - 1 / 3).max()))
     online = {**common, "init": start, "batch_size": 4, "learning_decay": 0.8, "learning_offset": 3.0}
     steps = LatentDirichletAllocation(3, learning_method="online", max_iter=2, **online).fit(X)
     parts = LatentDirichletAllocation(3, total_samples=50, **online).partial_fit(X)
@@ -86,15 +88,15 @@ def lda_by_hand() -> Check:
             rate = (3.0 + t) ** -0.8
             lam = (1 - rate) * lam + rate * (0.7 + total / len(rows) * np.einsum("nd,ndk->kd", rows, phi))
             t += 1
-        worst = max(worst, float(np.abs(found.components_ - lam).max()), float(found.n_batch_iter_ != t))
+        worst = largest(worst, float(np.abs(found.components_ - lam).max()), float(found.n_batch_iter_ != t))
     x = np.r_[np.geomspace(1e-3, 1e6, 200), 1.0, 0.5]
-    worst = max(worst, float(max(abs(digamma(v) - psi(v)) / np.hypot(1.0, psi(v)) for v in x)))
+    worst = largest(worst, float(largest(abs(digamma(v) - psi(v)) / np.hypot(1.0, psi(v)) for v in x)))
     stated = {"n_components": 10, "doc_topic_prior": None, "topic_word_prior": None, "learning_method": "batch"}
     stated |= {"learning_decay": 0.7, "learning_offset": 10.0, "max_iter": 10, "batch_size": 128, "tol": 0.0}
     stated |= {"total_samples": 1_000_000, "mean_change_tol": 1e-3, "max_doc_update_iter": 100, "init": "random"}
-    worst = max(worst, float(LatentDirichletAllocation().get_params() != stated | {"random_state": None}))
+    worst = largest(worst, float(LatentDirichletAllocation().get_params() != stated | {"random_state": None}))
     default = LatentDirichletAllocation(4, max_iter=1).fit(X)
-    worst = max(worst, abs(default.doc_topic_prior_ - 0.25), abs(default.topic_word_prior_ - 0.25))
+    worst = largest(worst, abs(default.doc_topic_prior_ - 0.25), abs(default.topic_word_prior_ - 0.25))
     return Check(worst, 1e-10, "largest difference", "the equations by hand")
 
 
@@ -111,16 +113,18 @@ def lda_monotone() -> Check:
     for steps, alpha, eta in ((1, None, None), (3, 0.01, 2.0), (100, 1e-3, 1e-3)):
         settings = {"doc_topic_prior": alpha, "topic_word_prior": eta, "max_doc_update_iter": steps}
         path = LatentDirichletAllocation(6, max_iter=60, random_state=1, **settings).fit(X).bound_path_
-        worst = max(worst, float(-np.diff(path).min() / abs(path[0])), float(len(path) != 61 or not path[-1] > path[0]))
+        worst = largest(
+            worst, float(-np.diff(path).min() / abs(path[0])), float(len(path) != 61 or not path[-1] > path[0])
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model = LatentDirichletAllocation(6, max_iter=500, tol=1e-4, random_state=1).fit(X)
     rises = np.diff(model.bound_path_) / X.sum()
-    worst = max(worst, float(rises[-1] > 1e-4 or (rises[:-1] <= 1e-4).any() or model.n_iter_ != len(rises)))
+    worst = largest(worst, float(rises[-1] > 1e-4 or (rises[:-1] <= 1e-4).any() or model.n_iter_ != len(rises)))
     unseen = np.zeros((1, 26))
     unseen[0, 25] = 3.0
     tiny = LatentDirichletAllocation(6, topic_word_prior=1e-3, random_state=1).fit(np.c_[X, np.zeros(80)])
-    worst = max(worst, float(not np.isfinite(tiny.score(unseen))), float(np.abs(tiny.transform(unseen).sum() - 1)))
+    worst = largest(worst, float(not np.isfinite(tiny.score(unseen))), float(np.abs(tiny.transform(unseen).sum() - 1)))
     return Check(worst, 1e-12, "largest fall of the bound", "theorem")
 
 
@@ -147,7 +151,7 @@ def lda_planted() -> Check:
         topics = best.components_ / best.components_.sum(axis=1, keepdims=True)
         cost = np.abs(topics[:, None] - bars).sum(axis=2) / 2
         rows, columns = linear_sum_assignment(cost)
-        worst = max(worst, float(cost[rows, columns].max()))
+        worst = largest(worst, float(cost[rows, columns].max()))
     # A bar is estimated from some 10,000 words: its cells deviate by about one percent of their sum.
     return Check(worst, 0.05, "largest total variation of a topic", "planted topics")
 
@@ -182,8 +186,8 @@ def same_lda() -> Check:
         peer.n_batch_iter_ += 1
     worst = float(np.abs(ours.components_ / peer.components_ - 1).max())
     put(ours.components_)
-    worst = max(worst, float(np.abs(ours.transform(X) - peer.transform(X)).max()))
-    worst = max(worst, abs(ours.score(X) / peer.score(X) - 1), abs(ours.perplexity(X) / peer.perplexity(X) - 1))
+    worst = largest(worst, float(np.abs(ours.transform(X) - peer.transform(X)).max()))
+    worst = largest(worst, abs(ours.score(X) / peer.score(X) - 1), abs(ours.perplexity(X) / peer.perplexity(X) - 1))
     # The peer cuts the series of its digamma at 6 after the sixth power: 2.5e-9 in every exponent, over some tens of steps.
     return Check(worst, 5e-7, "largest difference", "scikit-learn")
 
@@ -212,21 +216,21 @@ def plsa_by_hand() -> Check:
         beta = (expected.sum(axis=0) / expected.sum(axis=(0, 1))).T
         if len(known) == 1:
             worst = float(np.abs(model.components_ - beta).max())
-    worst = max(worst, float(np.abs(model.loglik_path_ - known).max()), float(model.n_iter_ != 1))
+    worst = largest(worst, float(np.abs(model.loglik_path_ - known).max()), float(model.n_iter_ != 1))
     # Folding in: with the topics fixed the likelihood of a document is concave; its mixture is the best of many.
     mixture = model.transform(X)
-    worst = max(worst, float(np.abs(mixture[1] - 1 / 3).max()), float(np.abs(mixture.sum(axis=1) - 1).max()))
+    worst = largest(worst, float(np.abs(mixture[1] - 1 / 3).max()), float(np.abs(mixture.sum(axis=1) - 1).max()))
     others = rng.dirichlet(np.full(3, 0.5), size=(6, 300))
     near = 0.999 * mixture[:, None] + 0.001 * others
     for tried in (others, near):
         rise = (X[:, None] * np.log(tried @ model.components_)).sum(axis=2) - (
             X * np.log(mixture @ model.components_)
         ).sum(axis=1)[:, None]
-        worst = max(worst, float(rise.max()) / 1e3)
+        worst = largest(worst, float(rise.max()) / 1e3)
     loglik = float((X * np.log(mixture @ model.components_)).sum())
-    worst = max(worst, abs(model.score(X) - loglik) / 10, abs(np.log(model.perplexity(X)) + loglik / X.sum()) / 10)
+    worst = largest(worst, abs(model.score(X) - loglik) / 10, abs(np.log(model.perplexity(X)) + loglik / X.sum()) / 10)
     stated = {"n_components": 10, "max_iter": 200, "tol": 1e-5, "init": "random", "random_state": None}
-    worst = max(worst, float(ProbabilisticLSA().get_params() != stated))
+    worst = largest(worst, float(ProbabilisticLSA().get_params() != stated))
     return Check(worst, 1e-11, "largest difference", "the equations by hand")
 
 
@@ -238,15 +242,15 @@ def plsa_monotone() -> Check:
     worst = 0.0
     for topics, seed in ((1, 0), (4, 1), (10, 2)):
         path = ProbabilisticLSA(topics, max_iter=150, tol=0.0, random_state=seed).fit(X).loglik_path_
-        worst = max(worst, float(-np.diff(path).min() / abs(path[0])), float(len(path) != 151))
+        worst = largest(worst, float(-np.diff(path).min() / abs(path[0])), float(len(path) != 151))
     one = ProbabilisticLSA(1, random_state=0).fit(X).components_[0]
-    worst = max(worst, float(np.abs(one - X.sum(axis=0) / X.sum()).max()))
+    worst = largest(worst, float(np.abs(one - X.sum(axis=0) / X.sum()).max()))
     model = ProbabilisticLSA(4, tol=1e-4, random_state=1).fit(X)
     rises = np.diff(model.loglik_path_) / X.sum()
-    worst = max(worst, float(rises[-1] > 1e-4 or (rises[:-1] <= 1e-4).any() or model.n_iter_ != len(rises)))
+    worst = largest(worst, float(rises[-1] > 1e-4 or (rises[:-1] <= 1e-4).any() or model.n_iter_ != len(rises)))
     # The planted bars are a fixed direction: from near them EM stays near, at no lower likelihood.
     near = ProbabilisticLSA(10, init=0.9 * bars + 0.1 / 25, random_state=0).fit(X)
-    worst = max(worst, float(np.abs(near.components_ - bars).sum(axis=1).max() / 2 > 0.1))
+    worst = largest(worst, float(np.abs(near.components_ - bars).sum(axis=1).max() / 2 > 0.1))
     return Check(worst, 1e-12, "largest fall", "theorem")
 
 
@@ -276,10 +280,10 @@ def plsa_is_nmf() -> Check:
             new_h, _, _ = non_negative_factorization(X.T.copy(), H.T.copy(), W.T.copy(), **settings)
         W, H = new_w, new_h.T / new_h.sum(axis=0)[:, None]
         model = ProbabilisticLSA(3, init=start, max_iter=step, tol=0.0).fit(X)
-        worst = max(worst, float(np.abs(model.components_ - H).max()))
+        worst = largest(worst, float(np.abs(model.components_ - H).max()))
         F = W @ H
         divergence = float((X * np.log(np.where(X > 0, X, 1.0) / F)).sum() - X.sum() + F.sum())
         entropy = float((X * np.log(np.where(X > 0, X / mass, 1.0))).sum())
-        worst = max(worst, abs(divergence - (entropy - model.loglik_path_[-1])) / X.sum())
+        worst = largest(worst, abs(divergence - (entropy - model.loglik_path_[-1])) / X.sum())
     # The peer divides by at least 1e-7 and adds nothing where products are larger, as they are here.
     return Check(worst, 1e-12, "largest difference", "scikit-learn NMF")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest, smallest
 
 
 def _spd(n: int, seed: int = 0) -> np.ndarray:
@@ -36,9 +36,9 @@ def bfgs_update_direct() -> Check:
         direct = B + np.outer(y, y) / (y @ s) - np.outer(B @ s, B @ s) / (s @ B @ s)
         found = bfgs_update(H, s, y)
         scale = np.linalg.cond(direct) * np.abs(found).max()
-        worst = max(worst, np.abs(found - np.linalg.inv(direct)).max() / scale)
-        worst = max(worst, np.abs(found @ y - s).max() / (np.abs(found).max() * np.abs(y).sum()))
-        worst = max(worst, float(np.any(found != found.T)), float(np.linalg.eigvalsh(found).min() <= 0))
+        worst = largest(worst, np.abs(found - np.linalg.inv(direct)).max() / scale)
+        worst = largest(worst, np.abs(found @ y - s).max() / (np.abs(found).max() * np.abs(y).sum()))
+        worst = largest(worst, float(np.any(found != found.T)), float(np.linalg.eigvalsh(found).min() <= 0))
     return Check(float(worst), 1e-14, "max error relative to conditioning", "closed form")
 
 
@@ -58,7 +58,11 @@ def bfgs_misprint() -> Check:
     crooked = float(np.abs(printed - printed.T).max() / np.abs(printed).max())
     right = residual[1] < 1e-12 and np.array_equal(ours, ours.T)
     return Check(
-        min(residual[0], crooked) if right else 0.0, 1e-3, "relative violation of the misprint", "secant", at_least=True
+        smallest(residual[0], crooked) if right else 0.0,
+        1e-3,
+        "relative violation of the misprint",
+        "secant",
+        at_least=True,
     )
 
 
@@ -74,9 +78,9 @@ def bfgs_quadratic() -> Check:
     for scaling in (True, False):
         optimizer = BFGS(gtol=1e-8, c1=1e-12, c2=1e-9, initial_scaling=scaling)
         result = optimizer.minimize(lambda x: 0.5 * x @ A @ x - b @ x, np.zeros(6), lambda x: A @ x - b)
-        worst = max(worst, float(result.nit != 6), float(not result.success))
-        worst = max(worst, float(np.abs(result.hess_inv - np.linalg.inv(A)).max()))
-        worst = max(worst, float(np.abs(result.x - np.linalg.solve(A, b)).max()))
+        worst = largest(worst, float(result.nit != 6), float(not result.success))
+        worst = largest(worst, float(np.abs(result.hess_inv - np.linalg.inv(A)).max()))
+        worst = largest(worst, float(np.abs(result.x - np.linalg.solve(A, b)).max()))
     # Conjugacy holds to the accuracy of the line search, 1e-9, times the condition number (below 100).
     return Check(worst, 1e-6, "largest deviation", "closed form")
 
@@ -124,10 +128,10 @@ def bfgs_known_minima() -> Check:
     worst = 0.0
     for function, start, known in _suite().values():
         result = BFGS().minimize(function, start)
-        worst = max(worst, float(not result.success), float(np.abs(result.jac).max() > 1e-5))
-        worst = max(worst, abs(result.fun - function(result.x)))
+        worst = largest(worst, float(not result.success), float(np.abs(result.jac).max() > 1e-5))
+        worst = largest(worst, abs(result.fun - function(result.x)))
         if known is not None:
-            worst = max(worst, float(np.abs(result.x - known).max()))
+            worst = largest(worst, float(np.abs(result.x - known).max()))
     # |x - x*| is at most gtol over the least curvature, which is 0.015 (in wood's valley) or more.
     return Check(worst, 1e-5 / 0.015, "distance to the minimizer", "published")
 
@@ -144,11 +148,11 @@ def bfgs_scipy() -> Check:
         start = np.tile([1.3, 0.7], n // 2)
         mine = BFGS(gtol=1e-8).minimize(rosen, start, rosen_der)
         other = minimize(rosen, start, jac=rosen_der, method="BFGS", options={"gtol": 1e-8})
-        worst = max(
+        worst = largest(
             worst, float(np.abs(mine.x - other.x).max()), abs(mine.fun - other.fun), float(mine.status != other.status)
         )
     names = set(minimize(rosen, [0.5, 0.5], jac=rosen_der, method="BFGS").keys())
-    worst = max(worst, float(not names <= set(mine.keys())))
+    worst = largest(worst, float(not names <= set(mine.keys())))
     return Check(worst, 1e-6, "max difference", "scipy")
 
 
@@ -215,17 +219,17 @@ def bfgs_interpolation() -> Check:
         slope = np.poly1d([root * 0 + 1.0, -(root + other), root * other])  # (t - root)(t - other), least at the larger
         value = slope.integ()
         found = cubic_minimizer(a, value(a), slope(a), b, value(b), slope(b))
-        worst = max(worst, abs(found - max(root, other)))
+        worst = largest(worst, abs(found - max(root, other)))
         parabola = np.poly1d([3.0, -6.0 * root, 1.0])
-        worst = max(worst, abs(quadratic_minimizer(a, parabola(a), parabola.deriv()(a), b, parabola(b)) - root))
+        worst = largest(worst, abs(quadratic_minimizer(a, parabola(a), parabola.deriv()(a), b, parabola(b)) - root))
         for unit in (1e-5, 1e5):  # values in other units have the same minimizer
             scaled = cubic_minimizer(a, unit * value(a), unit * slope(a), b, unit * value(b), unit * slope(b))
-            worst = max(worst, abs(scaled - max(root, other)))
+            worst = largest(worst, abs(scaled - max(root, other)))
     for height in (-2.0, -1.0):  # bends downwards; a line
-        worst = max(worst, float(not np.isnan(quadratic_minimizer(0.0, 0.0, -1.0, 1.0, height))))
+        worst = largest(worst, float(not np.isnan(quadratic_minimizer(0.0, 0.0, -1.0, 1.0, height))))
     # (t - 1/4)^3 from 0 to 1 has no minimum, only a flat point; t^3 + t not even that.
-    worst = max(worst, float(not np.isnan(cubic_minimizer(0.0, -1 / 64, 3 / 16, 1.0, 27 / 64, 27 / 16))))
-    worst = max(worst, float(not np.isnan(cubic_minimizer(0.0, 0.0, 1.0, 1.0, 2.0, 4.0))))
+    worst = largest(worst, float(not np.isnan(cubic_minimizer(0.0, -1 / 64, 3 / 16, 1.0, 27 / 64, 27 / 16))))
+    worst = largest(worst, float(not np.isnan(cubic_minimizer(0.0, 0.0, 1.0, 1.0, 2.0, 4.0))))
     # Inside a bracket: the minimizer, moved off the ends by a tenth of the width; the middle where nothing is known.
     x = np.zeros(1)
     low = Trial(2.0, x, 0.0, x, -3.0)
@@ -237,7 +241,7 @@ def bfgs_interpolation() -> Check:
         (Trial(6.0, x, -12.0, x, 1e-9), 5.6),
         (Trial(6.0, x, -100.0), 4.0),
     ):
-        worst = max(worst, abs(WolfeSearch._guess(low, high) - expected))
+        worst = largest(worst, abs(WolfeSearch._guess(low, high) - expected))
     return Check(float(worst), 1e-12, "max difference", "closed form")
 
 
@@ -260,8 +264,8 @@ def bfgs_differences() -> Check:
         ):
             problem = Problem(lambda x: float(np.sin(x).sum()), scheme)
             error = np.abs(problem.gradient(point, float(np.sin(point).sum())) - np.cos(point))
-            worst = max(worst, float((error / (truncation + 10 * 3 * eps / h)).max()))
-            worst = max(worst, float(problem.nfev != (3 if scheme == "2-point" else 6)))
+            worst = largest(worst, float((error / (truncation + 10 * 3 * eps / h)).max()))
+            worst = largest(worst, float(problem.nfev != (3 if scheme == "2-point" else 6)))
     # Forward differences end at an error of about 1e-4 here; central ones then reach a gradient of 1e-7.
     fine = BFGS(gtol=1e-7).minimize(lambda x: float(1e4 * (x[0] - 1) ** 2 + (x[1] + 2) ** 2), [0.0, 0.0])
     worst += float(not fine.success) + float(np.abs(fine.x - [1, -2]).max() > 1e-6)
