@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import math
+import sqlite3
+import tempfile
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -226,11 +230,15 @@ def nearest_words() -> Check:
 )
 def ratios_accepted() -> Check:
     from fivefold.base.errors import InputError
-    from fivefold.data.resampling import RandomOverSampler
+    from fivefold.data.resampling import RandomOverSampler, RandomUnderSampler
 
     X, y, wrong = np.zeros((12, 1)), np.repeat([0, 1], [9, 3]), 0
     for ratio, counts in ((1.0, [9, 9]), (1, [9, 9]), (2 / 3, [9, 6])):
         wrong += np.bincount(RandomOverSampler(sampling_strategy=ratio).fit_resample(X, y)[1]).tolist() != counts
+    # Two classes as large as each other keep their rows at the ratio 1.
+    for sampler in (RandomOverSampler, RandomUnderSampler):
+        same = sampler(sampling_strategy=1.0).fit_resample(X[:6], np.repeat(["a", "b"], 3))[1]
+        wrong += sorted(same.tolist()) != ["a"] * 3 + ["b"] * 3
     for ratio in (True, 0, 1.5, -0.5, "half", None):
         try:
             RandomOverSampler(sampling_strategy=ratio).fit_resample(X, y)
@@ -238,3 +246,64 @@ def ratios_accepted() -> Check:
         except InputError as error:
             wrong += "a ratio in (0, 1]" not in str(error)
     return Check(float(wrong), 0.0, "violations", "the contract")
+
+
+@evidence(
+    "data-ingestion",
+    claim="Columns of a query keep their kinds; words among numbers make strings, large whole numbers make floats",
+    against="the values put in",
+)
+def kinds_of_queries() -> Check:
+    from fivefold.base.errors import DataError
+    from fivefold.data.readers import read_table
+
+    columns: dict[str, list[Any]] = {
+        "whole": [1, None, -3],
+        "mixed": [1, "two", None],
+        "broken": [1.5, "x", 2],
+        "number": [1, 2.5, None],
+        "most": [2**63 - 1, 0, None],
+        "word": ["a", None, "b"],
+        "bytes": [b"a", b"b", None],
+        "void": [None, None, None],
+    }
+    wrong = 0
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "t.db"
+        with contextlib.closing(sqlite3.connect(path)) as base:
+            base.execute(f"CREATE TABLE t ({', '.join(columns)})")
+            places = ", ".join("?" * len(columns))
+            base.executemany(f"INSERT INTO t VALUES ({places})", list(zip(*columns.values(), strict=True)))
+            base.commit()
+        frame = read_table(sql=(f"sqlite:///{path}", "SELECT * FROM t"))
+        known = columns | {"mixed": ["1", "two", None], "broken": ["1.5", "x", "2"], "number": [1.0, 2.5, None]}
+        wrong += sum(frame[name].to_list() != values for name, values in known.items())
+        wrong += [str(frame[name].dtype) for name in ("whole", "number", "most")] != ["Int64", "Float64", "Int64"]
+        for query, part in (
+            ("SELECT * FROM t WHERE 0", "returned 8 columns but no rows"),
+            ("SELECT nowhere FROM t", "failed"),
+        ):
+            try:
+                read_table(sql=(f"sqlite:///{path}", query))
+                wrong += 1
+            except DataError as error:
+                wrong += part not in str(error)
+    return Check(float(wrong), 0.0, "differences", "the values put in")
+
+
+@evidence(
+    "one-hot-encoder",
+    claim="Numbers of the fit are found in a column of objects, among missing values and words",
+    against="by hand",
+)
+def numbers_among_objects() -> Check:
+    from fivefold.data.encoders_columns import find_codes
+
+    known, wrong = np.array([3.0, 1.0, 7.0]), 0
+    for column, codes in (
+        (np.array([1.0, None, "x", 7, 3.0, 2], dtype=object), [1, -1, -1, 2, 0, -1]),
+        (np.array([1, 7, 3, 2, 9, 0]), [1, 2, 0, -1, -1, -1]),
+        (np.array([1.0, np.nan, 8.0]), [1, -1, -1]),
+    ):
+        wrong += find_codes(column, known).tolist() != codes
+    return Check(float(wrong), 0.0, "codes that differ", "by hand")

@@ -96,6 +96,13 @@ def csv_refusals() -> Check:
                 wrong += fits or "row.csv" not in str(error)
             else:
                 wrong += not fits
+        for row in ("3,0,25,,9", ",0,25,8,9", "3,0,25,x,9", "cat,0,25,8,9"):
+            path.write_text(f"4,7,7,7,7\n{row}\n")
+            try:
+                ImageCSVReader(header=False).read(path)
+                wrong += 1
+            except ValueError as error:
+                wrong += "holds a value that is no number" not in str(error)
     return Check(wrong, 0, "wrong outcomes", "range")
 
 
@@ -236,6 +243,8 @@ def lines_accepted() -> Check:
         for source in (rows, tuple(rows), path, str(path)):
             found = reader.read(source)
             wrong += found["label"].tolist() != [1, 0] or found["categorical"].tolist() != [[3, 4], [5, 6]]
+    one = DeepCrossReader(n_numeric=1, n_categorical=2, n_features=1, n_classes=2).read(["1 0.5 0 0"])
+    wrong += one["categorical"].tolist() != [[0, 0]]
     for source in ([1, 2], [rows[0], 5], {rows[0]}, 4, None, iter(rows)):
         try:
             reader.read(source)

@@ -7,6 +7,7 @@ from fivefold.models.trees.adaboost import AdaBoostM1Classifier as AdaBoostM1Cla
 from fivefold.models.trees.adaboost_r2 import AdaBoostRegressor as AdaBoostRegressor
 from fivefold.models.trees.bagging import BaggingClassifier as BaggingClassifier
 from fivefold.models.trees.bagging import BaggingRegressor as BaggingRegressor
+from fivefold.models.trees.boosting.bundling import ExclusiveFeatureBundler as ExclusiveFeatureBundler
 from fivefold.models.trees.boosting.gradient_boosting import GradientBoostingClassifier as GradientBoostingClassifier
 from fivefold.models.trees.boosting.gradient_boosting import GradientBoostingRegressor as GradientBoostingRegressor
 from fivefold.models.trees.boosting.lightgbm import GOSSClassifier as GOSSClassifier

@@ -35,7 +35,8 @@ def neighbors(X: np.ndarray, count: int, queries: np.ndarray | None = None) -> t
     """
     own = queries is None
     Q = X if own else queries
-    keep = min(len(X) - own, count + 8)  # a few more than asked for, so that rounding loses none
+    spare = 8  # any value: so that rounding loses none
+    keep = min(len(X) - own, count + spare)
     index = np.empty((len(Q), count), dtype=np.int64)
     distance = np.empty((len(Q), count))
     step = max(1, (1 << 24) // max(1, len(X)))  # any value: memory

@@ -95,7 +95,8 @@ class FastICA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         n, d = X.shape
         self.mean_ = X.mean(axis=0)
         _, sigma, V = linalg.svd(X - self.mean_, full_matrices=False, check_finite=False)
-        noise = max(n, d) * np.finfo(np.float64).eps * max(float(sigma[0]), float(np.abs(X).max()))
+        size = max(float(sigma[0]), float(np.abs(X).max()))  # any value: what is rounded
+        noise = max(n, d) * np.finfo(np.float64).eps * size  # any value: a few roundings
         rank = int((sigma > noise).sum())
         if self.n_components is None:
             k = max(rank, 1)

@@ -87,7 +87,7 @@ class ClassicalMDS(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
         self.negative_share_ = float(-values[values < 0].sum() / max(np.abs(values).sum(), 1e-300))
         values, vectors = values[::-1][:k], vectors[:, ::-1][:, :k]
         # What rounding leaves of a direction that is not there is no direction.
-        there = values > 4 * n * np.finfo(np.float64).eps * max(values[0], 1e-300)
+        there = values > 4 * n * np.finfo(np.float64).eps * max(values[0], 1e-300)  # any value: a few roundings
         self.eigenvalues_ = np.where(there, values, 0.0)
         self.vectors_ = vectors * signs_of_rows(vectors.T).T
         self.embedding_ = self.vectors_ * np.sqrt(self.eigenvalues_)
@@ -175,7 +175,7 @@ class ProbabilisticPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
         values, vectors = linalg.eigh(S)
         values, vectors = values[::-1], vectors[:, ::-1]
         noise = float(values[k:].mean())
-        if noise <= 4 * d * np.finfo(np.float64).eps * max(float(values[0]), 1e-300):
+        if noise <= 4 * d * np.finfo(np.float64).eps * max(float(values[0]), 1e-300):  # any value: a few roundings
             raise DataError(
                 f"The rows (n_samples = {n}) vary in at most {k} directions, so σ² is zero and the likelihood infinite; lower "
                 "`n_components` or take PCA."

@@ -60,7 +60,8 @@ def smooth_vectors(W: Any, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
         scale = sparse.diags_array(1.0 / root)
         # The least of I - N are the greatest of N + I, which Lanczos finds; one start for all runs.
         N = scale @ sparse.csr_array(W) @ scale + sparse.eye_array(n)
-        values, vectors = sparse_linalg.eigsh(N, k=count, which="LA", v0=np.sqrt(degree + 1.0), tol=1e-12)
+        start = np.sqrt(degree + 1.0)  # any value: a start without accident
+        values, vectors = sparse_linalg.eigsh(N, k=count, which="LA", v0=start, tol=1e-12)  # any value: last digits
         order = np.argsort(-values)
         values, vectors = 2.0 - values[order], vectors[:, order]
     return np.maximum(values, 0.0), vectors * signs_of_rows(vectors.T).T, degree

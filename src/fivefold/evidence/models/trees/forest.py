@@ -207,7 +207,7 @@ def threads_change_nothing() -> Check:
         for name in ("feature_", "threshold_", "right_", "value_", "oob_decision_function_", "tree_importances_"):
             wrong += not np.array_equal(getattr(forest, name), getattr(forests[0], name), equal_nan=True)
     before, answers = numba.get_num_threads(), []
-    for count in (1, smallest(2, numba.config.NUMBA_NUM_THREADS)):
+    for count in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
         numba.set_num_threads(count)
         answers.append(forests[0].predict_proba(np.tile(X, (3, 1))))
     numba.set_num_threads(before)

@@ -560,3 +560,39 @@ def outline_and_picture() -> Check:
         wrong += len(texts) != 5 * 2 + 4
     wrong += tree.get_depth() != 2 or tree.get_n_leaves() != 3 or tree.n_node_samples_.tolist() != [4, 2, 1, 1, 2]
     return Check(int(wrong), 0, "lines that differ", "worked example")
+
+
+@evidence(
+    "id3", claim="In the picture no boxes overlap, and lines join each parent to its children", against="geometry"
+)
+def picture_without_overlaps() -> Check:
+    from xml.etree import ElementTree
+
+    from fivefold.models.trees import ID3Classifier
+
+    tree = ID3Classifier().fit(_X, _GOOD)
+    picture = ElementTree.fromstring(tree.export_svg(feature_names=[name * 4 for name in _NAMES]))
+    name = "{http://www.w3.org/2000/svg}"
+    numbers = ("x", "y", "width", "height")
+    boxes = [[float(box.get(key, "nan")) for key in numbers] for box in picture.findall(f"{name}rect")]
+    lines = [
+        [float(line.get(key, "nan")) for key in ("x1", "y1", "x2", "y2")] for line in picture.findall(f"{name}line")
+    ]
+    left, top, wide, high = (float(v) for v in picture.get("viewBox", "").split())
+    m = len(tree.parent_)
+    wrong = (len(boxes) != m) + (len(lines) != m - 1)
+    joined = set()
+    for x1, y1, x2, y2 in lines:
+        ends = [
+            [i for i, (x, y, w, h) in enumerate(boxes) if abs(x + w / 2 - a) < 0.2 and abs(y + edge * h - b) < 0.2]
+            for a, b, edge in ((x1, y1, 1), (x2, y2, 0))
+        ]
+        wrong += [len(end) for end in ends] != [1, 1]
+        joined.add((ends[0][0], ends[1][0]))
+    wrong += joined != {(int(tree.parent_[i]), i) for i in range(1, m)}  # boxes come in preorder, as the nodes do
+    for i, (x, y, w, h) in enumerate(boxes):
+        wrong += not (left <= x and x + w <= left + wide and top <= y and y + h <= top + high)
+        wrong += y != 84 * tree.node_depth_[i]
+        for a, b, c, _ in boxes[:i]:
+            wrong += b == y and a < x + w and x < a + c
+    return Check(int(wrong), 0, "faults of the picture", "geometry")

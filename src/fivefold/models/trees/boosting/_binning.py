@@ -16,31 +16,35 @@ from ._histograms import BINS, COLUMNS_OF_BLOCK, MISSING
 
 MAX_BINS = 255
 _ROUND = 1024  # any value: rows binned at a time, so that they stay in the cache
-_SPARSE = 0.8  # a column is sparse when this share of its rows lies in one bin
+_EVEN = np.empty(0)
 _DENSE_COLUMNS = 32  # any value: columns of a sparse matrix made dense at a time
 
 
 @njit(error_model="numpy")
-def find_cuts(values, max_bins, min_rows, out):
+def find_cuts(values, weight, max_bins, min_rows, out):
     """Write the upper bounds of the bins of one sorted column without NaN and return how many: at most max_bins - 1.
 
-    A value that fills a bin by itself gets one; the others share the remaining bins evenly. Bounds are midpoints.
+    A value that fills a bin by itself gets one; the others share the remaining bins evenly. Bounds are midpoints. With
+    weights (n,), or none (0,), bins are filled by weight; ``min_rows`` always counts rows.
     """
     n = len(values)
     distinct = np.empty(n, dtype=np.float64)
-    counts = np.empty(n, dtype=np.int64)
+    counts = np.empty(n, dtype=np.float64)
+    rows = np.zeros(n, dtype=np.int64)
     m = 0
     for i in range(n):
         if m == 0 or values[i] != distinct[m - 1]:
             distinct[m] = values[i]
-            counts[m] = 0
+            counts[m] = 0.0
             m += 1
-        counts[m - 1] += 1
+        counts[m - 1] += weight[i] if len(weight) > 0 else 1.0
+        rows[m - 1] += 1
     few = m <= max_bins
     if not few and min_rows > 0:
         max_bins = max(1, min(max_bins, n // min_rows))
-    mean = n / max_bins
-    rest_rows, rest_bins = n, max_bins
+    total = counts[:m].sum()
+    mean = total / max_bins
+    rest_rows, rest_bins = total, max_bins
     big = np.zeros(m, dtype=np.bool_)
     if not few:
         for i in range(m):
@@ -49,11 +53,12 @@ def find_cuts(values, max_bins, min_rows, out):
                 rest_rows -= counts[i]
                 rest_bins -= 1
         mean = rest_rows / rest_bins if rest_bins > 0 else np.inf
-    made, inside = 0, 0
+    made, inside, inside_rows = 0, 0.0, 0
     for i in range(m - 1):
         inside += counts[i]
+        inside_rows += rows[i]
         if few:
-            full = inside >= min_rows
+            full = inside_rows >= min_rows
         else:
             if not big[i]:
                 rest_rows -= counts[i]
@@ -66,7 +71,7 @@ def find_cuts(values, max_bins, min_rows, out):
         made += 1
         if made == max_bins - 1:
             break
-        inside = 0
+        inside, inside_rows = 0.0, 0
         if not few and not big[i]:
             rest_bins -= 1
             mean = rest_rows / rest_bins if rest_bins > 0 else np.inf
@@ -159,65 +164,6 @@ class Binned:
         return np.where(wanted[:, :, 4:].any(axis=2), 8, np.where(wanted.any(axis=2), 4, 0)).astype(np.int64)
 
 
-def bundles(columns: np.ndarray, n_bins: np.ndarray, kinds: np.ndarray) -> list[list[int]]:
-    """Return groups of sparse columns of which no row leaves the default bin of two: columns (d, n) in bins.
-
-    Greedy coloring: a column joins the first group that it conflicts with nowhere and that keeps room for its bins.
-    """
-    groups: list[list[int]] = []
-    taken: list[np.ndarray] = []
-    sizes: list[int] = []
-    n = columns.shape[1]
-    for f in range(len(columns)):
-        counts = np.bincount(columns[f], minlength=BINS)
-        if kinds[f] or counts[MISSING] or n_bins[f] < 2 or counts.max() < _SPARSE * n:
-            continue
-        own = np.packbits(columns[f] != counts.argmax())
-        for q in range(len(groups)):
-            if sizes[q] + n_bins[f] - 1 <= MAX_BINS and not (taken[q] & own).any():
-                groups[q].append(f)
-                taken[q] |= own
-                sizes[q] += int(n_bins[f]) - 1
-                break
-        else:
-            groups.append([f])
-            taken.append(own)
-            sizes.append(int(n_bins[f]))
-    return [g for g in groups if len(g) > 1]
-
-
-def bundled(binned: Binned, groups: list[list[int]]) -> Binned:
-    """Return the table with each group of columns in one place of memory.
-
-    Bin 0 of a bundle means the default bin of all its columns; the other bins of each follow at its offset.
-    """
-    d, n = len(binned.n_bins), len(binned)
-    lead = {f: g[0] for g in groups for f in g}
-    leads = [f for f in range(d) if lead.get(f, f) == f]
-    place = {f: p for p, f in enumerate(leads)}
-    where = np.array([[place[lead.get(f, f)], 0, -1] for f in range(d)], dtype=np.int64)
-    widths = binned.n_bins[leads].copy()
-    columns = np.empty((len(leads), n), dtype=np.uint8)
-    for p, f in enumerate(leads):
-        columns[p] = 0 if f in lead else binned.columns[f]
-    for group in groups:
-        p, end = place[group[0]], 1
-        for f in group:
-            default = int(np.bincount(binned.columns[f], minlength=BINS).argmax())
-            rows = np.flatnonzero(binned.columns[f] != default)
-            bins = binned.columns[f, rows].astype(np.int64)
-            columns[p, rows] = end + bins - (bins > default)
-            where[f] = p, end, default
-            end += int(binned.n_bins[f]) - 1
-        widths[p] = end
-    out = Binned(n, binned.n_bins, binned.kinds, widths, where)
-    out.columns = columns
-    words = out.words.view(np.uint8)
-    for p in range(len(leads)):
-        words[out.places[p] :: out.strides[p]][:n] = columns[p]
-    return out
-
-
 class BinMapper(Stateful):
     """Learns bins from a table and applies them.
 
@@ -243,7 +189,7 @@ class BinMapper(Stateful):
         self.max_bins, self.min_rows, self.sample = max_bins, min_rows, sample
 
     def fit(self, X: Any, categorical: np.ndarray, streams: Streams, weight: np.ndarray | None = None) -> BinMapper:
-        """Find the bins of X (n, d), dense or CSR, float32 or float64; rows without weight have no say."""
+        """Find the bins of X (n, d), dense or CSR, float32 or float64; rows count by their weights."""
         n, d = X.shape
         rows = np.arange(n) if weight is None else np.flatnonzero(weight > 0)
         if len(rows) > self.sample:
@@ -251,20 +197,27 @@ class BinMapper(Stateful):
         self.kinds = categorical.astype(np.int64)
         self.cuts: list[np.ndarray] = []
         out = np.empty(BINS)
+        mass = None if weight is None else weight[rows]
         some = X if len(rows) == n else X[rows]
         for first in range(0, d, _DENSE_COLUMNS):
             part = some[:, first : first + _DENSE_COLUMNS]
             part = np.ascontiguousarray((part.toarray() if sp.issparse(part) else part).T)  # (k, m)
-            ordered = np.sort(part, axis=1)  # NaN last
+            if mass is None:
+                ordered, mass_of = np.sort(part, axis=1), None  # NaN last
+            else:
+                places = np.argsort(part, axis=1, kind="stable")
+                ordered, mass_of = np.take_along_axis(part, places, axis=1), mass[places]
             for f in range(len(ordered)):
-                values = ordered[f]
-                values = values[: len(values) - int(np.isnan(values).sum())]
+                m = len(rows) - int(np.isnan(ordered[f]).sum())
+                values = ordered[f, :m]
+                own = np.ones(m) if mass_of is None else mass_of[f, :m]
                 if categorical[first + f]:
-                    levels, counts = np.unique(values, return_counts=True)
+                    levels, at = np.unique(values, return_inverse=True)
+                    counts = np.bincount(at, weights=own, minlength=len(levels))
                     order = np.argsort(-counts, kind="stable")[: self.max_bins]
                     self.cuts.append(levels[order].astype(np.float64))
                 else:
-                    made = find_cuts(values, self.max_bins, self.min_rows, out)
+                    made = find_cuts(values, _EVEN if mass_of is None else own, self.max_bins, self.min_rows, out)
                     self.cuts.append(out[:made].copy())
         self.n_bins = np.array([len(c) + (not k) for c, k in zip(self.cuts, self.kinds, strict=True)], dtype=np.int64)
         return self

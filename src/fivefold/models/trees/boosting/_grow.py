@@ -49,7 +49,8 @@ WHOLE, BY_ROWS, MERGED = range(3)
 
 @njit
 def _search_part(
-    t, workers, phase, job, words, blocks, used, widths, where, members, n_bins, kinds, rows, gh, sums, counts, extra_sums, extra_counts,
+    t, workers, phase, job, words, blocks, used, widths, where, members, n_bins, kinds, rows, gh, sums, counts, extra_sums,
+    extra_counts,
     scratch, buffers, nodes, scan, allowed, unit, limits, whole, real, directions, work, scores, what, left, bits,
 ):  # fmt: skip
     """Do the share of one worker of :func:`search`."""
@@ -105,7 +106,8 @@ def _search_part(
 
 @njit(parallel=True)
 def search(
-    workers, phase, job, words, blocks, used, widths, where, members, n_bins, kinds, rows, gh, sums, counts, extra_sums, extra_counts,
+    workers, phase, job, words, blocks, used, widths, where, members, n_bins, kinds, rows, gh, sums, counts, extra_sums,
+    extra_counts,
     scratch, buffers, nodes, scan, allowed, unit, limits, whole, real, directions, work, scores, what, left, bits,
 ):  # fmt: skip
     """Fill the histogram of the rows [start, end) into the slot ``small``, take it from the slot ``large`` (if >= 0) and
@@ -116,7 +118,8 @@ def search(
     """
     for t in prange(workers):
         _search_part(
-            np.int64(t), workers, phase, job, words, blocks, used, widths, where, members, n_bins, kinds, rows, gh, sums, counts, extra_sums,
+            np.int64(t), workers, phase, job, words, blocks, used, widths, where, members, n_bins, kinds, rows, gh, sums,
+            counts, extra_sums,
             extra_counts, scratch, buffers, nodes, scan, allowed, unit, limits, whole, real, directions, work, scores,
             what, left, bits,
         )  # fmt: skip
@@ -250,7 +253,8 @@ def _next_leaf(leaves, n_leaves, ints, floats, depthwise):
 
 @njit(error_model="numpy")
 def grow(
-    words, columns, blocks, used, widths, where, members, n_bins, kinds, rows, spare, gh, sums, counts, extra_sums, extra_counts, scratch,
+    words, columns, blocks, used, widths, where, members, n_bins, kinds, rows, spare, gh, sums, counts, extra_sums,
+    extra_counts, scratch,
     buffers, mask, groups, directions, whole, real, unit, ints, floats, totals, totals_left, level_bits, threads,
 ):  # fmt: skip
     """Grow one tree on ``rows`` (m,), which are reordered by leaf; return the number of nodes.
@@ -329,7 +333,8 @@ def grow(
             workers = threads if by_rows or size * d >= _PARALLEL or d * BINS >= _PARALLEL else 1
             for phase in range(BY_ROWS if by_rows else WHOLE, MERGED + 1 if by_rows else WHOLE + 1):
                 search(
-                    workers, phase, job, words, blocks, used, widths, where, members, n_bins, kinds, rows, gh, sums, counts, extra_sums,
+                    workers, phase, job, words, blocks, used, widths, where, members, n_bins, kinds, rows, gh, sums,
+                    counts, extra_sums,
                     extra_counts, scratch, buffers, pair, scan, allowed, unit, limits, whole, real, directions, work,
                     scores, what, left, bits,
                 )  # fmt: skip
