@@ -41,13 +41,7 @@ def run(context: Context) -> None:
     context.model = model
     market = dict(zip(listings["item"].to_list(), listings["market"].to_list()))
     labels = np.array([f"market {market[key]}" for key in model.keys_.tolist()])
-    scatter(
-        context,
-        "listings",
-        project(model.vectors_),
-        labels,
-        "Listings on the first two principal axes of their vectors.",
-    )
+    scatter(context, "listings", project(model.vectors_), labels, "Listings on the first two principal axes of their vectors.")
 
 
 def _cosines(vectors: np.ndarray) -> np.ndarray:
@@ -87,9 +81,6 @@ def _new_listings(context: Context, model: Any, train: pl.DataFrame, listings: p
     context.metrics["covered"] = float(covered.mean())
     context.metrics["three matches"] = model.coverage(new)
     stranger = context.streams.numpy("stranger").permutation(len(model.vectors_))[: int(covered.sum())]
-    for name, found in (
-        ("cosine with the learned vector", guess[covered]),
-        ("of a random listing", model.vectors_[stranger]),
-    ):
+    for name, found in (("cosine with the learned vector", guess[covered]), ("of a random listing", model.vectors_[stranger])):
         length = np.linalg.norm(found, axis=1) * np.linalg.norm(truth[covered], axis=1)
         context.metrics[name] = float(((found * truth[covered]).sum(axis=1) / length).mean())
