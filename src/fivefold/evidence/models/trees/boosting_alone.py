@@ -224,6 +224,13 @@ def odd_columns() -> Check:
     wrong.append(abs(float(stump.predict_raw(lost)[0, 0]) - stump.trees_.base[0] - stump.trees_.value[heavier]))
     constant = LGBMRegressor(n_estimators=5).fit(X, np.full(400, 2.5))
     wrong.append(np.abs(constant.predict(X) - 2.5).max())
+    # Rounds end where nothing is left to split, unless other columns or rows may be drawn next.
+    wrong.append(abs(constant.n_estimators_ - 1))
+    for params in (
+        {"colsample_bynode": 0.5}, {"colsample_bytree": 0.5}, {"subsample": 0.5, "subsample_freq": 1}, {"boosting_type": "goss"},
+    ):  # fmt: skip
+        drawn = LGBMRegressor(n_estimators=3, **params).fit(X, np.full(400, 2.5))
+        wrong.append(abs(drawn.n_estimators_ - 3))
     return Check(_worst(wrong), 1e-12, "largest difference")
 
 
