@@ -317,7 +317,9 @@ class Categorical(Distribution):
 
     def logpdf(self, y: Any) -> np.ndarray:
         logits = np.concatenate([np.zeros((1, len(self))), self.raw])
-        return np.take_along_axis(logits, np.asarray(y, dtype=np.int64)[None], axis=0)[0] - special.logsumexp(logits, axis=0)
+        return np.take_along_axis(logits, np.asarray(y, dtype=np.int64)[None], axis=0)[0] - special.logsumexp(
+            logits, axis=0
+        )
 
 
 def _density(z: np.ndarray) -> np.ndarray:

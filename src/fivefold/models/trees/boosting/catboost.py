@@ -200,7 +200,7 @@ class _CatBoost(Boosted):
                 for o in orders[1:]
             ]
         ones = np.ones(n) if weight is None else weight
-        l2 = plan.growth.l2 * float(ones.mean())
+        l2 = plan.growth.l2
         steps = self.leaf_estimation_iterations
         steps = 1 if steps is None else count("leaf_estimation_iterations", steps)
         views = [View(features, s.X) for s in sets]
@@ -330,7 +330,7 @@ class CatBoostRegressor(BoostedRegressor, _CatBoost):
         Default: what CatBoost chooses by rows, iterations and loss, at most 0.5.
     depth : int in [1, 16], default 6
     l2_leaf_reg : float >= 0, default 3
-        Penalty on squared leaf values, times the mean weight.
+        Penalty on squared leaf values.
     loss_function : {"RMSE", "MAE", "Quantile", "Poisson", "Huber"}, default "RMSE"
     alpha : float, default 0.5
         Level of "Quantile", width of "Huber".
@@ -404,11 +404,13 @@ class CatBoostRegressor(BoostedRegressor, _CatBoost):
 
     Notes
     -----
-    Parameters are accepted under CatBoost's other names as well (``cat_features``, ``n_estimators``, ``max_depth``,
-    ``reg_lambda``, ``eta`` ...). The prior is the mean target as in the paper; CatBoost takes 0, 0.5 and 1 one beside
-    another. Every statistic comes with the weight of its level. CatBoost takes ten Newton steps a leaf for "Logloss" from 200
-    iterations on. With "Ordered", gradients come from models of the first 2^j b rows, b = min(100, n / 50), and splits are
-    scored on them as in "Plain"; rows before the first model keep the gradients of the start.
+    CatBoost multiplies the penalty by the mean weight; here a weight of two is a row twice, but for what is drawn by row
+    (permutations, ``bootstrap_type``, noise) and for the automatic learning rate, which counts rows. Parameters are accepted
+    under CatBoost's other names as well (``cat_features``, ``n_estimators``, ``max_depth``, ``reg_lambda``, ``eta`` ...).
+    The prior is the mean target as in the paper; CatBoost takes 0, 0.5 and 1 one beside another. Every statistic comes with
+    the weight of its level. CatBoost takes ten Newton steps a leaf for "Logloss" from 200 iterations on. With "Ordered",
+    gradients come from models of the first 2^j b rows, b = min(100, n / 50), and splits are scored on them as in "Plain";
+    rows before the first model keep the gradients of the start.
 
     References
     ----------
