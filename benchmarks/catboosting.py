@@ -65,7 +65,7 @@ def adult(n: int = 40_000) -> tuple[pd.DataFrame, np.ndarray]:
 def contest(name: str, X: pd.DataFrame, y: np.ndarray, repeats: int = 3) -> Contest:
     """Return the contest on one table."""
     held = np.random.default_rng(1).random(len(y)) < 0.25
-    names = [c for c in X.columns if X[c].dtype == object]
+    names = [c for c in X.columns if not pd.api.types.is_numeric_dtype(X[c])]
 
     def ours(run: int) -> np.ndarray:
         return CatBoostClassifier(random_state=run, **SHARED).fit(X[~held], y[~held]).predict_proba(X[held])
