@@ -31,7 +31,12 @@ def contest(rounds: int = ROUNDS, repeats: int = 1) -> Contest:
     held, kept = order[: len(y) // 5], order[len(y) // 5 :]
 
     def ours(run: int) -> np.ndarray:
-        return NGBRegressor(n_estimators=rounds, splitter="exact", random_state=run).fit(X[kept], y[kept]).pred_dist(X[held]).raw
+        return (
+            NGBRegressor(n_estimators=rounds, splitter="exact", random_state=run)
+            .fit(X[kept], y[kept])
+            .pred_dist(X[held])
+            .raw
+        )
 
     def peer(run: int) -> np.ndarray:
         # Its trees break ties of columns at random.

@@ -126,6 +126,8 @@ def sklearn_tags() -> Check:
             if tags.estimator_type == "classifier":
                 wrong += not {"binary", "multiclass"} & set(card.task)
                 wrong += tags.classifier_tags.multi_class != ("multiclass" in card.task)
+            elif variant == "ranking":
+                wrong += tags.estimator_type == "regressor"
             else:
                 wrong += tags.estimator_type != "regressor" or "regression" not in card.task
             count += 1

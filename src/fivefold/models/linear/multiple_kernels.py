@@ -61,6 +61,7 @@ class _Machine:
             self.high,
             self.beta,
             tol=tol,
+            max_iter=-1,
             cache_size=cache,
             scores=scores,
         )
@@ -144,6 +145,7 @@ def _newton_step(weights: np.ndarray, gradient: np.ndarray, curvature: np.ndarra
         weights,
         tol=1e-12 * max(1.0, float(np.abs(slope).max())),  # any value: size of rounding
         max_iter=100_000,  # any value: far above what is used
+        cache_size=1.0,
         scores=H @ weights,
     )
     return found.beta
