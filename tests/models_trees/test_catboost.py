@@ -72,8 +72,6 @@ def test_missing_where_training_had_none_is_the_smallest_value() -> None:
     assert np.array_equal(model.predict_raw(low), model.predict_raw(missing))
     model = CatBoostClassifier(**SMALL, nan_mode="Max").fit(X, y)
     assert np.array_equal(model.predict_raw(np.where(low < -1e8, 1e9, low)), model.predict_raw(missing))
-        low[:, :2], -low[:, :2]
-    )
 
 
 def test_an_unseen_level_raises_on_request_and_names_row_and_column() -> None:
@@ -138,3 +136,18 @@ def test_a_saved_model_keeps_its_levels(tmp_path) -> None:
     model = CatBoostClassifier(**SMALL).fit(frame, y)
     save(model, tmp_path / "model")
     assert np.array_equal(load(tmp_path / "model").predict_raw(frame), model.predict_raw(frame))
+
+
+def test_contributions_belong_to_the_columns_given_and_sum_to_the_score() -> None:
+    X, y = _table()
+    model = CatBoostClassifier(**SMALL, cat_features=[0, 1]).fit(X, y)
+    values = model.shap_values(X)
+    assert values.shape == X.shape
+    assert np.allclose(values.sum(axis=1) + model.expected_value, model.predict_raw(X)[:, 0], atol=1e-9)
+    assert "column" in str(model.explain(X[:1]))
+
+
+def test_callbacks_are_refused() -> None:
+    X, y = _table()
+    with pytest.raises(InputError, match="takes no `callbacks`"):
+        CatBoostClassifier(**SMALL).fit(X, y, callbacks=[print])
