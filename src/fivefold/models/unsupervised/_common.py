@@ -19,6 +19,11 @@ def signs_of_rows(vectors: np.ndarray) -> np.ndarray:
     return np.where(size > 0, np.conj(largest) / np.where(size > 0, size, 1.0), 1.0)[:, None]
 
 
+def upright(rows: np.ndarray) -> np.ndarray:
+    """Return the rows (k, d), each turned so that its largest entry is real and positive."""
+    return rows * signs_of_rows(rows)
+
+
 def squared_distances(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """Return the squared distances (n, m) of the rows of A (n, d) to those of B (m, d), to the rounding of their spread."""
     center = B.mean(axis=0)

@@ -321,11 +321,11 @@ def settle(index, P, Y, steps, out):
             if square < 1e-24:  # any value: the last digits
                 break
             found = _row_loss(trial, index[i], P[i], Y, other)
-            if found <= loss - 1e-4 * step * square:  # any value: what counts as a fall
+            if found <= loss - 1e-4 * step * square:
                 loss = found
                 for c in range(k):
                     y[c], grad[c] = trial[c], other[c]
-                step *= 2.0  # any value: the growth of a step
+                step *= 2.0
             else:
                 step *= 0.5
                 if step < 1e-12:  # any value: the last digits

@@ -17,7 +17,7 @@ from fivefold.base.estimator import Estimator
 from fivefold.base.random import Streams
 from fivefold.models.trees._validation import checked_data, choice, real, require_fitted, whole
 
-from ._common import finite_squares, neighbors, signs_of_rows, squared_distances
+from ._common import finite_squares, neighbors, squared_distances, upright
 from .k_means import KMeans
 
 _AFFINITIES = ("nearest_neighbors", "rbf", "precomputed")
@@ -64,7 +64,7 @@ def smooth_vectors(W: Any, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
         values, vectors = sparse_linalg.eigsh(N, k=count, which="LA", v0=start, tol=1e-12)  # any value: last digits
         order = np.argsort(-values)
         values, vectors = 2.0 - values[order], vectors[:, order]
-    return np.maximum(values, 0.0), vectors * signs_of_rows(vectors.T).T, degree
+    return np.maximum(values, 0.0), upright(vectors.T).T, degree
 
 
 def _settings(model: Any) -> tuple[int, float]:

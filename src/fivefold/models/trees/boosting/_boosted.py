@@ -309,6 +309,10 @@ class Boosted(Fitted, Estimator):
         self.columns_ = columns
         return table, sample_weights(sample_weight, table.shape[0])
 
+    def _followed_table(self, X: Any) -> Any:
+        """Return the table of an evaluation set."""
+        return self.columns_.transform(self, X)
+
     def _eval_sets(
         self,
         eval_set: Any,
@@ -325,7 +329,7 @@ class Boosted(Fitted, Estimator):
         pairs = [eval_set] if isinstance(eval_set, tuple) else list(eval_set)
         out = []
         for i, (X, y) in enumerate(pairs):
-            table = self.columns_.transform(self, X)
+            table = self._followed_table(X)
             n = table.shape[0]
             weight = None if eval_sample_weight is None else sample_weights(eval_sample_weight[i], n)
             raw = np.zeros((n_outputs, n))

@@ -26,6 +26,9 @@ class Columns(Stateful):
     seen : mapping from categorical columns of numbers to their values, where others are refused
     """
 
+    unseen: float = np.nan
+    """What a level that was not there in ``fit`` becomes."""
+
     def fit(self, estimator: Any, X: Any, categorical: Any) -> np.ndarray | sp.csr_matrix:
         """Learn the columns and return the table (n, d)."""
         self.unknown = choice("handle_unknown", getattr(estimator, "handle_unknown", "missing"), ("missing", "error"))
@@ -100,7 +103,7 @@ class Columns(Stateful):
             known = (levels[at] == values) & ~text[1] if len(levels) else np.zeros(len(values), dtype=bool)
             if self.unknown == "error" and not (known | text[1]).all():
                 raise DataError(_unseen(name, repr(str(values[~(known | text[1])][0]))))
-            out[:, f] = np.where(known, at, np.nan)
+            out[:, f] = np.where(known, at, np.where(text[1], np.nan, self.unseen))
         refuse_infinity(out)
         return out
 
