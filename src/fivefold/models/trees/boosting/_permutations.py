@@ -139,7 +139,7 @@ class Candidates:
 
     def _cuts(self, values: np.ndarray) -> np.ndarray:
         out = np.empty(BINS)
-        return out[: find_cuts(np.sort(values), self.statistic_borders + 1, 1, out)].copy()
+        return out[: find_cuts(np.sort(values), np.empty(0), self.statistic_borders + 1, 1, out)].copy()
 
     def _placed(self, values: np.ndarray, cuts: np.ndarray) -> np.ndarray:
         out = np.empty(len(values), dtype=np.uint8)

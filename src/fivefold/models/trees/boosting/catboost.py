@@ -12,8 +12,9 @@ from fivefold.base.random import Streams
 from .._validation import choice, real, require_fitted, sample_weights
 from . import _losses as losses
 from ._binning import BinMapper
-from ._boosted import Boosted, EvalSet, Plan, _offsets, _Stopper, count, share
+from ._boosted import Boosted, Plan, _offsets, count, share
 from ._core import Growth
+from ._following import EvalSet, Stopper
 from ._metrics import measure, metrics_of
 from ._permutations import Candidates, Ordered, Plain
 from ._statistics import Features, View
@@ -170,7 +171,10 @@ class _CatBoost(Boosted):
         *,
         init_score: Any = None,
         eval_sets: list[EvalSet] | None = None,
+        callbacks: Any = None,
     ) -> None:
+        if callbacks is not None:
+            raise InputError("`callbacks` are not seen by CatBoost's fit; leave them out.")
         loss, threads, sets = plan.loss, self._threads(), list(eval_sets or [])
         K = loss.n_outputs
         loss.check(y)
@@ -206,7 +210,10 @@ class _CatBoost(Boosted):
         views = [View(features, s.X) for s in sets]
         for s in sets:
             s.raw += base[:, None]
-        metrics, stopper = metrics_of(plan.metric, plan.default_metric), _Stopper(plan)
+        metrics, stopper = (
+            metrics_of(plan.metric, plan.default_metric),
+            Stopper(plan.patience, plan.tolerance, first_metric_only=plan.first_metric_only),
+        )
         parts: list[dict[str, np.ndarray]] = []
         chosen: list[int] = []
         for round_ in range(plan.n_estimators):
@@ -239,7 +246,7 @@ class _CatBoost(Boosted):
                     name, value, higher = measure(metric, s.y, s.raw, s.weight, loss, s.group)
                     s.history.setdefault(name, []).append(value)
                     stopper.see(s.name, name, value, higher, round_)
-            if stopper.done(round_):
+            if stopper.done():
                 break
         self._keep(features, parts, set(chosen))
         self.trees_ = Trees(K, base, [None] * len(features.owners))
