@@ -53,7 +53,9 @@ def test_explain_one_row(table) -> None:
         assert str(what).startswith(
             f"The prediction is {model.predict(X[3:4])[0]:.4g}; the mean of the training rows is"
         )
-    assert what.ranked[0][0] == "column 0" and what.values[0] == f"{X[3, 0]:.6g}"
+    largest = int(np.abs(what.contributions).argmax())
+    assert what.ranked[0] == (f"column {largest}", what.values[largest], what.contributions[largest])
+    assert what.values[0] == f"{X[3, 0]:.6g}"
     with pytest.raises(DataError, match=re.escape("`row` holds 2 rows; give one, such as X[:1].")):
         model.explain(X[:2])
     with pytest.raises(InputError, match="`output` is 'a'; it names a class, and this model has none."):

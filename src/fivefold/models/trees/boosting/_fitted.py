@@ -63,6 +63,11 @@ class Fitted:
         """Return contributions and expected scores: (n, K, d + 1)."""
         require_fitted(self, "trees_")
         table = self.columns_.transform(self, X)
+        if table.shape[1] != self.n_features_in_:
+            raise InputError(
+                f"{type(self).__name__} splits on statistics of categories here; only splits on the columns themselves are "
+                "explained."
+            )
         return contributions(self.trees_, table, self._rounds(num_iteration))  # type: ignore[attr-defined]
 
     def _flat_contributions(self, X: Any, num_iteration: int | None) -> np.ndarray:
@@ -157,7 +162,8 @@ class Fitted:
         target, weight, loss = self._refit_targets(y, sample_weights(sample_weight, n), group)
         loss.check(target)
         plan = self._plan_with(loss, self.n_features_in_, "loss")  # type: ignore[attr-defined]
-        rates = getattr(self, "shrinkage_", np.full(len(self.trees_), plan.learning_rate))
+        rate = getattr(self, "learning_rate_", plan.learning_rate)
+        rates = getattr(self, "shrinkage_", np.full(len(self.trees_), rate))
         other = copy.copy(self)
         other.trees_ = copy.copy(self.trees_)
         other.trees_.value = _refitted(self.trees_, table, target, weight, loss, plan.growth, rates, decay)
@@ -168,7 +174,7 @@ class Fitted:
         self, y: Any, weight: np.ndarray | None, group: Any
     ) -> tuple[np.ndarray, np.ndarray | None, Loss]:
         """Return targets and weights (n,) and the loss of new data."""
-        raise NotImplementedError
+        raise InputError(f"The leaves of {type(self).__name__} cannot be refitted.")
 
 
 def _refitted(

@@ -19,8 +19,8 @@ class ForeignColumns(Columns):
 
     Attributes
     ----------
-    names, levels, categorical
-        Those of :class:`Columns`.
+    names, levels, categorical, unknown, seen
+        Those of :class:`Columns`; values that no tree names count as missing.
     categories : list of d float64 arrays or None
         The categories of a column that some tree names, ascending; None for a column without categorical splits.
     places : list of d int64 arrays or None
@@ -32,6 +32,7 @@ class ForeignColumns(Columns):
     def read(cls, blocks: list[dict[str, str]], header: dict[str, str], frame: Any) -> ForeignColumns:
         """Collect the facts of the columns from the trees of a text model; ``frame`` lists the categories of a frame."""
         self = cls()
+        self.unknown, self.seen = "missing", {}
         names = header["feature_names"].split()
         d = len(names)
         self.levels, self.categorical = [None] * d, np.zeros(d, dtype=bool)
