@@ -371,4 +371,7 @@ def r2_by_hand() -> Check:
     worst.append(float(bool((default.estimator_errors_ >= 0.5).any()) or len(default.estimators_) < 20))
     single = DecisionTreeRegressor(max_depth=3).fit(X[:80], y[:80]).score(X[80:], y[80:])
     worst.append(float(AdaBoostRegressor(random_state=0).fit(X[:80], y[:80]).score(X[80:], y[80:]) < single))
+    # Targets of zero are met exactly, by one member.
+    zero = AdaBoostRegressor(resample=False).fit([[0.0], [1.0]], [0.0, 0.0])
+    worst.append(float(len(zero.estimators_) - 1) + float(np.abs(zero.predict([[0.5]])[0])))
     return Check(float(np.max(worst)), 1e-9, "max |ours - by hand|", "the loop by hand")

@@ -89,6 +89,7 @@ _LIMITS: tuple[dict[str, Any], ...] = (
     {"min_samples_leaf": 7},
     {"max_leaf_nodes": 12, "min_samples_leaf": 5},
     {"min_weight_fraction_leaf": 0.04},
+    {"min_samples_leaf": 4, "min_impurity_decrease": 0.006},
 )
 
 
@@ -183,6 +184,23 @@ def medians_of_leaves() -> Check:
     tree.fit([[0.0], [1.0], [2.0], [3.0], [4.0]], [0.0, 1.0, 8.0, 9.0, 90.0])
     wrong += tree.value_.tolist() != [8.0, 4.5, 90.0] or tree.threshold_[0] != 3.5
     wrong += not np.allclose(tree.impurity_, [98 / 5, 16 / 4, 0.0], rtol=1e-15)
+    # The limits on both sides, reached exactly and missed; a missing value weighs on its side.
+    nan = np.nan
+    for x, y, limit, expected in (
+        ([0.0, 1.0, 2.0, 3.0], [0.0, 0.0, 0.0, 9.0], {"min_weight_fraction_leaf": 0.25}, [2.5]),
+        ([0.0, 1.0, 2.0, 3.0], [9.0, 0.0, 0.0, 0.0], {"min_weight_fraction_leaf": 0.25}, [0.5]),
+        ([0.0, 1.0, 2.0, 3.0], [0.0, 0.0, 0.0, 9.0], {"min_weight_fraction_leaf": 0.26}, [1.5]),
+        ([0.0, 1.0, 2.0, 3.0], [9.0, 0.0, 0.0, 0.0], {"min_weight_fraction_leaf": 0.26}, [1.5]),
+        ([0.0, 1.0, 2.0, 3.0], [0.0, 0.0, 0.0, 9.0], {"min_samples_leaf": 2}, [1.5]),
+        ([nan, 0.0, 1.0, 1.0], [0.0, 0.0, 9.0, 9.0], {"min_weight_fraction_leaf": 0.5}, [0.5]),
+        ([nan, 0.0, 1.0, 1.0], [0.0, 0.0, 9.0, 9.0], {"min_samples_leaf": 2}, [0.5]),
+        ([nan, nan, 0.0, 1.0], [0.0, 0.0, 0.0, 9.0], {"min_weight_fraction_leaf": 0.5}, [np.inf]),
+        ([0.0, 1.0], [0.0, 1.0], {"min_impurity_decrease": 0.5}, [0.5]),
+        ([0.0, 1.0], [0.0, 1.0], {"min_impurity_decrease": 0.51}, []),
+        ([0.0, 1.0, 2.0, 3.0], [0.0, 0.0, 4.0, 4.0], {"min_impurity_decrease": 2.1}, []),
+    ):
+        limited = DecisionTreeRegressor(criterion="absolute_error", max_depth=1, **limit).fit(np.c_[x], y)
+        wrong += limited.threshold_[limited.feature_ >= 0].tolist() != expected
     # Targets far from zero lose nothing to rounding, and scale and sign change no split.
     X = Streams(73).numpy("rows").normal(size=(80, 3)).round(1)
     y = np.round((2 * X[:, 0] + Streams(73).numpy("noise").normal(size=80)) * 64) / 64
