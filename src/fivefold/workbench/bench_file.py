@@ -30,6 +30,7 @@ def main(path: Path, out: Path, threads: tuple[int, ...]) -> None:
                     raise InputError(f"{path} cannot be loaded as a module.")
                 module = importlib.util.module_from_spec(spec)
                 sys.modules[spec.name] = module
+                sys.path.append(str(path.parent))  # where a script finds what files share
                 spec.loader.exec_module(module)
                 for score in module.main(threads=threads):
                     # A file that measures by its own means has announced nothing.
