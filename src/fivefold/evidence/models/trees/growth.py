@@ -196,6 +196,11 @@ def regression_invariances() -> Check:
     X, y, _ = _table(250, 4, "invariance")
     X, y = X.astype(np.float64).round(1), y.round(1)
     wrong = _invariances(DecisionTreeRegressor, X, y, "predict")
+    limits: dict[str, Any] = {"min_samples_leaf": 2, "max_leaf_nodes": 40}
+    wrong += _invariances(lambda: DecisionTreeRegressor(criterion="absolute_error"), X, y, "predict")
+    best = DecisionTreeRegressor(criterion="absolute_error", **limits).fit(X, y)
+    again = DecisionTreeRegressor(criterion="absolute_error", **limits).fit(X[::-1], y[::-1])
+    wrong += not np.array_equal(best.threshold_, again.threshold_) or best.get_n_leaves() != 40
     base = DecisionTreeRegressor().fit(X, y)
     for scale, offset in ((1e-12, 0.0), (1e9, 0.0), (1.0, 1e6)):
         tree = DecisionTreeRegressor().fit(X, y * scale + offset)
@@ -337,15 +342,21 @@ def threads_change_nothing() -> Check:
     n, d = 60_000, 10  # above the size from which threads are used
     columns = rng.normal(size=(d, n)).round(3)
     y = columns[0] + columns[1] * columns[2] + rng.normal(size=n)
-    trees = []
-    for threads in (1, 2):
-        order = np.argsort(columns, axis=1)
-        keys = order.view(np.uint64)
-        k.pack_keys(order, columns, keys)
-        target = np.column_stack([y - y.mean(), np.ones(n)])
-        flags, levels = np.zeros(d, dtype=bool), np.zeros(d, dtype=np.int64)
-        trees.append(k.grow(keys, target, k.MEAN, 1, flags, levels, 1.0, 6, 2, (1.0, 0.0), -1, 0.0, d, 0, threads))
-    differing = sum(int(np.sum(a != b)) for a, b in zip(*trees))
+    y -= y.mean()
+    flags, levels, differing = np.zeros(d, dtype=bool), np.zeros(d, dtype=np.int64), 0
+    for kind, n_stats, depth, table in ((k.MEAN, 1, 6, columns), (k.MEDIAN, 2, 2, np.vstack([columns, y]))):
+        trees = []
+        for threads in (1, 2):
+            order = np.argsort(table, axis=1)
+            keys = order.view(np.uint64)
+            k.pack_keys(order, table, keys)
+            target = np.zeros((n, 4))
+            target[:, 0], target[:, 1] = y, 1.0
+            rules = (1.0, 0.0)
+            trees.append(
+                k.grow(keys, target, kind, n_stats, flags, levels, 1.0, depth, 2, rules, -1, 0.0, d, 0, threads)
+            )
+        differing += sum(int(np.sum(a != b)) for a, b in zip(*trees)) + (len(trees[0][0]) < 2 * depth)
     return Check(differing, 0, "numbers that differ", "itself")
 
 
