@@ -89,5 +89,5 @@ def reach_of_words() -> Check:
         mean = counts.sum() / window
         wrong += counts[0] + (len(counts) != window + 1) + (len(drawn) != 2)
         wrong += int((~(np.abs(counts[1:] - mean) <= 6 * np.sqrt(mean))).any())
-        wrong += window > 1 and np.array_equal(drawn[0], drawn[-1])
+        wrong += window != 1 and np.array_equal(drawn[0], drawn[-1])
     return Check(float(wrong), 0.0, "violations", "counts of the draws")
