@@ -224,6 +224,13 @@ def odd_columns() -> Check:
     wrong.append(abs(float(stump.predict_raw(lost)[0, 0]) - stump.trees_.base[0] - stump.trees_.value[heavier]))
     constant = LGBMRegressor(n_estimators=5).fit(X, np.full(400, 2.5))
     wrong.append(np.abs(constant.predict(X) - 2.5).max())
+    # Rounds end where nothing is left to split, unless other columns or rows may be drawn next.
+    wrong.append(abs(constant.n_estimators_ - 1))
+    for params in (
+        {"colsample_bynode": 0.5}, {"colsample_bytree": 0.5}, {"subsample": 0.5, "subsample_freq": 1}, {"boosting_type": "goss"},
+    ):  # fmt: skip
+        drawn = LGBMRegressor(n_estimators=3, **params).fit(X, np.full(400, 2.5))
+        wrong.append(abs(drawn.n_estimators_ - 3))
     return Check(_worst(wrong), 1e-12, "largest difference")
 
 
@@ -276,6 +283,11 @@ def one_side_sums() -> Check:
     wrong.append(max(0.0, abs(float(np.mean(sums)) - truth.sum()) / (5 * error) - 1))
     wrong.append(float(np.abs(np.array(hessians) - n).max()) / 1e3)
     wrong.append(0.0 if _one_side(truth, truth, np.arange(n), plan, Streams(1), 1) is None else 1.0)
+    for seed in range(20):
+        many = rng.normal(size=(2, 20_000))
+        largest_first = np.argsort(-np.abs(many).sum(axis=0))
+        rows = _one_side(many, np.ones_like(many), np.arange(20_000), plan, Streams(seed), 5)
+        wrong.append(0.0 if np.isin(largest_first[:4000], rows).all() and len(rows) == 6000 else 1.0)
     X = rng.normal(size=(500, 3))
     y = X[:, 0] + rng.normal(size=500)
     whole = GOSSRegressor(n_estimators=15, top_rate=0.4, other_rate=0.6).fit(X, y)

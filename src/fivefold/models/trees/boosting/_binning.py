@@ -24,7 +24,8 @@ _DENSE_COLUMNS = 32  # any value: columns of a sparse matrix made dense at a tim
 def find_cuts(values, weight, max_bins, min_rows, out):
     """Write the upper bounds of the bins of one sorted column without NaN and return how many: at most max_bins - 1.
 
-    A value that fills a bin by itself gets one; the others share the remaining bins evenly. Bounds are midpoints. With
+    A value that fills a bin by itself closes one, in which at most half a bin of smaller values lies too; the others share the
+    remaining bins evenly. Bounds are midpoints. With
     weights (n,), or none (0,), bins are filled by weight; ``min_rows`` always counts rows.
     """
     n = len(values)

@@ -392,11 +392,12 @@ def _searched(plan: Plan, y: np.ndarray, raw: np.ndarray, weight: np.ndarray | N
         if bottom <= 1e-150:
             break
         step = -g.sum() / bottom
-        while abs(step) > 1e-12 * (1 + abs(value)) and risk(value + step) > here:
+        # Closer to the minimum the rounding of the loss says nothing about a step.
+        while abs(step) > 1e-6 * (1 + abs(value)) and risk(value + step) > here:
             step /= 2
+        value += step
         if abs(step) <= 1e-12 * (1 + abs(value)):
             break
-        value += step
         here = risk(value)
     return value
 

@@ -96,7 +96,7 @@ class Fitted:
         outcome, k, linked = self._outcome(row, output)
         names = getattr(self, "feature_names_in_", None)
         names = [f"column {f}" for f in range(self.n_features_in_)] if names is None else [str(n) for n in names]
-        table = self.columns_.transform(self, row)
+        table = self._followed_table(row)  # type: ignore[attr-defined]
         shown = cells(row, table.toarray() if sp.issparse(table) else table, names)
         top = whole("top", top, low=1)
         return Explanation(outcome, float(raw[k]), float(values[k, -1]), linked, names, shown, values[k, :-1], top)

@@ -206,7 +206,11 @@ class Logistic(_Binary):
     def gradients(
         self, y: np.ndarray, raw: np.ndarray, weight: np.ndarray | None, g: np.ndarray, h: np.ndarray, threads: int
     ) -> None:
-        logistic(y, raw[0], np.empty(0) if weight is None else weight, g[0], h[0], threads)
+        weights = np.empty(0) if weight is None else weight
+        if threads == 1:
+            logistic_share(y, raw[0], weights, g[0], h[0], 0, len(y))
+        else:
+            logistic(y, raw[0], weights, g[0], h[0], threads)
 
     def values(self, y: np.ndarray, raw: np.ndarray) -> np.ndarray:
         return np.logaddexp(0.0, raw[0]) - y * raw[0]
@@ -314,16 +318,22 @@ def sigmoid(s: np.ndarray) -> np.ndarray:
     return np.where(s >= 0, 1.0, small) / (1 + small)
 
 
+@njit
+def logistic_share(y, s, weight, g, h, first, last):
+    """Write the derivatives of the logistic loss for the rows [first, last): (n,) each."""
+    for r in range(first, last):
+        p = 1.0 / (1.0 + np.exp(-s[r]))
+        w = weight[r] if len(weight) > 0 else 1.0
+        g[r] = w * (p - y[r])
+        h[r] = w * p * (1.0 - p)
+
+
 @njit(parallel=True)
 def logistic(y, s, weight, g, h, threads):
-    """Write the derivatives of the logistic loss: (n,) each."""
+    """The same for all rows, shared among threads."""
     n = len(y)
     for t in prange(threads):
-        for r in range(n * t // threads, n * (t + 1) // threads):
-            p = 1.0 / (1.0 + np.exp(-s[r]))
-            w = weight[r] if len(weight) > 0 else 1.0
-            g[r] = w * (p - y[r])
-            h[r] = w * p * (1.0 - p)
+        logistic_share(y, s, weight, g, h, n * t // threads, n * (t + 1) // threads)
 
 
 @njit(parallel=True)

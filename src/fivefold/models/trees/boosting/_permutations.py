@@ -7,7 +7,6 @@ values of a tree are not those that its splits were chosen for.
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
 from fivefold.base.jit import njit
 
@@ -18,22 +17,21 @@ from ._statistics import Features, ordered_means
 from ._symmetric import add_leaves, leaf_hessians, leaf_sums
 
 _HALVINGS = 10
+_SERIAL = 1 << 15  # any value: rows whose gradients one thread takes faster than two
 
 
-@njit(parallel=True)
-def place(values, cuts, out, threads):
+@njit
+def place(values, cuts, out):
     """Write the number of cuts below each value: values (n,) -> out (n,) uint8."""
-    n = len(values)
-    for t in prange(threads):
-        for r in range(n * t // threads, n * (t + 1) // threads):
-            low, high = 0, len(cuts)
-            while low < high:
-                middle = (low + high) >> 1
-                if cuts[middle] < values[r]:
-                    low = middle + 1
-                else:
-                    high = middle
-            out[r] = low
+    for r in range(len(values)):
+        low, high = 0, len(cuts)
+        while low < high:
+            middle = (low + high) >> 1
+            if cuts[middle] < values[r]:
+                low = middle + 1
+            else:
+                high = middle
+        out[r] = low
 
 
 class Candidates:
@@ -64,7 +62,7 @@ class Candidates:
         threads: int,
     ) -> None:
         self.features, self.targets, self.weight, self.orders = features, targets, weight, orders
-        self.statistic_borders, self.threads = statistic_borders, threads
+        self.statistic_borders = statistic_borders
         self.codes = features.code(table, one_hot_size)
         features.prior = (targets * weight).sum(axis=1) / weight.sum()
         n = len(table)
@@ -139,11 +137,11 @@ class Candidates:
 
     def _cuts(self, values: np.ndarray) -> np.ndarray:
         out = np.empty(BINS)
-        return out[: find_cuts(np.sort(values), self.statistic_borders + 1, 1, out)].copy()
+        return out[: find_cuts(np.sort(values), np.empty(0), self.statistic_borders + 1, 1, out)].copy()
 
     def _placed(self, values: np.ndarray, cuts: np.ndarray) -> np.ndarray:
         out = np.empty(len(values), dtype=np.uint8)
-        place(values, cuts, out, self.threads)
+        place(values, cuts, out)
         return out
 
     def combined(self, chosen: list[int], largest: int, most: int) -> list[int]:
@@ -173,6 +171,7 @@ def leaf_values(
     threads: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the leaf values (K, L) by Newton steps on raw (K, n), each halved until the loss falls, and Hessians (K, L)."""
+    threads = threads if len(y) >= _SERIAL else 1
     if loss.quantile is not None:
         order = np.argsort(leaf, kind="stable")
         edges = np.searchsorted(leaf[order], np.arange(n_leaves + 1))
@@ -235,7 +234,7 @@ class Plain:
     def gradients(self) -> tuple[np.ndarray, np.ndarray]:
         """Return gradients and Hessians (K, n) for finding a structure."""
         g, h = np.empty_like(self.raw), np.empty_like(self.raw)
-        self.loss.gradients(self.y, self.raw, self.weight, g, h, self.threads)
+        self.loss.gradients(self.y, self.raw, self.weight, g, h, self.threads if len(self.y) >= _SERIAL else 1)
         return g, h
 
     def boost(
@@ -279,7 +278,7 @@ class Ordered:
         for j, raw in enumerate(self.raw):
             seen[:, self.ends[j] : self.ends[j + 1]] = raw[:, self.ends[j] :]
         g, h = np.empty_like(seen), np.empty_like(seen)
-        self.loss.gradients(self.y, seen, self.weight, g, h, self.threads)
+        self.loss.gradients(self.y, seen, self.weight, g, h, self.threads if len(self.y) >= _SERIAL else 1)
         out_g, out_h = np.empty_like(g), np.empty_like(h)
         out_g[:, self.order], out_h[:, self.order] = g, h
         return out_g, out_h

@@ -12,11 +12,11 @@ from .._validation import choice, real
 from . import _losses as losses
 from ._boosted import Plan, _column_draw, count, share
 from ._permutations import Candidates
-from ._symmetric import LEAST_GAIN, descend, fixed_point, scan, standing
+from ._symmetric import LEAST_GAIN, TIE, descend, fixed_point, scan, scan_alone, standing
 
 _MOST_SOURCES = 200
 """Combinations of categories that a model may try."""
-_SERIAL = 1 << 14  # any value: rows x columns that one thread scans faster than two
+_SERIAL = 1 << 16  # any value: rows x columns that one thread scans faster than two
 # Learning rates that CatBoost chooses: exp(a log n + b) (iterations / 1000)^c, by loss and whether the best round is kept.
 _RATES = {
     ("RMSE", False): (0.158, -4.287, -0.813),
@@ -134,12 +134,16 @@ class Structures:
             else:
                 rough = np.zeros(int(ends[-1]))
             best, bins = np.empty(len(columns)), np.empty(len(columns), dtype=np.int64)
-            threads = self.threads if n * len(columns) > _SERIAL else 1
-            scan(
+            arguments = (
                 candidates.bins, slots, n_bins, leaf, fixed_g, fixed_w, units, 2**level, l2, self.cosine, rough,
-                ends - n_bins + 1, self._factors(candidates, columns), best, bins, threads,
+                ends - n_bins + 1, self._factors(candidates, columns), best, bins,
             )  # fmt: skip
-            top = int(best.argmax())
+            if self.threads == 1 or n * len(columns) <= _SERIAL:
+                scan_alone(*arguments)
+            else:
+                scan(*arguments, self.threads)
+            highest = best.max()
+            top = int(np.argmax(best >= highest - TIE * abs(highest)))
             here = standing(leaf, fixed_g, fixed_w, units, 2**level, l2, self.cosine)
             if not best[top] > here + LEAST_GAIN:
                 break

@@ -19,6 +19,8 @@ from fivefold.base.jit import njit
 
 LEAST_GAIN = 1e-9
 """A level is added when the score grows by more, as in CatBoost."""
+TIE = 1e-12
+"""Scores closer than this, relatively, are equal but for rounding; the first column and the lowest cut are taken."""
 
 
 @njit
@@ -85,29 +87,47 @@ def _scan_column(
                 right[1, b] = whole_w - left[1, b]
             _add_side(left[0, :cuts], left[1, :cuts], l2, top, bottom)
             _add_side(right[0, :cuts], right[1, :cuts], l2, top, bottom)
-    best, at = -np.inf, 0
+    best = -np.inf
     for b in range(cuts):
-        score = (top[b] / np.sqrt(bottom[b]) if cosine else top[b]) * factor + noise[b]
-        if score > best:
-            best, at = score, b
-    return best, at
+        top[b] = (top[b] / np.sqrt(bottom[b]) if cosine else top[b]) * factor + noise[b]
+        best = max(best, top[b])
+    for b in range(cuts):
+        if top[b] >= best - TIE * abs(best):
+            return top[b], b
+    return best, 0
 
 
-@njit(parallel=True)
-def scan(bins, slots, n_bins, leaf, g, w, units, n_leaves, l2, cosine, noise, noise_at, factors, best, at, threads):
+@njit
+def _scan_share(
+    t, threads, bins, slots, n_bins, leaf, g, w, units, n_leaves, l2, cosine, noise, noise_at, factors, best, at
+):  # fmt: skip
+    """Scan every ``threads``-th column from column t on."""
+    sums = np.empty(2 * n_leaves * 256, dtype=np.int64)
+    left, right, top, bottom = np.empty((2, 256)), np.empty((2, 256)), np.empty(256), np.empty(256)
+    for c in range(t, len(slots), threads):
+        best[c], at[c] = _scan_column(
+            bins[slots[c]], n_bins[c], leaf, g, w, units, n_leaves, l2, cosine,
+            noise[noise_at[c] : noise_at[c] + n_bins[c] - 1], factors[c], sums, left, right, top, bottom,
+        )  # fmt: skip
+
+
+@njit
+def scan_alone(bins, slots, n_bins, leaf, g, w, units, n_leaves, l2, cosine, noise, noise_at, factors, best, at):
     """Write the best score (c,) and its bin (c,) for the columns bins[slots[c]] of n_bins[c] bins.
 
     ``leaf`` (n,) is the node of each row, g (K, n) and w (1 or K, n) fixed-point sums in ``units`` (K, 2). ``noise`` is added
     to the scores of the cuts of column c from ``noise_at[c]`` on, after ``factors[c]`` has multiplied them.
     """
+    _scan_share(0, 1, bins, slots, n_bins, leaf, g, w, units, n_leaves, l2, cosine, noise, noise_at, factors, best, at)
+
+
+@njit(parallel=True)
+def scan(bins, slots, n_bins, leaf, g, w, units, n_leaves, l2, cosine, noise, noise_at, factors, best, at, threads):
+    """The same, columns shared among threads."""
     for t in prange(threads):
-        sums = np.empty(2 * n_leaves * 256, dtype=np.int64)
-        left, right, top, bottom = np.empty((2, 256)), np.empty((2, 256)), np.empty(256), np.empty(256)
-        for c in range(t, len(slots), threads):
-            best[c], at[c] = _scan_column(
-                bins[slots[c]], n_bins[c], leaf, g, w, units, n_leaves, l2, cosine,
-                noise[noise_at[c] : noise_at[c] + n_bins[c] - 1], factors[c], sums, left, right, top, bottom,
-            )  # fmt: skip
+        _scan_share(
+            t, threads, bins, slots, n_bins, leaf, g, w, units, n_leaves, l2, cosine, noise, noise_at, factors, best, at
+        )  # fmt: skip
 
 
 @njit

@@ -12,8 +12,9 @@ from fivefold.base.random import Streams
 from .._validation import choice, real, require_fitted, sample_weights
 from . import _losses as losses
 from ._binning import BinMapper
-from ._boosted import Boosted, EvalSet, Plan, _offsets, _Stopper, count, share
+from ._boosted import Boosted, Plan, _offsets, count, share
 from ._core import Growth
+from ._following import EvalSet, Stopper
 from ._metrics import measure, metrics_of
 from ._permutations import Candidates, Ordered, Plain
 from ._statistics import Features, View
@@ -170,7 +171,10 @@ class _CatBoost(Boosted):
         *,
         init_score: Any = None,
         eval_sets: list[EvalSet] | None = None,
+        callbacks: Any = None,
     ) -> None:
+        if callbacks:
+            raise InputError(f"{type(self).__name__} takes no `callbacks`; leave them out.")
         loss, threads, sets = plan.loss, self._threads(), list(eval_sets or [])
         K = loss.n_outputs
         loss.check(y)
@@ -200,13 +204,16 @@ class _CatBoost(Boosted):
                 for o in orders[1:]
             ]
         ones = np.ones(n) if weight is None else weight
-        l2 = plan.growth.l2 * float(ones.mean())
+        l2 = plan.growth.l2
         steps = self.leaf_estimation_iterations
         steps = 1 if steps is None else count("leaf_estimation_iterations", steps)
         views = [View(features, s.X) for s in sets]
         for s in sets:
             s.raw += base[:, None]
-        metrics, stopper = metrics_of(plan.metric, plan.default_metric), _Stopper(plan)
+        metrics, stopper = (
+            metrics_of(plan.metric, plan.default_metric),
+            Stopper(plan.patience, plan.tolerance, first_metric_only=False),
+        )
         parts: list[dict[str, np.ndarray]] = []
         chosen: list[int] = []
         for round_ in range(plan.n_estimators):
@@ -239,12 +246,13 @@ class _CatBoost(Boosted):
                     name, value, higher = measure(metric, s.y, s.raw, s.weight, loss, s.group)
                     s.history.setdefault(name, []).append(value)
                     stopper.see(s.name, name, value, higher, round_)
-            if stopper.done(round_):
+            if stopper.done():
                 break
         self._keep(features, parts, set(chosen))
         self.trees_ = Trees(K, base, [None] * len(features.owners))
         self.trees_.extend(parts)
         self.loss_, self.learning_rate_ = loss, rate
+        self.shrinkage_ = np.full(len(self.trees_), rate)
         self.n_estimators_ = len(self.trees_) // K
         self.evals_result_ = {s.name: s.history for s in sets}
         self.best_iteration_ = stopper.best_round + 1 if stopper.best_round is not None else None
@@ -294,6 +302,14 @@ class _CatBoost(Boosted):
         for part in parts:
             part["feature"] = places[part["feature"]]
 
+    def _contributions(self, X: Any, num_iteration: int | None) -> np.ndarray:
+        inner = super()._contributions(X, num_iteration)
+        out = np.zeros((*inner.shape[:2], self.n_features_in_ + 1))
+        out[:, :, -1] = inner[:, :, -1]
+        for c, columns in enumerate(self.columns_.owners):
+            out[:, :, columns] += inner[:, :, c : c + 1] / len(columns)
+        return out
+
     def importance(self, kind: str = "split") -> np.ndarray:
         """Return how often ("split") or with what total gain ("gain") each column is split on: (d,).
 
@@ -330,7 +346,7 @@ class CatBoostRegressor(BoostedRegressor, _CatBoost):
         Default: what CatBoost chooses by rows, iterations and loss, at most 0.5.
     depth : int in [1, 16], default 6
     l2_leaf_reg : float >= 0, default 3
-        Penalty on squared leaf values, times the mean weight.
+        Penalty on squared leaf values.
     loss_function : {"RMSE", "MAE", "Quantile", "Poisson", "Huber"}, default "RMSE"
     alpha : float, default 0.5
         Level of "Quantile", width of "Huber".
@@ -404,11 +420,13 @@ class CatBoostRegressor(BoostedRegressor, _CatBoost):
 
     Notes
     -----
-    Parameters are accepted under CatBoost's other names as well (``cat_features``, ``n_estimators``, ``max_depth``,
-    ``reg_lambda``, ``eta`` ...). The prior is the mean target as in the paper; CatBoost takes 0, 0.5 and 1 one beside
-    another. Every statistic comes with the weight of its level. CatBoost takes ten Newton steps a leaf for "Logloss" from 200
-    iterations on. With "Ordered", gradients come from models of the first 2^j b rows, b = min(100, n / 50), and splits are
-    scored on them as in "Plain"; rows before the first model keep the gradients of the start.
+    CatBoost multiplies the penalty by the mean weight; here a weight of two is a row twice, but for what is drawn by row
+    (permutations, ``bootstrap_type``, noise) and for the automatic learning rate, which counts rows. Parameters are accepted
+    under CatBoost's other names as well (``cat_features``, ``n_estimators``, ``max_depth``, ``reg_lambda``, ``eta`` ...).
+    The prior is the mean target as in the paper; CatBoost takes 0, 0.5 and 1 one beside another. Every statistic comes with
+    the weight of its level. CatBoost takes ten Newton steps a leaf for "Logloss" from 200 iterations on. With "Ordered",
+    gradients come from models of the first 2^j b rows, b = min(100, n / 50), and splits are scored on them as in "Plain";
+    rows before the first model keep the gradients of the start.
 
     References
     ----------

@@ -298,7 +298,8 @@ class LGBMRegressor(BoostedRegressor, _LightGBM):
     ``bagging_fraction``, ``feature_fraction``, ``eta`` ...). LightGBM estimates the rows of a leaf from Hessians where these
     vary; here they are counted. ``min_child_samples`` and ``min_data_in_bin`` count rows; where they do not bind, a weight of
     two equals a row given twice, and quantiles that bound bins are weighted (LightGBM's are not). Missing values go where they
-    gain more; a node that saw none sends them to its heavier side.
+    gain more; a node that saw none sends them to its heavier side. LightGBM does not try a column again below a node where it
+    gained nothing; here each node tries all.
     GOSS ranks rows by the absolute gradient as the paper does (LightGBM: times the Hessian), and the last line of the
     source's algorithm must weight the rows used, not the drawn ones alone.
 

@@ -134,6 +134,9 @@ class _XGBoost(Boosted):
         if monotone is not None and loss.quantile is not None:
             raise InputError("`monotone_constraints` cannot be kept by losses whose leaves are renewed.")
         method = self._method()
+        step = real("max_delta_step", self.max_delta_step, low=0.0)
+        if isinstance(loss, losses.Poisson):
+            step = loss.safety
         finder = {"hist": "histogram", "exact": "exact", "approx": self.proposals}[method]
         if finder != "histogram" and (self.grow_policy != "depthwise" or leaves > 0):
             raise InputError(f"`tree_method` {method!r} grows depthwise without `max_leaves`; use 'hist'.")
@@ -146,7 +149,7 @@ class _XGBoost(Boosted):
                 l2=real("reg_lambda", self.reg_lambda, low=0.0),
                 l1=real("reg_alpha", self.reg_alpha, low=0.0),
                 min_gain=real("gamma", self.gamma, low=0.0),
-                max_step=real("max_delta_step", self.max_delta_step, low=0.0),
+                max_step=step,
                 depthwise=self.grow_policy == "depthwise",
                 inclusive=True,
                 by_level=share("colsample_bylevel", self.colsample_bylevel),
@@ -216,6 +219,7 @@ class XGBRegressor(BoostedRegressor, _XGBoost):
     min_child_weight : float >= 0, default 1
         Sum of Hessians of a leaf.
     max_delta_step : float >= 0, default 0
+        Largest leaf value before shrinkage; 0 sets no limit, but means 0.7 for "count:poisson", as in the library.
     subsample, colsample_bytree, colsample_bylevel, colsample_bynode : float in (0, 1], default 1
     reg_alpha : float >= 0, default 0
     reg_lambda : float >= 0, default 1
@@ -268,7 +272,7 @@ class XGBRegressor(BoostedRegressor, _XGBoost):
         if name == "reg:quantileerror":
             return losses.Quantile(real("quantile_alpha", self.quantile_alpha, low=0, high=1, above=True, below=True))
         if name == "count:poisson":
-            return losses.Poisson(0.7)
+            return losses.Poisson(self.max_delta_step or 0.7)
         if name == "reg:gamma":
             return losses.Gamma()
         return losses.Tweedie(self.tweedie_variance_power) if name == "reg:tweedie" else losses.Squared()
