@@ -208,7 +208,8 @@ def _find_rows(codes: np.ndarray, known: np.ndarray) -> np.ndarray:
 def _one_hot(blocks: list[tuple[np.ndarray, int]], n: int) -> scipy.sparse.csr_matrix:
     """Return the blocks of (codes, width) side by side as 0/1 columns; code -1 gives zeros."""
     first = np.cumsum([0, *(width for _, width in blocks)])
-    columns = np.column_stack([np.where(codes >= 0, codes + start, -1) for (codes, _), start in zip(blocks, first)])
+    absent = -1  # any value: below zero
+    columns = np.column_stack([np.where(codes >= 0, codes + start, absent) for (codes, _), start in zip(blocks, first)])
     kept = columns >= 0
     ends = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
     return scipy.sparse.csr_matrix((np.ones(int(ends[-1])), columns[kept], ends), shape=(n, int(first[-1])))

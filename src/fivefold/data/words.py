@@ -330,7 +330,7 @@ class WordHashing(_TextInput):
         cells = [[place[gram] for gram in line if gram in place] for line in lines]
         flat: Iterable[tuple[int, float]] = [cell for row in cells for cell in row]
         ends = np.concatenate([[0], np.cumsum([len(row) for row in cells])])
-        table = np.array(flat, dtype=np.float64).reshape(-1, 2)
+        table = np.array(flat, dtype=np.float64).reshape(int(ends[-1]), 2)
         out = scipy.sparse.csr_matrix((table[:, 1], table[:, 0].astype(np.int64), ends), shape=(len(lines), width))
         out.sum_duplicates()
         return out

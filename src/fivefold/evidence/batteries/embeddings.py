@@ -64,7 +64,7 @@ def neighbors(card: Card, variant: str) -> Check:
         order = [i for i in np.argsort(-(unit @ unit[place]), kind="stable") if i != place]
         found = model.most_similar(key, 4)
         wrong += int([k for k, _ in found] != model.keys_[order[:4]].tolist())
-        wrong += int(np.abs(np.array([s for _, s in found]) - (unit @ unit[place])[order[:4]]).max() > 1e-12)
+        wrong += int(not np.abs(np.array([s for _, s in found]) - (unit @ unit[place])[order[:4]]).max() <= 1e-12)
         wrong += int((model.vector(key) != model.vectors_[place]).any())
         wrong += int(len(model.most_similar(key, 10**6)) != len(unit) - 1)
     return Check(wrong, 0, "violations", "brute force")

@@ -72,7 +72,7 @@ def seen(card: Card, variant: str) -> Check:
     wrong += int(sorted(few["item"].to_list()) != [0, 0, 7, 7, 14, 14])
     for _name, rows in found.group_by("user"):
         score = rows.sort("rank")["score"].to_numpy()
-        wrong += int((np.diff(score) > 0).any()) + int(
+        wrong += int((~(np.diff(score) <= 0)).any()) + int(
             (np.sort(rows["rank"].to_numpy()) != np.arange(1, len(rows) + 1)).any()
         )
     return Check(wrong + int(found["fallback"].any()), 0, "violations", "the table")
@@ -91,7 +91,7 @@ def ties(card: Card, variant: str) -> Check:
     spread = np.sqrt(10 * (1 / 3) * (2 / 3) * (20 / 29) / PEOPLE)
     wrong = int(abs(hits - 10 / 3) > 4.5 * spread)
     listed = np.bincount(found["item"].to_numpy() // 7, minlength=THINGS) / PEOPLE
-    wrong += int((np.abs(listed - 1 / 3) > 4.5 * np.sqrt((1 / 3) * (2 / 3) / PEOPLE)).sum())
+    wrong += int((~(np.abs(listed - 1 / 3) <= 4.5 * np.sqrt((1 / 3) * (2 / 3) / PEOPLE))).sum())
     return Check(wrong, 0, "items listed too often or too rarely", "the hypergeometric law")
 
 

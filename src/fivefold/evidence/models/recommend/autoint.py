@@ -116,7 +116,7 @@ def autoint_parameters_and_map() -> Check:
         for row, head in itertools.product(range(20), range(2)):
             part = slice(3 * head, 3 * head + 3)
             total += torch.softmax(q[row, :, part] @ k[row, :, part].T, dim=1).double().numpy() / 40
-    wrong += float(np.abs(found - total).max()) > 1e-6
+    wrong += not float(np.abs(found - total).max()) <= 1e-6
     return Check(wrong, 0, "differences", "arithmetic and loops")
 
 
@@ -147,8 +147,8 @@ def rho_limits() -> Check:
             (residual, rho): plain.randomized(InteractingLayer(6, 5, 3, residual, rho))(e)
             for residual, rho in (("sum", 0.5), ("weighted", 0.5), ("mean", 0.1), ("weighted", 0.0), ("weighted", 1.0))
         }
-        wrong += float((layers["weighted", 0.5] - layers["sum", 0.5] / 2).abs().max()) > 1e-12
-        wrong += float((layers["mean", 0.1] - layers["sum", 0.5] / 2).abs().max()) > 1e-12
+        wrong += not float((layers["weighted", 0.5] - layers["sum", 0.5] / 2).abs().max()) <= 1e-12
+        wrong += not float((layers["mean", 0.1] - layers["sum", 0.5] / 2).abs().max()) <= 1e-12
         for rho, spoiled in ((1.0, ("own",)), (0.0, ("query", "key", "value"))):
             layer = plain.randomized(InteractingLayer(6, 5, 3, "weighted", rho))
             for name in spoiled:

@@ -76,11 +76,11 @@ def bilinear_parameters() -> Check:
         same = machines.primed(FactorizationMachine(embedding_dim=2), 1)
         same.theta_ = model.theta_[:28]
         rows, _ = machines.rows_of()
-        wrong += float(np.abs(model._scores(rows) - same._scores(rows)).max()) > 1e-12
+        wrong += not float(np.abs(model._scores(rows) - same._scores(rows)).max()) <= 1e-12
         network = BilinearNetwork(layout, sharing, True, dim=3)
         wrong += plain.count(network) != 25 * 4 + 1 + 9 * n_matrices(sharing, 6)
     fm, ffm = 2.3e6 * 10, 2.3e6 * 10 * 39
-    wrong += abs(ffm / 1e6 - 897) > 0.1 or abs((fm + 152100) / ffm - 0.026) > 0.001
+    wrong += not abs(ffm / 1e6 - 897) <= 0.1 or not abs((fm + 152100) / ffm - 0.026) <= 0.001
     return Check(wrong, 0, "counts that differ", "arithmetic")
 
 

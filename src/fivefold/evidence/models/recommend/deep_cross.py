@@ -100,7 +100,7 @@ def deep_cross_tasks() -> Check:
     options: dict[str, Any] = {"embedding_dim": 4, "hidden_sizes": (32,), "learning_rate": 0.02, "batch_size": 50}
     colors = DeepCross(task="multiclass", features=["a", "b"], max_epochs=8, **options).fit(frame[:600], "color")
     wrong = float(np.mean(colors.predict(frame[600:]) != frame["color"][600:].to_numpy()))
-    wrong += float(np.abs(colors.predict_proba(frame[600:]).sum(1) - 1).max() > 1e-12)
+    wrong += float(not np.abs(colors.predict_proba(frame[600:]).sum(1) - 1).max() <= 1e-12)
     wrong += colors.classes_.tolist() != ["blue", "green", "red"] or colors.decision_function(frame[:5]).shape != (5, 3)
     values = DeepCross(task="regression", features=["a", "x"], max_epochs=12, **options).fit(frame[:600], "value")
     truth = frame["value"][600:].to_numpy()

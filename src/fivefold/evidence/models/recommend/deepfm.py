@@ -93,7 +93,7 @@ def encoder_by_hand() -> Check:
     spread = np.std([1, 3, 5, 7])
     wrong += found["inds"].tolist() != [[2, 5, 8], [3, 5, 7], [2, 5, 8], [0, 5, 8], [4, 5, 6], [2, 5, 7]]
     numbers = np.array([(1 - 4) / spread, 0, (3 - 4) / spread, (5 - 4) / spread, (7 - 4) / spread, 0])
-    wrong += float(np.abs(found["vals"][:, 1] - numbers).max()) > 1e-15
+    wrong += not float(np.abs(found["vals"][:, 1] - numbers).max()) <= 1e-15
     wrong += bool((found["vals"][:, [0, 2]] != 1).any())
     p, q, r = 10, 11, 12
     wrong += found["s"].tolist() != [[p, q, -1], [-1] * 3, [q, -1, -1], [-1] * 3, [p, q, r], [r, -1, -1]]
@@ -130,7 +130,7 @@ def encoder_scales() -> Check:
     wrong = int(found["inds"][:, 0].tolist() != codes) + int(encoder.tables["a"].rows != 12)
     wrong += encoder.counts()[:12].tolist() != np.bincount(codes, minlength=12).tolist()
     logs = np.sign(x) * np.log(1 + np.abs(x))
-    wrong += float(np.abs(found["vals"][:, 1] - (logs - logs.mean()) / logs.std()).max()) > 1e-12
+    wrong += not float(np.abs(found["vals"][:, 1] - (logs - logs.mean()) / logs.std()).max()) <= 1e-12
     cuts = np.quantile(x, np.arange(1, 10) / 10)
     wrong += found["inds"][:, 2].tolist() != (13 + 1 + (x[:, None] >= cuts).sum(1)).tolist()
     wrong += bool((found["vals"][:, 2] != 1).any()) + (encoder.rows != 12 + 1 + 11) + (encoder.numeric != [1])

@@ -131,7 +131,7 @@ def implicit_folding() -> Check:
         worst = largest(worst, abs(shares["contribution"].sum() - p[user] @ model.item_factors_[item]))
         met = set(frame.filter(pl.col("user") == user)["item"].to_list())
         size = np.abs(shares["contribution"].to_numpy())
-        worst = largest(worst, float(set(shares["item"].to_list()) != met), float((np.diff(size) > 0).any()))
+        worst = largest(worst, float(set(shares["item"].to_list()) != met), float((~(np.diff(size) <= 0)).any()))
     return Check(worst, 1e-9, "largest difference", "closed form")
 
 
@@ -214,7 +214,9 @@ def implicit_groups() -> Check:
     bpr = recall(BayesianPersonalizedRanking(factors=4, learning_rate=0.05, iterations=60, random_state=0))
     popular = recall(PopularityRecommender(random_state=0))
     # All unseen items of one's own half are equally likely: 10 of about 20 of them, or of about 50 of both halves.
-    return Check(int(als < 0.4) + int(bpr < 0.4) + int(popular > 0.3), 0, "conditions not met", "planted groups")
+    return Check(
+        int(not als >= 0.4) + int(not bpr >= 0.4) + int(not popular <= 0.3), 0, "conditions not met", "planted groups"
+    )
 
 
 @evidence(

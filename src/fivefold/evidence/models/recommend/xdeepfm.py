@@ -61,7 +61,7 @@ def cin_degree() -> Check:
     with torch.no_grad():
         once, twice = cin(x), cin(2 * x)
     factors = torch.tensor([4.0] * 5 + [8.0] * 4 + [16.0] * 2, dtype=torch.float64)
-    wrong += float((twice - factors * once).abs().max()) > 1e-9
+    wrong += not float((twice - factors * once).abs().max()) <= 1e-9
     layout, _ = plain.problem()
     full = XDeepFMNetwork(layout, (4, 2), (5,), dim=3)
     wrong += plain.count(full) != 25 * 4 + 4 * 36 + 2 * 24 + plain.perceptron_count([18, 5], batch_norm=True) + 6 + 6

@@ -441,7 +441,7 @@ def sketch_rank_error() -> Check:
         below = np.array([h[values <= cut].sum() for cut in cuts[:made]]) / h.sum()
         own = np.array([h[values == v].sum() for v in np.unique(values)]) / h.sum()
         gaps = np.diff(np.concatenate([[0.0], below, [1.0]]))
-        worst = largest(worst, float(gaps.max() - eps - own.max()), float(made > 1 / eps))
+        worst = largest(worst, float(gaps.max() - eps - own.max()), float(not made <= 1 / eps))
         worst = largest(worst, float((buckets != np.searchsorted(cuts[:made], values)).sum()))
         # The k-th cut is the first distinct value at which the rank reaches a multiple of eps that it had not before.
         ranks = np.cumsum(own)

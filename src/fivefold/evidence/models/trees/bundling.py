@@ -80,7 +80,7 @@ def coloring() -> Check:
         rate, sparse = params.get("max_conflict_rate", 0.0), params.get("sparse_threshold", 0.8)
         groups, clashes = _colored(X, rate, sparse, int(params.get("max_bin", 255)))
         wrong += int(bundler.groups_ != groups) + int(bundler.conflicts_.tolist() != clashes)
-        wrong += int(max(len(g) for g in groups) < 2)
+        wrong += int(not max(len(g) for g in groups) >= 2)
     # A column is sparse from exactly 80 % on; 5 conflicts of 100 rows are within a rate of 0.05, 6 are not.
     edge = np.zeros((100, 2))
     edge[:20, 0], edge[15:20, 1] = 1, 1

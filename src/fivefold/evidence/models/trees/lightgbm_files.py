@@ -142,7 +142,7 @@ def what_is_kept() -> Check:
     wrong += ours.best_iteration_ != theirs.best_iteration_ or ours.n_estimators_ != theirs.booster_.num_trees()
     wrong += ours.classes_.tolist() != ["no", "yes"]
     wrong += int(np.sum(ours.predict(odd) != theirs.predict(odd)))
-    wrong += int(np.sum(np.abs(ours.predict_proba(odd) - theirs.predict_proba(odd)) > 1e-13))
+    wrong += int(np.sum(~(np.abs(ours.predict_proba(odd) - theirs.predict_proba(odd)) <= 1e-13)))
     ranker = lightgbm.LGBMRanker(n_estimators=5, verbose=-1, n_jobs=1)
     ranker.fit(X, np.clip(np.round(score), 0, 4).astype(int), group=[20] * 30)
     wrong += int(np.sum(read_lightgbm(ranker).predict(odd) != ranker.predict(odd)))

@@ -359,5 +359,5 @@ def ngboost_edges() -> Check:
     draws = NGBRegressor(n_estimators=5).fit(X, y).pred_dist(np.repeat(X[:1], 20_000, axis=0))
     sample = draws.rvs(Streams(28).numpy("draws"))
     # Six standard errors of a mean of 20,000.
-    wrong += int(abs(sample.mean() - draws.mean()[0]) > 6 * draws.std()[0] / np.sqrt(20_000))
+    wrong += int(not abs(sample.mean() - draws.mean()[0]) <= 6 * draws.std()[0] / np.sqrt(20_000))
     return Check(wrong, 0, "departures", "what the data say")

@@ -49,9 +49,9 @@ def _walk(ours: Any, peer: Any, X: np.ndarray, y: np.ndarray, w: np.ndarray, cri
         compared += 1
         wrong += ours.n_node_samples_[a] != len(rows) or tree.n_node_samples[b] != len(rows)
         wrong += ours.weighted_n_node_samples_[a] != tree.weighted_n_node_samples[b]
-        wrong += abs(ours.impurity_[a] - tree.impurity[b]) > 1e-12
+        wrong += not abs(ours.impurity_[a] - tree.impurity[b]) <= 1e-12
         values = np.reshape(ours.value_[a], n_values), tree.value[b].ravel()
-        wrong += bool(np.abs(values[0] - values[1]).max() > 1e-12)
+        wrong += bool(not np.abs(values[0] - values[1]).max() <= 1e-12)
         if ours.children_left_[a] < 0 or tree.children_left[b] < 0:
             wrong += (ours.children_left_[a] < 0) != (tree.children_left[b] < 0)
             continue
@@ -61,8 +61,8 @@ def _walk(ours: Any, peer: Any, X: np.ndarray, y: np.ndarray, w: np.ndarray, cri
         if mine[:2] != theirs[:2] or not np.array_equal(left, known):
             ties += 1
             gap = _gain(y[rows], w[rows], left, criterion) - _gain(y[rows], w[rows], known, criterion)
-            wrong += abs(gap) > 1e-12 or mine[0] > theirs[0]
-            wrong += mine[0] == theirs[0] and mine[1] >= theirs[1] and not np.isnan(X[rows, mine[0]]).any()
+            wrong += not abs(gap) <= 1e-12 or not mine[0] <= theirs[0]
+            wrong += mine[0] == theirs[0] and not mine[1] < theirs[1] and not np.isnan(X[rows, mine[0]]).any()
         lower, upper = int(tree.children_left[b]), int(tree.children_right[b])
         if np.array_equal(left, ~known):
             lower, upper = upper, lower
@@ -110,7 +110,9 @@ def _compare(kind: Any, peer_kind: Any, targets: str, criterion: str) -> Check:
             wrong += differing
             share.append(compared / len(ours.feature_))
     # Ties that part the rows otherwise end the walk; most nodes must be seen.
-    return Check(wrong + (np.mean(share) < 0.8) + (np.median(share) < 1), 0, "facts that differ", "scikit-learn")
+    return Check(
+        wrong + (not np.mean(share) >= 0.8) + (not np.median(share) >= 1), 0, "facts that differ", "scikit-learn"
+    )
 
 
 @evidence(
