@@ -86,13 +86,13 @@ def reduces_to_skip_gram() -> Check:
 def market_negatives() -> Check:
     from fivefold.models.recommend import ListingEmbedding
 
-    sessions, listings = site(markets=4, listings=27, sessions=900, wander=0.0)
+    sessions, listings = site(markets=8, listings=18, sessions=1200, wander=0.0)
     facts = {row["item"]: row for row in listings.to_dicts()}
 
-    def contrast(count: int) -> tuple[float, float]:
-        """Return mean cosine within a market of same less other taste, and within markets less across them."""
+    def cosines(count: int) -> np.ndarray:
+        """Return mean cosines: of one market and taste, of one market and other tastes, across markets."""
         model = ListingEmbedding(
-            vector_size=16, market_negative=count, booked_context=False, learning_rate=0.05, epochs=25, random_state=0
+            vector_size=16, market_negative=count, booked_context=False, learning_rate=0.05, epochs=12, random_state=0
         ).fit(sessions, listings)
         unit = model.vectors_ / np.linalg.norm(model.vectors_, axis=1, keepdims=True)
         cosine = unit @ unit.T
@@ -101,15 +101,12 @@ def market_negatives() -> Check:
         taste = np.array([f"{r['type']}{r['price']}" for r in rows])
         same, alike = market[:, None] == market, taste[:, None] == taste
         other = ~np.eye(len(rows), dtype=bool)
-        return (
-            float(cosine[same & alike & other].mean() - cosine[same & ~alike].mean()),
-            float(cosine[same & other].mean() - cosine[~same].mean()),
-        )
+        return np.array([cosine[same & alike & other].mean(), cosine[same & ~alike].mean(), cosine[~same].mean()])
 
-    plain, restored = contrast(0), contrast(5)
-    print(plain, restored)
-    wrong = int(restored[0] < plain[0] + 0.1) + int(plain[1] < 0.3) + int(restored[0] < 0.3)
-    return Check(wrong, 0, "conditions not met", "planted tastes")
+    plain, restored = cosines(0), cosines(15)
+    # Without: a market is one heap, far from the others. With: tastes stand half as far again from each other.
+    wrong = int(plain[1] < plain[2] + 0.4) + int(restored[0] - restored[1] < 1.5 * (plain[0] - plain[1]))
+    return Check(wrong + int(restored[1] > plain[1] - 0.05), 0, "conditions not met", "planted tastes")
 
 
 @evidence(
@@ -121,13 +118,19 @@ def booked_context() -> Check:
     from fivefold.models.recommend import ListingEmbedding
     from fivefold.models.recommend.listing_embedding import booked_items
 
-    goal = booked_items(np.array([4, 5, 6, 7, 8, 9]), np.array([0, 0, 1, 1, 1, 2]), np.array([0, 1, 1, 0, 1, 0], dtype=bool))
+    goal = booked_items(
+        np.array([4, 5, 6, 7, 8, 9]), np.array([0, 0, 1, 1, 1, 2]), np.array([0, 1, 1, 0, 1, 0], dtype=bool)
+    )
     wrong = int(goal.tolist() != [5, 5, 8, 8, 8, -1])
     draw = np.random.default_rng(0)
     rows = []
     for n in range(300):
         group = n % 2
-        clicks = [*(int(c) for c in 10 * group + draw.integers(0, 3, 2)), *(int(c) for c in 20 + draw.integers(0, 5, 5)), 30 + group]
+        clicks = [
+            *(int(c) for c in 10 * group + draw.integers(0, 3, 2)),
+            *(int(c) for c in 20 + draw.integers(0, 5, 5)),
+            30 + group,
+        ]
         rows += [(n, c, i == 7) for i, c in enumerate(clicks)]
     frame = pl.DataFrame(rows, schema=["session", "item", "booked"], orient="row")
     gaps = []
@@ -137,10 +140,23 @@ def booked_context() -> Check:
         ).fit(frame)
         scores = model.vectors_ @ model.context_vectors_.T  # (center, context)
         key = {k: i for i, k in enumerate(model.keys_.tolist())}
-        right = np.mean([scores[key[10 * g + c], key[30 + g]] - scores[key[10 * g + c], key[31 - g]] for g in (0, 1) for c in range(3)])
+        right = np.mean(
+            [
+                scores[key[10 * g + c], key[30 + g]] - scores[key[10 * g + c], key[31 - g]]
+                for g in (0, 1)
+                for c in range(3)
+            ]
+        )
         gaps.append(float(right))
     wrong += int(gaps[0] < 1.0) + int(abs(gaps[1]) > 0.5)
-    facts = {"vector_size": 32, "window": 5, "negative": 5, "market_negative": 5, "booked_context": True, "learning_rate": 0.025}
+    facts = {
+        "vector_size": 32,
+        "window": 5,
+        "negative": 5,
+        "market_negative": 5,
+        "booked_context": True,
+        "learning_rate": 0.025,
+    }
     wrong += sum(ListingEmbedding().get_params()[name] != value for name, value in {**facts, "epochs": 10}.items())
     return Check(wrong, 0, "conditions not met", "planted bookings")
 
@@ -161,7 +177,11 @@ def held_out_sessions() -> Check:
     cosine = unit @ unit.T
     np.fill_diagonal(cosine, -np.inf)
     near = np.argsort(-cosine, axis=1)[:, :10]
-    pairs = test.with_columns(after=pl.col("item").shift(-1).over("session")).drop_nulls().filter(pl.col("item") != pl.col("after"))
+    pairs = (
+        test.with_columns(after=pl.col("item").shift(-1).over("session"))
+        .drop_nulls()
+        .filter(pl.col("item") != pl.col("after"))
+    )
     hits = [keys[b] in near[keys[a]] for a, b in pairs.select("item", "after").rows() if a in keys and b in keys]
     chance = 10 / (len(keys) - 1)
     wrong = int(np.mean(hits) < 3 * chance)
@@ -203,7 +223,9 @@ def three_nearest() -> Check:
         near = sorted(near)[:3]
         full += len(near) == 3
         expected = np.mean([vectors[k] for _, k in near], axis=0) if near else np.full(4, np.nan)
-        worst = largest(worst, 0.0 if np.isnan(expected).all() and np.isnan(mine).all() else np.abs(mine - expected).max())
+        worst = largest(
+            worst, 0.0 if np.isnan(expected).all() and np.isnan(mine).all() else np.abs(mine - expected).max()
+        )
     worst = largest(worst, abs(model.coverage(new) - full / len(new)), float(full in (0, len(new))))
     strict = ColdStartEmbedding(minimum=3).fit(listings, vectors).embed(new)
     worst = largest(worst, abs(np.isfinite(strict).all(axis=1).sum() - full))
@@ -222,7 +244,9 @@ def miles_known() -> Check:
     expected = np.array([np.pi / 180, np.pi, np.pi / 2]) * EARTH_RADIUS
     worst = largest(np.abs(np.diag(found) - expected).max(), abs(EARTH_RADIUS - 3958.7613))
     known = ColdStartEmbedding().get_params()
-    wrong = int((known["n_nearest"], known["radius"], known["match"], known["minimum"]) != (3, 10.0, ("type", "price"), 1))
+    wrong = int(
+        (known["n_nearest"], known["radius"], known["match"], known["minimum"]) != (3, 10.0, ("type", "price"), 1)
+    )
     return Check(worst + wrong, 1e-8, "miles", "sphere")
 
 
