@@ -9,7 +9,8 @@ from fivefold.base.errors import DataError, InputError, InputTypeError, UnknownN
 from fivefold.data.listings_log import listings_log
 from fivefold.data.sessions import SessionBuilder, skip_gram_pairs
 from fivefold.evaluation.embedding_inspection import EmbeddingInspector
-from fivefold.models.recommend import ColdStartEmbedding, ListingEmbedding
+from fivefold.models.recommend import ColdStartEmbedding, ListingEmbedding, UserListingTypeEmbedding
+from fivefold.models.recommend.listing_types import listing_types, user_types
 
 SESSIONS = [["a", "b", "c"], ["b", "c"]]
 
@@ -80,3 +81,23 @@ def test_inspection_tells_what_is_wrong() -> None:
     ):
         with pytest.raises(error, match=words):
             call()
+
+
+def test_wrong_bookings_are_told() -> None:
+    frame = pl.DataFrame({"user": [1], "user_type": ["a"], "listing_type": ["b"], "accepted": [False]})
+    for table, words in (
+        ([1], "Bookings are a polars frame; got list."),
+        (frame.drop("user_type"), "no column 'user_type'; they have user, listing_type, accepted."),
+        (frame.with_columns(user_type=pl.lit(None, pl.String)), "'user_type' has 1 missing values"),
+        (frame, "No booking was accepted"),
+    ):
+        with pytest.raises((InputError, TypeError)) as caught:
+            UserListingTypeEmbedding().fit(table)
+        assert words in str(caught.value)
+
+
+def test_types_need_their_columns() -> None:
+    with pytest.raises(DataError, match="The table of listings has no column 'country'; the rules need country, type"):
+        listing_types({"type": ["Entire"]})
+    with pytest.raises(DataError, match="The column 'market' of users has missing values"):
+        user_types({"market": [None]})

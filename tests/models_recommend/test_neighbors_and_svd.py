@@ -17,7 +17,10 @@ TABLE = {"user": [1, 1, 2, 2, 3], "item": ["a", "b", "a", "c", "b"], "rating": [
         (UserBasedCF(similarity="euclid"), "`similarity` is 'euclid'; give one of 'cosine', 'msd', 'pearson'."),
         (ItemBasedCF(base="median"), "`base` is 'median'; give one of 'none', 'mean', 'baseline'."),
         (ItemBasedCF(shrinkage=-1.0), "`shrinkage` is -1.0; give a number >= 0."),
-        (SVDRecommender(n_factors=4), "n_factors=4 is more than the 3 singular values of 3 users by 3 items; lower it."),
+        (
+            SVDRecommender(n_factors=4),
+            "n_factors=4 is more than the 3 singular values of 3 users by 3 items; lower it.",
+        ),
         (SVDRecommender(n_factors=2, entries="some"), "`entries` is 'some'; give one of 'zero-filled', 'observed'."),
     ],
 )

@@ -28,7 +28,9 @@ def table(strings: bool = False) -> pl.DataFrame:
     users, items = np.nonzero(draw.random((PEOPLE, THINGS)) < chance)
     ratings = np.where(liking[users, items], 4, 2) + draw.integers(0, 2, len(users))
     if strings:
-        return pl.DataFrame({"user": [f"u{u:02}" for u in users], "item": [f"i{i:02}" for i in items], "rating": ratings})
+        return pl.DataFrame(
+            {"user": [f"u{u:02}" for u in users], "item": [f"i{i:02}" for i in items], "rating": ratings}
+        )
     return pl.DataFrame({"user": 100 + users, "item": 7 * items, "rating": ratings})
 
 
@@ -68,16 +70,20 @@ def seen(card: Card, variant: str) -> Check:
     wrong += int(sorted(whole["item"].to_list()) != sorted(set(frame["item"].to_list())))
     few = model.recommend([100, 101], k=5, exclude_seen=False, candidates=[0, 7, 14, 999])
     wrong += int(sorted(few["item"].to_list()) != [0, 0, 7, 7, 14, 14])
-    for name, rows in found.group_by("user"):
+    for _name, rows in found.group_by("user"):
         score = rows.sort("rank")["score"].to_numpy()
-        wrong += int((np.diff(score) > 0).any()) + int((np.sort(rows["rank"].to_numpy()) != np.arange(1, len(rows) + 1)).any())
+        wrong += int((np.diff(score) > 0).any()) + int(
+            (np.sort(rows["rank"].to_numpy()) != np.arange(1, len(rows) + 1)).any()
+        )
     return Check(wrong + int(found["fallback"].any()), 0, "violations", "the table")
 
 
 def ties(card: Card, variant: str) -> Check:
     """A constant scorer has random-level Recall: each unseen item of each user is listed equally often."""
     model = _fitted(card, variant)
-    constant = type("Constant", (type(model),), {"_scores": lambda self, users: np.zeros((len(users), len(self.items_)))})
+    constant = type(
+        "Constant", (type(model),), {"_scores": lambda self, users: np.zeros((len(users), len(self.items_)))}
+    )
     model.__class__ = constant
     found = model.recommend(k=10, exclude_seen=False)
     # The ten items met most are the positives of everyone: a third of the items, so a third of a list of ten.
@@ -125,7 +131,10 @@ def _cases() -> dict[str, tuple[Callable[[Any, pl.DataFrame], Any], str]]:
         "no rows": (lambda m, t: m.fit(t[:0]), "has no rows of positive weight"),
         "no column": (lambda m, t: m.fit(t.rename({"item": "film"})), "no column 'item'"),
         "no table": (lambda m, t: m.fit([1, 2]), "must be a polars or pandas frame"),
-        "missing id": (lambda m, t: m.fit(t.with_columns(user=pl.lit(None, pl.Int64))), "missing values, the first in row 0"),
+        "missing id": (
+            lambda m, t: m.fit(t.with_columns(user=pl.lit(None, pl.Int64))),
+            "missing values, the first in row 0",
+        ),
         "real ids": (lambda m, t: m.fit(t.with_columns(user=pl.col("user") + 0.5)), "are integers or strings"),
         "negative weight": (lambda m, t: m.fit(t, sample_weight=-np.ones(len(t))), "negative or infinite"),
         "too few weights": (lambda m, t: m.fit(t, sample_weight=np.ones(3)), "one weight a row"),

@@ -8,3 +8,4 @@ from fivefold.models.recommend.matrix_factorization import SVDPlusPlus as SVDPlu
 from fivefold.models.recommend.neighbors import ItemBasedCF as ItemBasedCF
 from fivefold.models.recommend.neighbors import UserBasedCF as UserBasedCF
 from fivefold.models.recommend.svd_recommender import SVDRecommender as SVDRecommender
+from fivefold.models.recommend.type_embedding import UserListingTypeEmbedding as UserListingTypeEmbedding

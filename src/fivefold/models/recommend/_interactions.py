@@ -54,7 +54,11 @@ class Recommender(Estimator):
         with np.errstate(over="ignore", invalid="ignore"):
             self._learn(data)
         for name, value in vars(self).items():
-            if name.endswith("_") and getattr(value, "dtype", np.dtype("U")).kind == "f" and not np.isfinite(value).all():
+            if (
+                name.endswith("_")
+                and getattr(value, "dtype", np.dtype("U")).kind == "f"
+                and not np.isfinite(value).all()
+            ):
                 raise TrainingError(
                     f"{type(self).__name__} diverged: {name} holds numbers that are not finite; lower the learning rate or "
                     "raise the regularization."
@@ -274,7 +278,9 @@ class Recommender(Estimator):
         k = whole("k", k, low=1)
         person = int(codes_of(self.users_, id_array(user, "user"), "user")[0])
         if person < 0:
-            raise UnknownNameError(f"{user!r} is no user of the training table, so there is no history to explain with.")
+            raise UnknownNameError(
+                f"{user!r} is no user of the training table, so there is no history to explain with."
+            )
         items, shares = self._shares(person, self._item_code(item))
         order = np.argsort(-np.abs(shares), kind="stable")[:k]
         return pl.DataFrame({"item": self.items_[items[order]], "contribution": shares[order]})

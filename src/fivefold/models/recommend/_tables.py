@@ -166,9 +166,7 @@ def weights(frame: pl.DataFrame, sample_weight: Any) -> np.ndarray:
     return found
 
 
-def read_interactions(
-    table: Any, user: str, item: str, rating: str | None, sample_weight: Any = None
-) -> Interactions:
+def read_interactions(table: Any, user: str, item: str, rating: str | None, sample_weight: Any = None) -> Interactions:
     """Return a table as codes and numbers; rows of weight 0 count for nothing and are left out."""
     frame = as_frame(table)
     people, things = ids(frame, user, "user"), ids(frame, item, "item")
@@ -178,6 +176,4 @@ def read_interactions(
         raise DataError("The table of interactions has no rows of positive weight; give at least one.")
     user_ids, users = np.unique(people[kept], return_inverse=True)
     item_ids, items = np.unique(things[kept], return_inverse=True)
-    return Interactions(
-        users.astype(np.int64), items.astype(np.int64), ratings[kept], weight[kept], user_ids, item_ids
-    )
+    return Interactions(users.astype(np.int64), items.astype(np.int64), ratings[kept], weight[kept], user_ids, item_ids)

@@ -182,7 +182,9 @@ class MatrixFactorization(RatingModel):
                     "interactions that did not happen, or use implicit feedback (variants implicit and bpr)."
                 )
         if self.solver == "als" and self.reg_all == 0:
-            raise InputError("reg_all is 0, with which the equations of ALS may have no one solution; give a number > 0.")
+            raise InputError(
+                "reg_all is 0, with which the equations of ALS may have no one solution; give a number > 0."
+            )
 
     def _learn(self, data: Interactions) -> None:
         self._start(data, self.init_mean, self.init_std_dev)

@@ -129,11 +129,15 @@ def _lists(context: Context, model: Any, train: pl.DataFrame, test: pl.DataFrame
     context.metrics["users without test items"] = float(len(without))
     if without:
         shown = ", ".join(map(str, without[:10])) + (", …" if len(without) > 10 else "")
-        context.notes.append(f"{len(without)} users of the test rows have no item to find there and count nowhere: {shown}.")
+        context.notes.append(
+            f"{len(without)} users of the test rows have no item to find there and count nowhere: {shown}."
+        )
     context.table(
         "Lists",
         ["method", *report.metrics],
         rows,
         "Every item of the training ranked for every user with test items, less what the user met; nothing sampled.",
     )
-    curves(context, "recall", series, x="length of the list", y="recall", caption="Users with test items, full ranking.")
+    curves(
+        context, "recall", series, x="length of the list", y="recall", caption="Users with test items, full ranking."
+    )

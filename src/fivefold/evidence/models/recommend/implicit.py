@@ -39,7 +39,7 @@ def implicit_equations() -> Check:
 
     frame = pl.concat([ratings(seed=7), ratings(seed=7).head(20)])
     r, alpha, lam = _amounts(frame), 1.7, 0.3
-    how = dict(factors=3, alpha=alpha, regularization=lam, rating="rating", random_state=0)
+    how = {"factors": 3, "alpha": alpha, "regularization": lam, "rating": "rating", "random_state": 0}
     worst, path = 0.0, []
     for steps in (1, 2, 4, 30):
         model = AlternatingLeastSquares(**how, iterations=steps, solver="cholesky").fit(frame)
@@ -97,7 +97,7 @@ def implicit_gradients() -> Check:
     k.solve_rows(starts, index, w, t, f, base, lam, exact)
     worst = largest(worst, np.abs(exact - expected).max(), abs(_CG_STEPS - 3))
     frame = ratings(40, 25, seed=8)
-    how = dict(factors=4, regularization=0.5, alpha=2.0, iterations=100, random_state=0)
+    how = {"factors": 4, "regularization": 0.5, "alpha": 2.0, "iterations": 100, "random_state": 0}
     r = (_amounts(frame) > 0).astype(float)
     values = [
         _objective(r, m.user_factors_, m.item_factors_, 2.0, 0.5)
@@ -116,12 +116,16 @@ def implicit_folding() -> Check:
     from fivefold.models.recommend.implicit_als import AlternatingLeastSquares
 
     frame = ratings(30, 20, seed=9)
-    model = AlternatingLeastSquares(factors=4, alpha=3.0, regularization=0.2, rating="rating", random_state=0).fit(frame)
+    model = AlternatingLeastSquares(factors=4, alpha=3.0, regularization=0.2, rating="rating", random_state=0).fit(
+        frame
+    )
     r = _amounts(frame)
     p = _solved(r, model.item_factors_, 3.0, 0.2)
     past = frame.with_columns(user=pl.col("user") + 1000)
     got = model.recommend(history=past, k=20, exclude_seen=False).sort("user", "item")
-    worst = largest(np.abs(got["score"].to_numpy().reshape(30, 20) - p @ model.item_factors_.T).max(), got["fallback"].any())
+    worst = largest(
+        np.abs(got["score"].to_numpy().reshape(30, 20) - p @ model.item_factors_.T).max(), got["fallback"].any()
+    )
     for user, item in ((3, 5), (17, 0)):
         shares = model.explain(user, item, k=50)
         worst = largest(worst, abs(shares["contribution"].sum() - p[user] @ model.item_factors_[item]))

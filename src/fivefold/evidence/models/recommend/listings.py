@@ -59,7 +59,7 @@ def reduces_to_skip_gram() -> Check:
 
     draw = np.random.default_rng(0)
     sessions = [list(map(int, draw.choice(9, 2, replace=False))) for _ in range(60)]
-    how = dict(vector_size=6, negative=3, epochs=2, learning_rate=0.2, random_state=5)
+    how = {"vector_size": 6, "negative": 3, "epochs": 2, "learning_rate": 0.2, "random_state": 5}
     model = ListingEmbedding(**how, market_negative=0, booked_context=False).fit(sessions)
     items, numbers = np.array(sessions).ravel(), np.repeat(np.arange(60), 2)
     streams = Streams.of(5)
@@ -163,7 +163,7 @@ def booked_context() -> Check:
 
 @evidence(
     "listing-embedding",
-    claim="Frames in any order of sessions and lists give the same vectors; a click's next one is among its nearest far above chance",
+    claim="Frames and lists give the same vectors; a click's next one is among its nearest far above chance",
     against="itself; chance on held-out sessions",
 )
 def held_out_sessions() -> Check:

@@ -34,16 +34,14 @@ def top_sorted() -> Check:
 
 @evidence(
     "matrix-factorization",
-    claim="NDCG, recall, precision, hit rate, reciprocal rank, coverage, novelty and popularity share by hand; who counts is named",
+    claim="NDCG, recall, precision, hits, reciprocal rank, coverage, novelty, popularity share; who counts is named",
     against="three users written out by hand",
 )
 def metrics_by_hand() -> Check:
     from fivefold.evaluation.recommendation import evaluate_recommendations
 
     train = pl.DataFrame({"user": [1, 2, 3, 4, 1, 2, 3, 1], "item": list("aaaabbcd")})
-    lists = pl.DataFrame(
-        {"user": [1, 1, 2, 2, 3, 3, 5, 5], "item": list("cabdcdab"), "rank": [1, 2, 1, 2, 1, 2, 1, 2]}
-    )
+    lists = pl.DataFrame({"user": [1, 1, 2, 2, 3, 3, 5, 5], "item": list("cabdcdab"), "rank": [1, 2, 1, 2, 1, 2, 1, 2]})
     test = pl.DataFrame({"user": [1, 1, 1, 2, 2, 3, 9], "item": ["a", "c", "x", "d", "d", "a", "a"]})
     report = evaluate_recommendations(lists, test, train, k=2)
     gain = 1 / np.log2(3)

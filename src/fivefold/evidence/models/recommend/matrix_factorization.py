@@ -28,7 +28,7 @@ def sgd_loop() -> Check:
     y = frame["rating"].to_numpy()
     worst = 0.0
     for loss, biased in (("squared", True), ("squared", False), ("cross-entropy", True)):
-        how = dict(n_factors=3, lr_all=0.05, reg_all=0.1, loss=loss, biased=biased, random_state=0)
+        how = {"n_factors": 3, "lr_all": 0.05, "reg_all": 0.1, "loss": loss, "biased": biased, "random_state": 0}
         start = MatrixFactorization(**how, n_epochs=1)
         from fivefold.models.recommend._tables import read_interactions
 
@@ -54,7 +54,8 @@ def sgd_loop() -> Check:
         z = mean + bu[:, None] + bi + p @ q.T
         expected = np.clip(z, 1, 5) if loss == "squared" else 1 + 4 * _sigmoid(z)
         grid = {"user": np.repeat(np.unique(frame["user"]), len(q)), "item": np.tile(np.unique(frame["item"]), len(p))}
-        worst = largest(worst, np.abs(model.predict(grid) - expected.ravel()).max(), np.abs(model._scores(np.arange(len(p))) - z).max())
+        worst = largest(worst, np.abs(model.predict(grid) - expected.ravel()).max())
+        worst = largest(worst, np.abs(model._scores(np.arange(len(p))) - z).max())
     return Check(worst, 1e-10, "largest difference", "plain loop")
 
 
@@ -87,10 +88,14 @@ def als_equations() -> Check:
     copies = frame[np.repeat(np.arange(len(frame)), weight.astype(int))]
     again = MatrixFactorization(n_factors=2, solver="als", reg_all=lam, n_epochs=20, random_state=0).fit(copies)
     worst = largest(worst, np.abs(again.predict(frame) - model.predict(frame)).max())
-    plain = MatrixFactorization(n_factors=2, solver="als", reg_all=lam, biased=False, n_epochs=3, random_state=0).fit(frame)
+    plain = MatrixFactorization(n_factors=2, solver="als", reg_all=lam, biased=False, n_epochs=3, random_state=0).fit(
+        frame
+    )
     f = plain.user_factors_[users[items == 4]]
     solved = np.linalg.solve(f.T @ f + lam * np.eye(2), f.T @ y[items == 4])
-    return Check(largest(worst, np.abs(plain.item_factors_[4] - solved).max()), 1e-9, "largest difference", "closed form")
+    return Check(
+        largest(worst, np.abs(plain.item_factors_[4] - solved).max()), 1e-9, "largest difference", "closed form"
+    )
 
 
 @evidence(
@@ -104,7 +109,7 @@ def svdpp_loop() -> Check:
     frame = ratings(seed=4)
     users, items = codes(frame)
     y, weight = frame["rating"].to_numpy(), np.random.default_rng(2).uniform(0.5, 2, len(frame))
-    how = dict(n_factors=3, lr_all=0.05, reg_all=0.1, init_mean=0.05, init_std_dev=0.3, random_state=0)
+    how = {"n_factors": 3, "lr_all": 0.05, "reg_all": 0.1, "init_mean": 0.05, "init_std_dev": 0.3, "random_state": 0}
     start = SVDPlusPlus(**how, n_epochs=1)
     from fivefold.base.random import Streams
     from fivefold.models.recommend._tables import read_interactions
@@ -135,7 +140,7 @@ def svdpp_loop() -> Check:
 
 @evidence(
     "matrix-factorization",
-    claim="Five people and four figures: A, B share a factor, C, D, E the other, figures {1, 2} and {3, 4}; a hidden cell is foretold",
+    claim="Of five people A, B share a factor, C, D, E the other; of four figures {1, 2} and {3, 4}; hidden cells are foretold",
     against="the toy of the spec (06#matrix-factorization)",
 )
 def toy() -> Check:
@@ -144,7 +149,9 @@ def toy() -> Check:
     counts = np.array([[5, 3, np.nan, 1], [4, 3, np.nan, 1], [1, 1, np.nan, 5], [1, np.nan, 4, 4], [np.nan, 1, 5, 4]])
     users, items = np.nonzero(np.isfinite(counts))
     frame = {"user": np.array(list("ABCDE"))[users], "item": items + 1, "rating": counts[users, items]}
-    model = MatrixFactorization(n_factors=2, solver="als", biased=False, reg_all=0.1, n_epochs=100, random_state=0).fit(frame)
+    model = MatrixFactorization(n_factors=2, solver="als", biased=False, reg_all=0.1, n_epochs=100, random_state=0).fit(
+        frame
+    )
     p = model.user_factors_ / np.linalg.norm(model.user_factors_, axis=1, keepdims=True)
     like = p @ p.T
     wrong = int(like[0, 1] < 0.9) + int(like[2:, 2:].min() < 0.9) + int(like[:2, 2:].max() > 0.7)
@@ -157,7 +164,7 @@ def toy() -> Check:
 
 @evidence(
     "matrix-factorization",
-    claim="Unknown users and items count as zero, ratings are clipped to those seen, folding in solves the user's ridge regression",
+    claim="What is unknown counts as zero, ratings are clipped to those seen, folding in is the user's ridge regression",
     against="the definition; numpy.linalg.solve",
 )
 def strangers() -> Check:
@@ -176,7 +183,9 @@ def strangers() -> Check:
         bounds = np.clip([model.mean_ + model.user_bias_[3], model.mean_ + model.item_bias_[4], model.mean_], 1, 5)
         worst = largest(worst, np.abs(found - bounds).max())
         q, at = model.item_factors_, np.array([0, 2, 3])
-        implied = model.implicit_factors_[at].sum(axis=0) / np.sqrt(3) if hasattr(model, "implicit_factors_") else np.zeros(2)
+        implied = (
+            model.implicit_factors_[at].sum(axis=0) / np.sqrt(3) if hasattr(model, "implicit_factors_") else np.zeros(2)
+        )
         f = np.column_stack([np.ones(3), q[at]])
         rest = np.array([5.0, 1, 4]) - model.mean_ - model.item_bias_[at] - q[at] @ implied
         solved = np.linalg.solve(f.T @ f + strength * np.eye(3), f.T @ rest)
@@ -198,8 +207,9 @@ def strangers() -> Check:
 def defaults() -> Check:
     from fivefold.models.recommend.matrix_factorization import MatrixFactorization, SVDPlusPlus
 
-    svd = {"n_factors": 100, "n_epochs": 20, "biased": True, "init_mean": 0, "init_std_dev": 0.1, "lr_all": 0.005, "reg_all": 0.02}
-    svdpp = {"n_factors": 20, "n_epochs": 20, "init_mean": 0, "init_std_dev": 0.1, "lr_all": 0.007, "reg_all": 0.02}
+    start = {"init_mean": 0, "init_std_dev": 0.1, "reg_all": 0.02, "n_epochs": 20}
+    svd = {**start, "n_factors": 100, "biased": True, "lr_all": 0.005}
+    svdpp = {**start, "n_factors": 20, "lr_all": 0.007}
     wrong = sum(MatrixFactorization().get_params()[k] != v for k, v in svd.items())
     wrong += sum(SVDPlusPlus().get_params()[k] != v for k, v in svdpp.items())
     frame = ratings(seed=6)
@@ -262,12 +272,17 @@ def planted() -> Check:
     from fivefold.models.recommend.matrix_factorization import MatrixFactorization
 
     draw = np.random.default_rng(0)
-    truth = 3 + draw.normal(size=(60, 1)) / 2 + draw.normal(size=40) / 2 + draw.normal(size=(60, 2)) @ draw.normal(size=(2, 40))
+    truth = (
+        3
+        + draw.normal(size=(60, 1)) / 2
+        + draw.normal(size=40) / 2
+        + draw.normal(size=(60, 2)) @ draw.normal(size=(2, 40))
+    )
     shown = draw.random(truth.shape) < 0.5
     users, items = np.nonzero(shown)
     frame = {"user": users, "item": items, "rating": truth[shown]}
     model = MatrixFactorization(n_factors=2, solver="als", reg_all=1e-3, n_epochs=1000, random_state=0).fit(frame)
     hidden = {"user": np.nonzero(~shown)[0], "item": np.nonzero(~shown)[1]}
-    return Check(float(np.median(np.abs(model.predict(hidden) - truth[~shown]))), 0.01, "median error", "planted matrix")
-
-
+    return Check(
+        float(np.median(np.abs(model.predict(hidden) - truth[~shown]))), 0.01, "median error", "planted matrix"
+    )

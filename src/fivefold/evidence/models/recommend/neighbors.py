@@ -38,7 +38,9 @@ def _loop(y: np.ndarray, how: dict, by_user: bool) -> np.ndarray:
     for a in range(len(table)):
         for c in range(table.shape[1]):
             raters = [b for b in range(len(table)) if np.isfinite(table[b, c])]
-            near = [(_alike(table[a], table[b], how["similarity"], how["min_support"], how["shrinkage"]), b) for b in raters]
+            near = [
+                (_alike(table[a], table[b], how["similarity"], how["min_support"], how["shrinkage"]), b) for b in raters
+            ]
             near = sorted([n for n in near if n[0] > 0], key=lambda n: -n[0])[: how["k"]]
             fallback = mean if how["base"] == "none" else (base if by_user else base.T)[a, c]
             if len(near) < how["min_k"]:
@@ -61,11 +63,12 @@ def loops() -> Check:
     y = dense(frame)
     grid = {"user": np.repeat(np.arange(14), 11), "item": np.tile(np.arange(11), 14)}
     worst = 0.0
-    for number, (make, by_user) in enumerate(((UserBasedCF, True), (ItemBasedCF, False))):
+    for _number, (make, by_user) in enumerate(((UserBasedCF, True), (ItemBasedCF, False))):
         for similarity in ("cosine", "msd", "pearson"):
             for base in ("none", "mean", "baseline"):
                 for k, least, support, shrink in ((3, 1, 1, 0.0), (40, 3, 3, 5.0)):
-                    how = dict(k=k, min_k=least, similarity=similarity, base=base, min_support=support, shrinkage=shrink)
+                    how = {"k": k, "min_k": least, "similarity": similarity, "base": base}
+                    how |= {"min_support": support, "shrinkage": shrink}
                     model = make(**how).fit(frame)
                     expected = _loop(y, how, by_user)
                     worst = largest(worst, np.abs(model._scores(np.arange(14)) - expected).max())
@@ -76,7 +79,7 @@ def loops() -> Check:
 
 @evidence(
     "user-based-cf",
-    claim="Likeness by hand: cosine, squared difference and correlation over common items; who does not vary correlates with none",
+    claim="Likeness by hand: cosine, squared difference and correlation over common items; no variance, no correlation",
     against="three users written out",
 )
 def by_hand() -> Check:
@@ -85,7 +88,9 @@ def by_hand() -> Check:
     frame = {"user": [1, 1, 1, 2, 2, 2, 3, 3], "item": list("abcabdab"), "rating": [5, 3, 1, 4, 2, 5, 3, 3]}
     cosine, msd, pearson = (UserBasedCF(similarity=s).fit(frame).likeness_ for s in ("cosine", "msd", "pearson"))
     worst = abs(cosine[0, 1] - (20 + 6) / np.sqrt(34 * 20))
-    worst = largest(worst, abs(msd[0, 1] - 1 / 2), abs(msd[0, 2] - 1 / (1 + 2)), abs(pearson[0, 1] - 1), abs(pearson[0, 2]))
+    worst = largest(
+        worst, abs(msd[0, 1] - 1 / 2), abs(msd[0, 2] - 1 / (1 + 2)), abs(pearson[0, 1] - 1), abs(pearson[0, 2])
+    )
     wide = UserBasedCF(similarity="cosine", min_support=3).fit(frame).likeness_
     worst = largest(worst, abs(wide[0, 1]), abs(wide[0, 0] - 1))
     # u3's d: user 2 alone rated it, with whom cosine is positive: mean of 3 plus what 2 gave above 2's mean.
@@ -158,7 +163,7 @@ def repeated() -> Check:
     frame = ratings(12, 9, 0.6, seed=6).with_columns(rating=pl.col("rating") - 1)
     twice = pl.concat([frame, frame[:5].with_columns(rating=pl.col("rating") + 1)])
     weight = np.r_[np.full(len(frame), 3.0), np.ones(5)]
-    merged = frame.with_columns(rating=pl.when(pl.int_range(len(frame)) < 5).then(pl.col("rating") + 0.25).otherwise(pl.col("rating")))
+    merged = frame.with_columns(rating=pl.col("rating") + 0.25 * (pl.int_range(len(frame)) < 5))
     worst = 0.0
     for make in (UserBasedCF, ItemBasedCF):
         one, two = make(base="none").fit(twice, sample_weight=weight), make(base="none").fit(merged)
