@@ -22,6 +22,7 @@ from fivefold.models.linear import Lasso
 from fivefold.workbench.bench import Contest, Score, play, thread_limit
 
 SIZES = ((1_000, 10_000), (2_000, 50_000))
+IN_REACH = 3.0  # times as long as the fastest peer: those that take longer on one size are not asked on the next
 PENALTIES, REACH, GAP, PLANTED, CORRELATION = 100, 1e-2, 1e-6, 100, 0.5
 
 
@@ -40,8 +41,8 @@ def table(rows: int, features: int) -> tuple[np.ndarray, np.ndarray]:
     return X, signal + stream.standard_normal(rows) * signal.std() / 3 + 3
 
 
-def contests(rows: int, features: int) -> list[Contest]:
-    """Return the contest with the fastest peer, and those with the others."""
+def contests(rows: int, features: int, names: Sequence[str]) -> tuple[list[Contest], list[str]]:
+    """Return the contest with the fastest peer and those with the others, and the peers in reach of the fastest."""
     X, y = table(rows, features)
     n, x_mean, center = rows, X.mean(axis=0), y - y.mean()
     half = float(center @ center) / (2 * n)
@@ -83,7 +84,8 @@ def contests(rows: int, features: int) -> list[Contest]:
             SkglmLasso(fit_intercept=False, tol=1e-2 * alphas[-1], max_iter=200).path(*centered(), alphas=alphas)[1]
         )
 
-    peers: dict[str, Callable[[int], np.ndarray]] = {"celer": celer, "skglm": skglm, "scikit-learn": scikit}
+    every: dict[str, Callable[[int], np.ndarray]] = {"celer": celer, "skglm": skglm, "scikit-learn": scikit}
+    peers = {name: every[name] for name in names}
     times = {}
     with thread_limit(1):
         for name, peer in peers.items():
@@ -92,7 +94,7 @@ def contests(rows: int, features: int) -> list[Contest]:
             times[name] = time.perf_counter() - start
     fastest = min(times, key=times.__getitem__)
     sys.stderr.write(f"{rows} x {features}: " + ", ".join(f"{k} {v:.1f} s" for k, v in times.items()) + "\n")
-    return [
+    made = [
         Contest(
             name=f"lasso path {rows} x {features}, {name}",
             ours=ours,
@@ -103,13 +105,15 @@ def contests(rows: int, features: int) -> list[Contest]:
         )
         for name in sorted(peers, key=times.__getitem__)
     ]
+    return made, [name for name in peers if times[name] <= IN_REACH * times[fastest]]
 
 
 def main(threads: Sequence[int] = (1, 2)) -> list[Score]:
     """Run the contests and return their scores."""
-    scores = []
+    scores, names = [], ["celer", "skglm", "scikit-learn"]
     for rows, features in SIZES:
-        scores += play(contests(rows, features), threads)
+        made, names = contests(rows, features, names)
+        scores += play(made, threads)
     return scores
 
 

@@ -13,6 +13,7 @@ from fivefold import _DOOR
 from fivefold.base.cards import all_cards, read_package
 
 ROOT = Path(__file__).resolve().parent.parent / "src" / "fivefold"
+WIDTH = 120  # of a line, as ruff has it
 HEAD = "# Written by tools/stubs.py from the cards; `make stubs` renews it.\n"
 
 
@@ -25,7 +26,12 @@ def _order(pair: tuple[str, str]) -> tuple[str, int, str]:
 def lines(paths: list[str]) -> str:
     """Return one import a public name."""
     pairs = sorted({(path.partition(":")[0], path.partition(":")[2]) for path in paths}, key=_order)
-    return HEAD + "".join(f"from {module} import {name} as {name}\n" for module, name in pairs)
+    return HEAD + "".join(_line(module, name) for module, name in pairs)
+
+
+def _line(module: str, name: str) -> str:
+    whole = f"from {module} import {name} as {name}\n"
+    return whole if len(whole) <= WIDTH + 1 else f"from {module} import (\n    {name} as {name},\n)\n"
 
 
 def stubs() -> dict[Path, str]:

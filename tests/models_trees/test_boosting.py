@@ -9,13 +9,10 @@ import pandas as pd
 import polars as pl
 import pytest
 import scipy.sparse as sp
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fivefold.base import codec
 from fivefold.base.errors import DataError, FivefoldError, InputError, InputTypeError
 from fivefold.models.trees import (
-    ApproximateXGBClassifier,
-    GradientBoostingClassifier,
     GradientBoostingRegressor,
     LGBMClassifier,
     LGBMRanker,
@@ -23,19 +20,6 @@ from fivefold.models.trees import (
     XGBClassifier,
     XGBRegressor,
 )
-
-
-@parametrize_with_checks(
-    [
-        LGBMClassifier(n_estimators=3, min_child_samples=1),
-        XGBRegressor(n_estimators=3),
-        ApproximateXGBClassifier(n_estimators=3),
-        GradientBoostingClassifier(n_estimators=3),
-    ],
-    expected_failed_checks=lambda estimator: estimator._expected_failed_checks,
-)
-def test_scikit_learn_protocol(estimator, check):
-    check(estimator)
 
 
 @pytest.fixture
@@ -166,6 +150,24 @@ def test_aliases_and_refusals(table):
         (lambda: LGBMRegressor(categorical_feature=[9]).fit(X, y), "`categorical_feature` names 9"),
         (lambda: LGBMRegressor(interaction_constraints=[[7]]).fit(X, y), "`interaction_constraints` names 7"),
         (lambda: LGBMRegressor().fit(X, y[:-1]), "inconsistent numbers of samples"),
+        (
+            lambda: LGBMRegressor(handle_unknown="skip").fit(X, y),
+            "`handle_unknown` is 'skip'; give one of 'missing', 'error'.",
+        ),
+        (
+            lambda: LGBMRegressor().fit(X, y, callbacks=[3]),
+            "`callbacks` holds int; give Checkpoint objects and callables",
+        ),
+        (lambda: LGBMRanker().fit(X, y - 9), "whole numbers from 0 to 30; it holds -"),
+        (lambda: LGBMRanker(n_estimators=1).fit(X, X[:, 0] > 0).score(X, y[:-1] > 0), "X has 400 rows, `y` 399"),
+        (
+            lambda: (
+                LGBMClassifier(n_estimators=1)
+                .fit(X, y > 0, eval_set=[(X, y > 9)])
+                .fit(X, y > 0, eval_set=[(X, X[:, 0])])
+            ),
+            "`eval_set` holds the class ",
+        ),
     ):
         with pytest.raises((FivefoldError, InputTypeError), match=re.escape(message)):
             make()
@@ -188,3 +190,93 @@ def test_one_class_and_zero_weights(table):
     weight[:50] = 1
     y = X[:, 0] > 0
     assert LGBMClassifier(n_estimators=2).fit(X, y, weight).trees_.count[0] == 50
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+@pytest.mark.parametrize("make", [LGBMRegressor, XGBClassifier, GradientBoostingRegressor, LGBMRanker])
+def test_infinity_is_refused(table, make, value):
+    X, y = table
+    y = (y > 0).astype(int)
+    sentence = re.escape("X contains infinity; give finite numbers, or NaN where a value is missing.")
+    spoilt = X.copy()
+    spoilt[7, 2] = value
+    model = make(n_estimators=1)
+    for bad in (spoilt, spoilt.astype(np.float32), sp.csr_matrix(spoilt), pd.DataFrame(spoilt)):
+        with pytest.raises(DataError, match=sentence):
+            model.fit(bad, y)
+    model.fit(X, y)
+    for bad in (spoilt, np.asfortranarray(spoilt), spoilt[1::2], spoilt.astype(np.float32), sp.csr_matrix(spoilt)):
+        with pytest.raises(DataError, match=sentence):
+            model.predict(bad)
+    with pytest.raises(DataError, match=sentence):
+        model.fit(X, y, eval_set=[(spoilt, y)])
+    model.predict(np.where(np.isinf(spoilt), np.nan, spoilt))
+
+
+def test_infinity_in_a_frame_with_categories_is_refused():
+    frame = pd.DataFrame({"a": [1.0, np.inf, 2.0], "b": pd.Categorical(["x", "y", "x"])})
+    with pytest.raises(DataError, match="X contains infinity"):
+        LGBMRegressor().fit(frame, [1, 2, 3])
+
+
+def test_targets_that_are_not_numbers(table):
+    X, y = table
+    for bad, message in (
+        (np.where(np.arange(400) == 3, np.nan, y), "`y` contains NaN or infinity; give finite targets."),
+        (np.full(400, "ant"), "`y` cannot be read as one number a row"),
+    ):
+        with pytest.raises(DataError, match=re.escape(message)):
+            LGBMRegressor().fit(X, bad)
+    with pytest.raises(DataError, match="give a label for every row"):
+        LGBMClassifier().fit(X, np.where(np.arange(400) == 3, np.nan, y > 0))
+
+
+def test_unseen_categories_are_refused_on_request():
+    frame = pd.DataFrame({"a": np.arange(40.0), "b": pd.Categorical(["x", "y"] * 20)})
+    model = LGBMRegressor(handle_unknown="error", min_child_samples=1).fit(frame, np.arange(40.0))
+    with pytest.raises(DataError, match="The column 'b' holds 'z', which it did not in `fit`"):
+        model.predict(pd.DataFrame({"a": [1.0], "b": ["z"]}))
+    codes = np.column_stack([np.arange(40.0), np.arange(40) % 3])
+    model = LGBMRegressor(handle_unknown="error", categorical_feature=[1]).fit(sp.csr_matrix(codes), np.arange(40.0))
+    with pytest.raises(DataError, match="The column 1 holds 7, which"):
+        model.predict([[1.0, 7.0]])
+
+
+def test_a_warm_start_keeps_classes_and_categories(table):
+    X, y = table
+    label = np.where(y > 0, "up", "down")
+    model = LGBMClassifier(n_estimators=2, warm_start=True).fit(X, label)
+    model.set_params(n_estimators=3).fit(X[label == "up"], label[label == "up"])
+    assert model.classes_.tolist() == ["down", "up"]
+    with pytest.raises(DataError, match=r"`y` holds the class 'left', which is not one of the fit: \['down', 'up'\]"):
+        model.set_params(n_estimators=4).fit(X, np.full(400, "left"))
+    frame = pd.DataFrame({"a": X[:, 0], "b": pd.Categorical(np.where(X[:, 1] > 0, "p", "q"))})
+    model = LGBMRegressor(n_estimators=2, warm_start=True, min_data_per_group=1).fit(frame, y)
+    before = model.predict(frame, num_iteration=2)
+    only = frame[frame["b"] == "q"].assign(b=lambda f: f["b"].astype(str).astype("category"))
+    model.set_params(n_estimators=3).fit(only, y[(frame["b"] == "q").to_numpy()])
+    assert np.array_equal(model.predict(frame, num_iteration=2), before)
+
+
+def test_rows_of_weight_zero_leave_their_query():
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(120, 2))
+    y = np.clip(np.round(X[:, 0] + 1), 0, 3)
+    weight = (np.arange(120) % 3 > 0).astype(float)
+    weight[:10] = 0
+    kept = weight > 0
+    group = np.bincount(np.repeat(np.arange(12), 10)[kept], minlength=12)
+    part = LGBMRanker(n_estimators=3, min_child_samples=2).fit(X[kept], y[kept], group=group[group > 0])
+    whole = LGBMRanker(n_estimators=3, min_child_samples=2).fit(X, y, weight, group=[10] * 12)
+    assert np.array_equal(part.predict(X), whole.predict(X))
+    assert LGBMRanker(n_estimators=3).fit(X, y).score(X, y) <= 1
+
+
+def test_one_row_and_equal_targets():
+    assert LGBMRegressor(n_estimators=2, min_child_samples=1).fit([[1.0]], [3.0]).predict([[7.0]])[0] == 3.0
+    for make in (LGBMRegressor, XGBRegressor, GradientBoostingRegressor):
+        model = make(n_estimators=3).fit(np.arange(30.0)[:, None], np.full(30, 2.5))
+        assert np.allclose(model.predict([[4.0]]), 2.5, atol=1e-12)
+    leaf = LGBMRegressor(n_estimators=1, learning_rate=1.0, min_child_samples=1, min_data_in_bin=1, num_leaves=30)
+    y = np.arange(30.0) ** 2
+    assert np.allclose(leaf.fit(np.arange(30.0)[:, None], y).predict(np.arange(30.0)[:, None]), y, atol=1e-5)

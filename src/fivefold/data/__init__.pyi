@@ -11,6 +11,7 @@ from fivefold.data.readers import TableReader as TableReader
 from fivefold.data.readers_lines import BehaviorSequenceReader as BehaviorSequenceReader
 from fivefold.data.readers_lines import DeepCrossReader as DeepCrossReader
 from fivefold.data.readers_lines import ImageCSVReader as ImageCSVReader
+from fivefold.data.readers_sparse import MultiFieldReader as MultiFieldReader
 from fivefold.data.resampling import RandomOverSampler as RandomOverSampler
 from fivefold.data.resampling import RandomUnderSampler as RandomUnderSampler
 from fivefold.data.sessions import SessionBuilder as SessionBuilder

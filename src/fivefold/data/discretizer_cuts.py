@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import entr
 
 
 def width_cuts(x: np.ndarray, n_bins: int) -> np.ndarray:
@@ -51,9 +52,7 @@ def _middles(pairs: np.ndarray) -> np.ndarray:
 
 def _entropy(counts: np.ndarray) -> np.ndarray:
     # counts (..., k) -> entropy in bits, (...,)
-    total = counts.sum(axis=-1, keepdims=True)
-    share = counts / np.where(total > 0, total, 1)
-    return -(share * np.log2(np.where(share > 0, share, 1.0))).sum(axis=-1)
+    return entr(counts / counts.sum(axis=-1, keepdims=True)).sum(axis=-1) / np.log(2.0)
 
 
 def information_cuts(x: np.ndarray, codes: np.ndarray, classes: int) -> np.ndarray:

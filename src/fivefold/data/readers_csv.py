@@ -216,9 +216,7 @@ def looks_like_header(records: list[list[str]]) -> bool:
             return False
         if len(set(filled)) < len(filled):
             # Repeated words: data when a later record repeats them too, else a header to be refused as ambiguous.
-            return not any(
-                set(map(str.strip, record)) & set(filled) for record in records[1:50]
-            )  # any value: lines to judge by
+            return not any(set(map(str.strip, record)) & set(filled) for record in records[1:50])
         return True
     if len(numeric) < 3 or len(records) < 2:
         return False

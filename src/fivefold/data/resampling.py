@@ -88,7 +88,8 @@ class Resampler(Estimator):
                 raise InputError(
                     f"A ratio as sampling_strategy is for two classes, the target has {len(counts)}; give a count per class."
                 )
-            small, large = int(counts.argmin()), int(counts.argmax() if counts[0] != counts[1] else 1)
+            small = int(counts.argmin())
+            large = 1 - small
             if over:
                 wanted[small] = round(asked * counts[large])
             else:

@@ -344,7 +344,7 @@ class Cursor:
         Rows to pass over, for resuming; whole units are passed without reading.
     """
 
-    def __init__(self, source: Source, units: Sequence[tuple[int, int, int]], skip: int = 0) -> None:
+    def __init__(self, source: Source, units: Sequence[tuple[int, int, int]], skip: int) -> None:
         self._source = source
         self._lock = threading.Lock()
         self._left: list[tuple[Piece, int]] = []  # unread pieces with the row number of their first row

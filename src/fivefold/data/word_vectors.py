@@ -176,9 +176,8 @@ class Word2VecFeatures(_TextInput):
         self._check_fitted()
         if word not in self.words_:
             raise InputError(f"{word!r} has no vector: it is not among the {len(self.words_)} words of the fit.")
-        unit = self.vectors_ / np.maximum(
-            np.linalg.norm(self.vectors_, axis=1, keepdims=True), 1e-300
-        )  # any value: no division by 0
+        length = np.linalg.norm(self.vectors_, axis=1, keepdims=True)
+        unit = self.vectors_ / np.maximum(length, 1e-300)  # any value: no division by 0
         own = self.words_.index(word)
         score = unit @ unit[own]
         score[own] = -np.inf

@@ -138,6 +138,10 @@ class NeuralEstimator(Estimator):
             ema=self.ema,
         )
 
+    def parts(self) -> dict[str, PartSpec]:
+        """Return how each part of the learner is optimized; override it where there are several."""
+        return {"model": self.part()}
+
     # -- fitting ------------------------------------------------------------------------------------------------------
 
     def _precision(self) -> str:
@@ -200,19 +204,19 @@ class NeuralEstimator(Estimator):
             "Fill or drop missing values first: the recipe scaled-one-hot does it."
         )
 
-    def _train(self, X: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None, schema: NetworkSchema) -> None:
-        """Build the network and train it; sets the fitted attributes."""
+    def _train(self, X: Any, y: NDArray[Any], weight: NDArray[Any] | None, schema: NetworkSchema) -> None:
+        """Build the network and train it on rows, or on a mapping of named rows; sets the fitted attributes."""
         self.schema_ = schema
         streams = Streams.of(self.random_state)
         train, held = self._hold_out(y, streams)
         with seeded(streams, "init"):
             module = self.build(schema).to(schema.dtype)
         learner = self.learner(module)
-        fields: dict[str, Any] = {"x": X, "y": y}
+        fields: dict[str, Any] = {**(X if isinstance(X, Mapping) else {"x": X}), "y": y}
         if weight is not None:
-            fields["weight"] = weight.astype(X.dtype)
+            fields["weight"] = weight.astype(schema.dtype_name)
         seed = streams.integer("batches")
-        rows = len(train) if train is not None else len(X)
+        rows = len(train) if train is not None else len(y)
         size = min(int(self.batch_size), rows)
         if train is None or held is None:
             batches, validation = Batches(fields, size, seed=seed), None
@@ -224,7 +228,7 @@ class NeuralEstimator(Estimator):
             callbacks.append(EarlyStopping("val_loss", patience=self.patience))
         trainer = Trainer(
             int(self.max_epochs),
-            parts={"model": self.part()},
+            parts=self.parts(),
             seed=streams.integer("trainer"),
             callbacks=callbacks,
             device=self.device,

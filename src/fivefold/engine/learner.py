@@ -189,6 +189,10 @@ class SupervisedLearner(Learner):
         self.objective = objective
         self.metrics = dict(metrics or {})
 
+    def outputs(self, batch: Batch) -> Tensor:
+        """Return what the module makes of a batch; override it where its input is more than ``batch.x``."""
+        return self.module(batch.x)
+
     def _rows(self, values: Tensor) -> Tensor:
         # A loss per output, (batch, outputs), counts once a row.
         return values.flatten(1).mean(1) if values.ndim > 1 else values
@@ -200,18 +204,20 @@ class SupervisedLearner(Learner):
         )
 
     def steps(self, batch: Batch) -> Steps:
-        values = self.objective(self.module(batch.x), batch.y)
+        yield Step("model", self.reduced(self.objective(self.outputs(batch), batch.y), batch))
+
+    def reduced(self, values: Tensor, batch: Batch) -> Tensor:
+        """Return the mean of the objective over the rows, weighted where the batch carries weights."""
         weight = batch.get("weight")
         if weight is None:
-            yield Step("model", values if values.ndim == 0 else values.mean())
-            return
+            return values if values.ndim == 0 else values.mean()
         if values.ndim == 0:
             self._refuse_weights()
         total = global_weight(weight, len(batch), batch.place.rows)
-        yield Step("model", (self._rows(values) * weight).sum() / total)
+        return (self._rows(values) * weight).sum() / total
 
     def evaluate(self, batch: Batch) -> Sums:
-        prediction = self.module(batch.x)
+        prediction = self.outputs(batch)
         weight = batch.get("weight")
         rows = len(batch)
         sums = Sums()
@@ -226,4 +232,4 @@ class SupervisedLearner(Learner):
         return sums
 
     def predict(self, batch: Batch) -> Tensor:
-        return self.module(batch.x)
+        return self.outputs(batch)

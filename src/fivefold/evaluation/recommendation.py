@@ -37,7 +37,7 @@ class RankingReport:
 
 
 def rank_hits(recommended: pl.DataFrame, test: pl.DataFrame, *, k: int) -> pl.DataFrame:
-    """Return a row a user with test items: ``relevant`` (their number), ``hits``, ``dcg`` and ``first`` hit's rank in k.
+    """A row a user with test items: ``relevant`` (their number), ``hits`` and ``dcg`` of the first k, rank of the ``first``.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ BatteryFunction = Callable[["Card", str], Check]
 
 
 def _tables() -> dict[str, dict[str, BatteryFunction]]:
-    from . import agents, embeddings, estimators, generators, layers, losses, optimizers, parts, recommenders
+    from . import agents, ctr, embeddings, estimators, generators, layers, losses, optimizers, parts, recommenders
 
     return {
         "classifier": estimators.CLASSIFIER,
@@ -26,6 +26,7 @@ def _tables() -> dict[str, dict[str, BatteryFunction]]:
         "generator": generators.GENERATOR,
         "agent": agents.AGENT,
         "recommender": recommenders.RECOMMENDER,
+        "ctr-model": ctr.CTR_MODEL,
         "embedding": embeddings.EMBEDDING,
         "loss": losses.LOSS,
         "layer": layers.LAYER,
@@ -55,7 +56,7 @@ def enrol(card: Card) -> list[Battery]:
             if card.kind == kind:
                 functions.update(longer)
                 slow.update(longer)
-    if card.kind in ("classifier", "regressor", "generator") and trained_by_engine(card):
+    if card.kind in ("classifier", "regressor", "generator", "ctr-model") and trained_by_engine(card):
         functions.update(LEARNER)
     elif card.kind in ("classifier", "regressor", "transformer", "clusterer", "detector"):
         functions.update(SLOW_TABLE)

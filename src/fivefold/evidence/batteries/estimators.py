@@ -55,6 +55,8 @@ def data(card: Card, variant: str, rows: int = 60, columns: int = 4) -> tuple[An
             x = np.abs(x)
     if variant == "regression" or (card.kind == "regressor"):
         return x, x.reshape(rows, -1)[:, 0] * 2 + generator.normal(size=rows)
+    if variant == "ranking":
+        return x, np.clip(np.round(x.reshape(rows, -1)[:, 0] + 1), 0, 3)
     if "multiclass" in card.task:
         return x, np.array(["bee", "ant", "cow"])[np.arange(rows) % 3]
     return x, np.where(x.reshape(rows, -1)[:, 0] + 0.1 * np.arange(rows) % 2 > 0.4, "yes", "no")
@@ -166,22 +168,22 @@ def bad_input(card: Card, variant: str) -> Check:
         cases["NaN in X"] = spoil(math.nan)
     if card.kind in ("classifier", "regressor"):
         cases["lengths differ"] = lambda model, x, y: model.fit(x, y[:-1])
-    if card.kind == "regressor" or variant == "regression":
+    if card.kind == "regressor" or variant in ("regression", "ranking"):
         cases["NaN in y"] = lambda model, x, y: model.fit(x, np.where(np.arange(len(y)) == 2, math.nan, y))
     return _sentences(card, variant, cases)
 
 
 def probabilities(card: Card, variant: str) -> Check:
     """Probabilities are in [0, 1], sum to one, have a column per class, and their largest is the prediction."""
-    if variant == "regression":
-        return Check(0, 0, "a regression variant has no probabilities", "the axioms")
+    if variant in ("regression", "ranking"):
+        return Check(0, 0, f"a {variant} variant has no probabilities", "the axioms")
     x, y = data(card, variant)
     model = make(card, variant).fit(x, y)
     if not hasattr(model, "predict_proba"):
         return Check(0 if "probabilities" not in card.capabilities else 1, 0, "declared but absent", "the card")
     p = model.predict_proba(x)
     wrong = int(p.shape != (len(x), len(np.unique(y))))
-    wrong += int(np.sum((p < 0) | (p > 1))) + int(np.sum(np.abs(p.sum(axis=1) - 1) > 1e-6))
+    wrong += int(np.sum((~(p >= 0)) | (~(p <= 1)))) + int(np.sum(~(np.abs(p.sum(axis=1) - 1) <= 1e-6)))
     top = p == p.max(axis=1, keepdims=True)
     chosen = np.searchsorted(model.classes_, model.predict(x))
     wrong += int(np.sum(~top[np.arange(len(x)), chosen]))

@@ -13,7 +13,7 @@ import numpy as np
 from fivefold.base.cards import Card
 from fivefold.workbench.proof import Check
 
-from . import estimators, generators
+from . import ctr, estimators, generators
 
 if TYPE_CHECKING:
     from fivefold.engine.fit import Fit
@@ -28,10 +28,12 @@ def trained_by_engine(card: Card) -> bool:
 
 
 def _subject(card: Card, variant: str) -> tuple[Any, tuple[np.ndarray, ...]]:
-    model = estimators.make(card, variant)
+    model = ctr.subject(card, variant) if card.kind == "ctr-model" else estimators.make(card, variant)
     model.set_params(max_epochs=2, batch_size=16)
     if card.kind == "generator":
         return model, (generators.example(card),)
+    if card.kind == "ctr-model":
+        return model, (ctr.clicks(), "click")
     return model, estimators.data(card, variant)
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import math
+import sqlite3
+import tempfile
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -134,22 +138,24 @@ def resample_counted() -> Check:
     y = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [100, 30, 7]))
     over, under = (resample(y, strategy=s, random_state=1) for s in ("oversample", "undersample"))
     wrong = float(np.bincount(y[over]).tolist() != [100] * 3) + float(np.bincount(y[under]).tolist() != [7] * 3)
-    wrong += float(set(over.tolist()) != set(range(len(y))) or (np.diff(over) < 0).any())
-    wrong += float(len(set(under.tolist())) != 21 or (np.diff(under) <= 0).any())
+    wrong += float(set(over.tolist()) != set(range(len(y))) or (~(np.diff(over) >= 0)).any())
+    wrong += float(len(set(under.tolist())) != 21 or (~(np.diff(under) > 0)).any())
     wrong += float(np.bincount(over)[y == 0].max() != 1)
     # 93 draws among 7 rows: mean 13.3 and deviation 3.4, of which six are allowed.
-    wrong += float(np.abs(np.bincount(over)[y == 2] - 100 / 7).max() > 20.4)
+    wrong += float(not np.abs(np.bincount(over)[y == 2] - 100 / 7).max() <= 20.4)
     weight = np.where(y == 0, 0.5, 2.0)
     weight[np.flatnonzero(y == 1)[:10]] = 0.0
     for strategy, goal in (("oversample", 50.0), ("undersample", 14.0)):
         rows = resample(y, strategy=strategy, random_state=0, sample_weight=weight)
         totals = np.bincount(y[rows], weights=weight[rows])
-        wrong += float((weight[rows] == 0).any()) + float(np.abs(totals - goal).max() > 1.0)  # half a row of weight 2
+        wrong += float((weight[rows] == 0).any()) + float(
+            not np.abs(totals - goal).max() <= 1.0
+        )  # half a row of weight 2
         same = resample(y, strategy=strategy, random_state=0, sample_weight=np.full(len(y), 0.1))
         wrong += float(not np.array_equal(same, resample(y, strategy=strategy, random_state=0)))
     heavy = resample([0, 0, 0, 1], strategy="undersample", random_state=0, sample_weight=[9.0, 9.0, 9.0, 1.0])
     wrong += float(np.bincount(np.array([0, 0, 0, 1])[heavy]).tolist() != [1, 1])  # one row at least
-    wrong += float(np.abs(class_shares(y, 4, weight) - np.array([50, 40, 14, 0]) / 104).max() > 1e-15)
+    wrong += float(not np.abs(class_shares(y, 4, weight) - np.array([50, 40, 14, 0]) / 104).max() <= 1e-15)
     return Check(wrong, 0.0, "differences", "counting")
 
 
@@ -172,7 +178,7 @@ def correction_parts() -> Check:
     wrong += float(hasattr(PriorCorrection(Perceptron()), "predict_proba"))
     wrong += float(not hasattr(PriorCorrection(LogisticRegression()).fit(X, y), "predict_proba"))
     known = PriorCorrection(LogisticRegression(), true_shares=[9, 1]).fit(X, y)
-    wrong += float(np.abs(known.true_shares_ - [0.9, 0.1]).max() > 1e-15)  # counts are taken as shares
+    wrong += float(not np.abs(known.true_shares_ - [0.9, 0.1]).max() <= 1e-15)  # counts are taken as shares
     steps = [
         ("scale", StandardScaler()),
         ("less", RandomUnderSampler(sampling_strategy=0.8, random_state=1)),
@@ -187,7 +193,7 @@ def correction_parts() -> Check:
     before, after = (np.array([np.mean(t == c) for c in ("no", "yes")]) for t in (y, labels))
     moved = given * before / after
     moved /= moved.sum(axis=1, keepdims=True)
-    wrong += float(np.abs(found.predict_proba(X) - moved).max() > 1e-9)
+    wrong += float(not np.abs(found.predict_proba(X) - moved).max() <= 1e-9)
     wrong += float(np.mean(found.predict(X) != np.array(["no", "yes"])[moved.argmax(axis=1)]))
     wrong += float("model__C" not in found.get_params() or "model__C" in found.get_params(deep=False))
     found.set_params(model__C=3.0, less__sampling_strategy=0.5)
@@ -213,11 +219,11 @@ def nearest_words() -> Check:
         for k in (1, 3, 50):
             found = model.most_similar(word, k)
             wrong += float([w for w, _ in found] != order[:k])
-            wrong += float(largest(abs(score - cosine[w]) for w, score in found) > 1e-12)
+            wrong += float(not largest(abs(score - cosine[w]) for w, score in found) <= 1e-12)
     wrong += float(len(model.most_similar("a")) != smallest(5, len(vectors) - 1))
     mean = model.transform(["a c", "zebra", "b b zebra a"])
     a, b, c = (vectors[w] for w in "abc")
-    wrong += float(np.abs(mean - [(a + c) / 2, 0 * a, (2 * b + a) / 3]).max() > 1e-12)
+    wrong += float(not np.abs(mean - [(a + c) / 2, 0 * a, (2 * b + a) / 3]).max() <= 1e-12)
     return Check(wrong, 0.0, "differences", "brute force")
 
 
@@ -226,11 +232,15 @@ def nearest_words() -> Check:
 )
 def ratios_accepted() -> Check:
     from fivefold.base.errors import InputError
-    from fivefold.data.resampling import RandomOverSampler
+    from fivefold.data.resampling import RandomOverSampler, RandomUnderSampler
 
     X, y, wrong = np.zeros((12, 1)), np.repeat([0, 1], [9, 3]), 0
     for ratio, counts in ((1.0, [9, 9]), (1, [9, 9]), (2 / 3, [9, 6])):
         wrong += np.bincount(RandomOverSampler(sampling_strategy=ratio).fit_resample(X, y)[1]).tolist() != counts
+    # Two classes as large as each other keep their rows at the ratio 1.
+    for sampler in (RandomOverSampler, RandomUnderSampler):
+        same = sampler(sampling_strategy=1.0).fit_resample(X[:6], np.repeat(["a", "b"], 3))[1]
+        wrong += sorted(same.tolist()) != ["a"] * 3 + ["b"] * 3
     for ratio in (True, 0, 1.5, -0.5, "half", None):
         try:
             RandomOverSampler(sampling_strategy=ratio).fit_resample(X, y)
@@ -238,3 +248,64 @@ def ratios_accepted() -> Check:
         except InputError as error:
             wrong += "a ratio in (0, 1]" not in str(error)
     return Check(float(wrong), 0.0, "violations", "the contract")
+
+
+@evidence(
+    "data-ingestion",
+    claim="Columns of a query keep their kinds; words among numbers make strings, large whole numbers make floats",
+    against="the values put in",
+)
+def kinds_of_queries() -> Check:
+    from fivefold.base.errors import DataError
+    from fivefold.data.readers import read_table
+
+    columns: dict[str, list[Any]] = {
+        "whole": [1, None, -3],
+        "mixed": [1, "two", None],
+        "broken": [1.5, "x", 2],
+        "number": [1, 2.5, None],
+        "most": [2**63 - 1, 0, None],
+        "word": ["a", None, "b"],
+        "bytes": [b"a", b"b", None],
+        "void": [None, None, None],
+    }
+    wrong = 0
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "t.db"
+        with contextlib.closing(sqlite3.connect(path)) as base:
+            base.execute(f"CREATE TABLE t ({', '.join(columns)})")
+            places = ", ".join("?" * len(columns))
+            base.executemany(f"INSERT INTO t VALUES ({places})", list(zip(*columns.values(), strict=True)))
+            base.commit()
+        frame = read_table(sql=(f"sqlite:///{path}", "SELECT * FROM t"))
+        known = columns | {"mixed": ["1", "two", None], "broken": ["1.5", "x", "2"], "number": [1.0, 2.5, None]}
+        wrong += sum(frame[name].to_list() != values for name, values in known.items())
+        wrong += [str(frame[name].dtype) for name in ("whole", "number", "most")] != ["Int64", "Float64", "Int64"]
+        for query, part in (
+            ("SELECT * FROM t WHERE 0", "returned 8 columns but no rows"),
+            ("SELECT nowhere FROM t", "failed"),
+        ):
+            try:
+                read_table(sql=(f"sqlite:///{path}", query))
+                wrong += 1
+            except DataError as error:
+                wrong += part not in str(error)
+    return Check(float(wrong), 0.0, "differences", "the values put in")
+
+
+@evidence(
+    "one-hot-encoder",
+    claim="Numbers of the fit are found in a column of objects, among missing values and words",
+    against="by hand",
+)
+def numbers_among_objects() -> Check:
+    from fivefold.data.encoders_columns import find_codes
+
+    known, wrong = np.array([3.0, 1.0, 7.0]), 0
+    for column, codes in (
+        (np.array([1.0, None, "x", 7, 3.0, 2], dtype=object), [1, -1, -1, 2, 0, -1]),
+        (np.array([1, 7, 3, 2, 9, 0]), [1, 2, 0, -1, -1, -1]),
+        (np.array([1.0, np.nan, 8.0]), [1, -1, -1]),
+    ):
+        wrong += find_codes(column, known).tolist() != codes
+    return Check(float(wrong), 0.0, "codes that differ", "by hand")

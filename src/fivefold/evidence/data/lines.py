@@ -36,7 +36,7 @@ def csv_round_trip() -> Check:
             path.write_bytes(gzip.compress(text) if packed else text)
             found = ImageCSVReader().read(path)
             wrong += found["x"].shape != (12, 1, 28, 28) or found["x"].dtype != np.float32
-            wrong += float(np.abs(found["x"][:, 0].reshape(12, 784) * 255.0 - x).max()) > 1e-4
+            wrong += not float(np.abs(found["x"][:, 0].reshape(12, 784) * 255.0 - x).max()) <= 1e-4
             wrong += found["y"].tolist() != y.tolist()
             last = ImageCSVReader(scale=False, channels_last=True, header=header).read(path)
             wrong += last["x"].shape != (12, 28, 28, 1) or float(np.abs(last["x"].reshape(12, 784) - x).max())
@@ -96,6 +96,13 @@ def csv_refusals() -> Check:
                 wrong += fits or "row.csv" not in str(error)
             else:
                 wrong += not fits
+        for row in ("3,0,25,,9", ",0,25,8,9", "3,0,25,x,9", "cat,0,25,8,9"):
+            path.write_text(f"4,7,7,7,7\n{row}\n")
+            try:
+                ImageCSVReader(header=False).read(path)
+                wrong += 1
+            except ValueError as error:
+                wrong += "holds a value that is no number" not in str(error)
     return Check(wrong, 0, "wrong outcomes", "range")
 
 
@@ -215,7 +222,7 @@ def din_round_trip() -> Check:
         wrong += found["label"][i] != label or (index[i] != a).any() or (value[i] != b).any()
     table = draw.normal(size=20)
     pooled = (table[found["behaviors"]] * found["mask"]).sum(axis=1) / found["mask"].sum(axis=1)
-    wrong += int(np.abs(pooled - [table[h].mean() for h in histories]).max() > 1e-12)
+    wrong += int(not np.abs(pooled - [table[h].mean() for h in histories]).max() <= 1e-12)
     return Check(wrong, 0, "differences", "arrays written")
 
 
@@ -236,6 +243,8 @@ def lines_accepted() -> Check:
         for source in (rows, tuple(rows), path, str(path)):
             found = reader.read(source)
             wrong += found["label"].tolist() != [1, 0] or found["categorical"].tolist() != [[3, 4], [5, 6]]
+    one = DeepCrossReader(n_numeric=1, n_categorical=2, n_features=1, n_classes=2).read(["1 0.5 0 0"])
+    wrong += one["categorical"].tolist() != [[0, 0]]
     for source in ([1, 2], [rows[0], 5], {rows[0]}, 4, None, iter(rows)):
         try:
             reader.read(source)

@@ -16,6 +16,8 @@ from fivefold.base.jit import njit
 from ._sparse_rows import in_parts
 
 _MOVES = 200
+# A zero weight is let in beyond this multiple of l1: one for the rounding of the slope.
+_BEYOND = 1.0 + 1e-10
 # A zero weight whose slope is below this share of l1 leaves the cycles of coordinate descent.
 _WITHIN = 0.9
 
@@ -38,24 +40,20 @@ def _descend_sparse(data, rows, starts, work, w, r, h, curvature, l1, l2, interc
         while at < live:
             k = order[at]
             at += 1
-            if curvature[k] == 0.0:
+            if not curvature[k]:
                 continue
             j = work[k]
             old = w[k]
             pull = curvature[k] * old
             for p in range(starts[j], starts[j + 1]):
                 pull += data[p] * r[rows[p]]
-            if old == 0.0 and abs(pull) < _WITHIN * l1:
+            if not old and abs(pull) < _WITHIN * l1:
                 at -= 1
                 live -= 1
                 order[at] = order[live]
                 order[live] = k
                 continue
-            new = 0.0
-            if pull > l1:
-                new = (pull - l1) / (curvature[k] + l2)
-            elif pull < -l1:
-                new = (pull + l1) / (curvature[k] + l2)
+            new = (max(pull - l1, 0.0) + min(pull + l1, 0.0)) / (curvature[k] + l2)
             if new != old:
                 w[k] = new
                 change = new - old
@@ -86,18 +84,14 @@ def _descend_dense(X, work, w, r, h, curvature, l1, l2, intercept, passes, ease)
     for t in range(passes):
         size = 0.0
         for k in range(len(work)):
-            if curvature[k] == 0.0:
+            if not curvature[k]:
                 continue
             column = X[:, work[k]]
             old = w[k]
             pull = curvature[k] * old
             for i in range(n):
                 pull += column[i] * r[i]
-            new = 0.0
-            if pull > l1:
-                new = (pull - l1) / (curvature[k] + l2)
-            elif pull < -l1:
-                new = (pull + l1) / (curvature[k] + l2)
+            new = (max(pull - l1, 0.0) + min(pull + l1, 0.0)) / (curvature[k] + l2)
             if new != old:
                 w[k] = new
                 change = new - old
@@ -142,29 +136,29 @@ def _combine(data, rows, starts, work, w, n):  # type: ignore[no-untyped-def]
     """Return the sum of the columns ``work`` times w (m,): (n,)."""
     out = np.zeros(n)
     for k in range(len(work)):
-        if w[k] != 0.0:
+        if w[k]:
             for p in range(starts[work[k]], starts[work[k] + 1]):
                 out[rows[p]] += data[p] * w[k]
     return out
 
 
-def active_set(A: np.ndarray, c: np.ndarray, w: np.ndarray, l1: np.ndarray) -> np.ndarray:
+def active_set(A: np.ndarray, c: np.ndarray, w: np.ndarray, l1: np.ndarray, moves: int = _MOVES) -> np.ndarray:
     """Return a minimizer of ``½ w'Aw - c'w + l1'|w|`` from w (m,), A (m, m) symmetric and not indefinite.
 
     Each move solves for the weights that are not zero with their signs kept; it ends where the first of them meets zero, or
     lets the weight in that breaks its condition most. Every move lowers the objective, so any number of them may be taken.
     """
     w = w.copy()
-    for _ in range(_MOVES):
+    for _ in range(moves):
         active = np.flatnonzero((w != 0) | (l1 == 0))
         old = w[active]
-        sign = np.sign(old) * (l1[active] > 0)
-        block, right = A[np.ix_(active, active)], c[active] - l1[active] * sign
+        kink = np.sign(old) * l1[active]
+        block, right = A[np.ix_(active, active)], c[active] - kink
         try:
             goal = linalg.cho_solve(linalg.cho_factor(block, lower=True), right)
         except linalg.LinAlgError:
             goal = np.linalg.lstsq(block, right, rcond=None)[0]
-        over = np.flatnonzero(goal * sign < 0)
+        over = np.flatnonzero(goal * kink < 0)
         if len(over):
             reach = old[over] / (old[over] - goal[over])
             first = int(over[reach.argmin()])
@@ -173,11 +167,11 @@ def active_set(A: np.ndarray, c: np.ndarray, w: np.ndarray, l1: np.ndarray) -> n
             continue
         w[active] = goal
         slope = c - A @ w
-        excess = np.where((w == 0) & (A.diagonal() > 0), np.abs(slope) - l1 * (1.0 + 1e-10), -np.inf)
-        worst = int(excess.argmax())
-        if excess[worst] <= 0:
+        excess = np.where(w == 0, np.abs(slope) - _BEYOND * l1, -np.inf)
+        if excess.max(initial=0.0) <= 0:
             break
-        w[worst] = np.sign(slope[worst]) * excess[worst] / A[worst, worst]
+        worst = int(excess.argmax())
+        w[worst] = np.sign(slope[worst]) * (abs(slope[worst]) - l1[worst]) / A[worst, worst]
     return w
 
 

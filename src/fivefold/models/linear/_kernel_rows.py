@@ -8,7 +8,6 @@ formed in pieces of fixed width that stay in the cache, each by one thread, so n
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
@@ -16,7 +15,8 @@ from typing import Any, Self
 import numba
 import numpy as np
 import scipy.sparse as sp
-from threadpoolctl import ThreadpoolController
+
+from fivefold.base.blas import one_blas_thread
 
 from .kernels import KernelSpec, squared_norms
 
@@ -27,11 +27,6 @@ _WORTH_IT = 1 << 20  # any value: when threads pay
 # Smallest number of rows, and largest exponent gamma R^2, for which a draft is offered. Above that exponent rounding could
 # also make a distance of close rows so negative that their kernel value exceeds one noticeably.
 _DRAFT_ROWS, _DRAFT_EXPONENT = 1000, 256.0  # any value: when a draft pays
-
-
-@functools.cache
-def _blas() -> Any:
-    return ThreadpoolController().select(user_api="blas")
 
 
 class Team:
@@ -48,7 +43,7 @@ class Team:
         self._count = numba.get_num_threads()
         self._stack = contextlib.ExitStack()
         if hold_blas:
-            self._stack.enter_context(_blas().limit(limits=1))
+            self._stack.enter_context(one_blas_thread())
         self._pool = self._stack.enter_context(ThreadPoolExecutor(max(1, self._count - 1)))  # any value: who does what
 
     def __enter__(self) -> Self:

@@ -26,7 +26,8 @@ def _describe(X, share, center, mean, squares):  # type: ignore[no-untyped-def]
                 total += share[i] * column[i]
         size = 0.0
         for i in range(n):
-            size += share[i] * (column[i] - total) * (column[i] - total)
+            off = column[i] - total
+            size += share[i] * off * off
         mean[j] = total
         squares[j] = size
 

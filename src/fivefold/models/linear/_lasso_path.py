@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dpotrf
 
+from fivefold.base.blas import one_blas_thread
 from fivefold.base.jit import njit
 
 from ._lasso_columns import Columns
@@ -38,12 +39,7 @@ def _descend(G, c, w, l1, l2, size, passes):  # type: ignore[no-untyped-def]
             old = w[j]
             pull = c[j] + G[j, j] * old
             # Soft threshold of the unpenalized step.
-            if pull > l1:
-                new = (pull - l1) / curvature
-            elif pull < -l1:
-                new = (pull + l1) / curvature
-            else:
-                new = 0.0
+            new = (max(pull - l1, 0.0) + min(pull + l1, 0.0)) / curvature
             if new != old:
                 if new * old <= 0.0:
                     turned += 1
@@ -67,7 +63,7 @@ def _descend_rows(A, r, w, squares, l1, l2, passes):  # type: ignore[no-untyped-
             pull = squares[j] * old
             for i in range(len(r)):
                 pull += column[i] * r[i]
-            new = np.sign(pull) * max(abs(pull) - l1, 0.0) / (squares[j] + l2)
+            new = (max(pull - l1, 0.0) + min(pull + l1, 0.0)) / (squares[j] + l2)
             if new != old:
                 w[j] = new
                 change = new - old
@@ -91,7 +87,7 @@ def _descend_sparse(data, indices, indptr, mean, root, r, w, squares, l1, l2, pa
             pull = squares[j] * old + mean[j] * (h - level)
             for p in range(indptr[j], indptr[j + 1]):
                 pull += data[p] * r[indices[p]]
-            new = np.sign(pull) * max(abs(pull) - l1, 0.0) / (squares[j] + l2)
+            new = (max(pull - l1, 0.0) + min(pull + l1, 0.0)) / (squares[j] + l2)
             if new != old:
                 w[j] = new
                 change = new - old
@@ -338,7 +334,8 @@ class LassoPath:
         while True:
             c = np.empty(0)
             if len(self.members):
-                c, passes = self._settle(l1, l2, inner, max(max_iter - done, 1))
+                with one_blas_thread():
+                    c, passes = self._settle(l1, l2, inner, max(max_iter - done, 1))
                 done += passes
             r = self.residual()
             size = float(r @ r) + l2 * float(self.w @ self.w)

@@ -16,7 +16,7 @@ from scipy.special import xlog1py, xlogy
 from ._blocks import dot
 from ._columns import Columns
 from ._objectives import log1p_exp_neg
-from ._sparse_newton import ARMIJO, CREEPS, FLOOR, HALVINGS, ROUNDING, BinaryDescent
+from ._sparse_newton import CREEPS, FLOOR, HALVINGS, BinaryDescent, falls_enough
 
 _PASSES = 50
 _STEPS = 20
@@ -100,7 +100,7 @@ class CrossEntropyL1:
             t = 1.0
             for _ in range(HALVINGS):
                 trial = self.evaluate(Z + t * step)
-                if trial[0] <= value - ARMIJO * t * promise + ROUNDING * value:
+                if falls_enough(trial[0], value, t * promise):
                     break
                 t *= 0.5
             else:
@@ -228,15 +228,15 @@ class CrossEntropyL1:
         before = l1 * float(np.abs(old).sum()) + 0.5 * l2 * float(old @ old)
         # The model's minimum lies at least half its curvature along the step below its start (Tseng & Yun 2009); the
         # difference of the two values themselves would drown in rounding.
-        promise = -0.5 * (float(h @ scores**2) + l2 * float(change @ change))
-        if not promise < 0.0:
+        promise = 0.5 * (float(h @ scores**2) + l2 * float(change @ change))
+        if not promise > 0.0:
             return False
         t, keep = 1.0, Z[:, k].copy()
         for _ in range(HALVINGS):
             moved = old + t * change
             Z[:, k] = keep + t * scores
             after = l1 * float(np.abs(moved).sum()) + 0.5 * l2 * float(moved @ moved)
-            if self.evaluate(Z)[0] + after <= (loss + before) * (1.0 + ROUNDING) + ARMIJO * t * promise:
+            if falls_enough(self.evaluate(Z)[0] + after, loss + before, t * promise):
                 W[work, k] = moved
                 b[k] += t * shift
                 return True

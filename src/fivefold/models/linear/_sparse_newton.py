@@ -25,8 +25,9 @@ HALVINGS = 40
 ARMIJO = 1e-4
 # A fall below the rounding of the objective cannot be seen; the gap, linear in the violations, still can.
 ROUNDING = 1e-15
-# Where few columns are in doubt, cycles over them are cheaper than what surrounds them.
-_CYCLES = 8
+# Where few columns are in doubt, cycles over them are cheaper than what surrounds them; at most so many, and down to this
+# share of the change by the first.
+_CYCLES, _EASE = 8, 0.05
 # A zero weight is in doubt from this share of l1 on.
 _DOUBT = 0.9
 # Up to this many features in doubt the quadratic model is solved exactly where the steps creep.
@@ -37,6 +38,13 @@ _SHARE = 0.1
 _FEW, _MANY = 25, 250
 # Steps on the face are halved this often; then they wait, twice as long each time.
 _SHORTER = 8
+# The region grows by this factor after a step to its edge.
+_WIDER = 4.0
+
+
+def falls_enough(after: float, before: float, promise: float) -> bool:
+    """Return whether an objective fell by a share of what its slope promised, up to the rounding of its value."""
+    return after <= before * (1.0 + ROUNDING) - ARMIJO * promise
 
 
 @njit
@@ -99,13 +107,12 @@ class BinaryDescent:
 
     def cycle(self, pull: np.ndarray, loss: float, w: np.ndarray, b: np.ndarray, z: np.ndarray, exact: bool) -> bool:
         """Take a prox-Newton step by coordinate descent, w (d,), b (1,), z (n,) in place; return whether it moved."""
-        doubt = np.abs(pull) > _DOUBT * self.l1  # any value: below one, cost alone
+        doubt = np.abs(pull) > _DOUBT * self.l1
         work = np.flatnonzero((w != 0.0) | doubt)
         cycles = min(max(2, self.columns.X.nnz // max(1, self.counts[work].sum())), _CYCLES)  # any value: cost alone
         old = w[work]
         new, left, h = old.copy(), self.r.copy(), self.h.copy()
-        ease = 0.05  # any value: cost alone
-        shift = self.columns.descend(work, new, left, h, self.l1, self.l2, self.intercept, cycles, ease)
+        shift = self.columns.descend(work, new, left, h, self.l1, self.l2, self.intercept, cycles, _EASE)
         if exact and len(work) <= _EXACT:
             shift += self.columns.exact(work, new, left, h, self.l1, self.l2, self.intercept)
         change = new - old
@@ -118,17 +125,16 @@ class BinaryDescent:
         t, before = 1.0, loss + self.penalty(old)
         for _ in range(HALVINGS):
             moved, trial = old + t * change, z + t * scores
-            enough = before * (1.0 + ROUNDING) - ARMIJO * t * promise  # any value: a small share
-            if self.loss(trial) + self.penalty(moved) <= enough:
+            if falls_enough(self.loss(trial) + self.penalty(moved), before, t * promise):
                 w[work], z[:] = moved, trial
                 b += t * shift
                 return True
-            t *= 0.5  # any value: below one
+            t *= 0.5
         return False
 
     def face(self, w: np.ndarray, b: np.ndarray, z: np.ndarray) -> bool:
         """Take a Newton step on the weights that are not zero, w (d,), b (1,), z (n,) in place; return whether it moved."""
-        if self.rest > 0:  # any value: cost alone
+        if self.rest:
             self.rest -= 1
             return False
         loss = self.loss(z)
@@ -170,20 +176,19 @@ class BinaryDescent:
             trial[crosses] = 0.0
             scores = self.scores(active, trial) + (b + t * step[-1])
             promise = dot(slope[:-1], trial - w[active]) + float(slope[-1] * t * step[-1])
-            enough = before * (1.0 + ROUNDING) - ARMIJO * max(promise, 0.0)  # any value: a small share
-            if self.loss(scores) + self.penalty(trial) <= enough:
+            if falls_enough(self.loss(scores) + self.penalty(trial), before, max(promise, 0.0)):
                 w[active], z[:] = trial, scores
                 b += t * step[-1]
-                self.crossed, self.delay = bool(crosses.any()), 0  # any value: cost alone
+                self.crossed, self.delay = bool(crosses.any()), 0
                 if t < 1.0:
-                    self.radius = t * length  # any value: shorter than the step, cost alone
+                    self.radius = t * length
                 elif edge:
-                    self.radius *= 4.0  # any value: above one, cost alone
+                    self.radius *= _WIDER
                 return True
-            t *= 0.5  # any value: below one
-        self.radius = t * length  # any value: shorter than the step, cost alone
-        self.delay = 2 * self.delay + 1  # any value: growing, cost alone
-        self.rest, self.crossed = self.delay, True  # any value: cost alone
+            t *= 0.5
+        self.radius = t * length
+        self.delay = 2 * self.delay + 1
+        self.rest, self.crossed = self.delay, True
         return False
 
 

@@ -91,8 +91,8 @@ class Rows:
         # Unsigned numbers spare the kernels the question whether an index counts from the end.
         starts = self.X.indptr.astype(np.uint64)
         wide = np.uint32 if self.X.indices.dtype == np.int32 else np.uint64
-        parts = min(max(1, self.X.nnz // (_ENTRIES * max(1, d))), _PARTS)  # any value: cost alone
-        ends = np.searchsorted(starts, np.linspace(0, self.X.nnz, parts + 1).astype(np.uint64))
+        cuts = 1 + min(max(1, self.X.nnz // (_ENTRIES * max(1, d))), _PARTS)  # any value: cost alone
+        ends = np.searchsorted(starts, np.linspace(0, self.X.nnz, cuts).astype(np.uint64))
         ends[0], ends[-1] = 0, n
         self._arrays = (self.X.data, self.X.indices.view(wide), starts)
         self._bounds = [(int(low), int(high)) for low, high in pairwise(ends)]

@@ -69,8 +69,8 @@ class SVDRecommender(FactorModel):
 
     Notes
     -----
-    The source prints the sum over :math:`(U \Sigma V)^\top_{ij}`; it is :math:`(U \Sigma V^\top)_{ij}`. Predictions are not
-    clipped to the scale of the ratings, which would hide the pull to zero.
+    The source prints the sum over :math:`(U \Sigma V)^\top_{ij}`; it is :math:`(U \Sigma V^\top)_{ij}`.
+    Predictions are not clipped to the scale of the ratings, which would hide the pull to zero.
 
     References
     ----------

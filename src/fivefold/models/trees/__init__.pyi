@@ -7,6 +7,11 @@ from fivefold.models.trees.adaboost import AdaBoostM1Classifier as AdaBoostM1Cla
 from fivefold.models.trees.adaboost_r2 import AdaBoostRegressor as AdaBoostRegressor
 from fivefold.models.trees.bagging import BaggingClassifier as BaggingClassifier
 from fivefold.models.trees.bagging import BaggingRegressor as BaggingRegressor
+from fivefold.models.trees.boosting.bundling import ExclusiveFeatureBundler as ExclusiveFeatureBundler
+from fivefold.models.trees.boosting.catboost import CatBoostClassifier as CatBoostClassifier
+from fivefold.models.trees.boosting.catboost import CatBoostRegressor as CatBoostRegressor
+from fivefold.models.trees.boosting.gpu_boosting import GPUBoostingClassifier as GPUBoostingClassifier
+from fivefold.models.trees.boosting.gpu_boosting import GPUBoostingRegressor as GPUBoostingRegressor
 from fivefold.models.trees.boosting.gradient_boosting import GradientBoostingClassifier as GradientBoostingClassifier
 from fivefold.models.trees.boosting.gradient_boosting import GradientBoostingRegressor as GradientBoostingRegressor
 from fivefold.models.trees.boosting.lightgbm import GOSSClassifier as GOSSClassifier
@@ -14,6 +19,10 @@ from fivefold.models.trees.boosting.lightgbm import GOSSRegressor as GOSSRegress
 from fivefold.models.trees.boosting.lightgbm import LGBMClassifier as LGBMClassifier
 from fivefold.models.trees.boosting.lightgbm import LGBMRanker as LGBMRanker
 from fivefold.models.trees.boosting.lightgbm import LGBMRegressor as LGBMRegressor
+from fivefold.models.trees.boosting.ngboost import NGBClassifier as NGBClassifier
+from fivefold.models.trees.boosting.ngboost import NGBRegressor as NGBRegressor
+from fivefold.models.trees.boosting.pv_tree import PVTreeClassifier as PVTreeClassifier
+from fivefold.models.trees.boosting.pv_tree import PVTreeRegressor as PVTreeRegressor
 from fivefold.models.trees.boosting.xgboost import ApproximateXGBClassifier as ApproximateXGBClassifier
 from fivefold.models.trees.boosting.xgboost import ApproximateXGBRegressor as ApproximateXGBRegressor
 from fivefold.models.trees.boosting.xgboost import XGBClassifier as XGBClassifier

@@ -13,6 +13,8 @@ from sklearn.utils.validation import validate_data
 from fivefold.base.errors import DataError, InputError, InputTypeError
 from fivefold.base.estimator import NotFittedError
 
+INFINITE = "X contains infinity; give finite numbers, or NaN where a value is missing."
+
 
 def real(name: str, value: Any, *, low: float, high: float = np.inf, above: bool = False, below: bool = False) -> float:
     """Return a finite number in [low, high]; ``above`` and ``below`` exclude the ends."""
@@ -53,6 +55,8 @@ def checked_data(estimator: Any, X: Any, *args: Any, **options: Any) -> Any:
     except TypeError as error:
         raise InputTypeError(_sentence(error)) from error
     except ValueError as error:
+        if options.get("ensure_all_finite") == "allow-nan" and "contains infinity" in str(error):
+            raise DataError(INFINITE) from error
         raise DataError(_sentence(error)) from error
 
 

@@ -19,7 +19,7 @@ Repulsion = Callable[[np.ndarray], tuple[np.ndarray, float]]
 def conditional_affinities(square: np.ndarray, perplexity: float) -> tuple[np.ndarray, np.ndarray]:
     """Return p(j|i) and 1 / (2 σ_i²) of squared distances (n, m) to other rows, at the perplexity 2^H, H in bits."""
     out, beta = np.empty_like(square), np.empty(len(square))
-    with threads_for(square.size * 50):
+    with threads_for(square.size * 50):  # any value: when threads pay
         k.calibrate(square, float(perplexity), out, beta)
     return out, beta
 
@@ -51,7 +51,7 @@ def _precise(center: np.ndarray, i: int) -> np.ndarray:
     """Return squared distances (256, n) of rows from ``i`` on, by differences where products would lose digits."""
     norms = (center**2).sum(axis=1)
     block = norms[i : i + 256, None] + norms - 2.0 * (center[i : i + 256] @ center.T)
-    rows, columns = np.nonzero(block < 1e-6 * (norms[i : i + 256, None] + norms))
+    rows, columns = np.nonzero(block < 1e-6 * (norms[i : i + 256, None] + norms))  # any value: where digits are lost
     block[rows, columns] = ((center[rows + i] - center[columns]) ** 2).sum(axis=1)
     return block
 
@@ -77,7 +77,7 @@ def divergence(
     """
     Y = np.ascontiguousarray(Y)
     grad, room = np.empty_like(Y), np.empty((3, len(Y)))
-    with threads_for(P.size * 8):
+    with threads_for(P.size * 8):  # any value: when threads pay
         loss = k.exact_gradient(P, Y, kernel == "student", exaggeration, measured, grad, room)
     return float(loss), grad
 
@@ -111,7 +111,7 @@ class Tree:
         nodes = k.build_tree(Y, order, start, stop, depth, mass, size, np.empty(dims))
         k.skip_links(depth, nodes, skip)
         force, totals = np.empty_like(Y), np.empty(n)
-        with threads_for(n * 400):
+        with threads_for(n * 400):  # any value: when threads pay
             k.repel(Y, order, start, stop, mass, size, skip, nodes, self.angle, force, totals)
         return force, float(totals.sum())
 

@@ -19,6 +19,11 @@ def signs_of_rows(vectors: np.ndarray) -> np.ndarray:
     return np.where(size > 0, np.conj(largest) / np.where(size > 0, size, 1.0), 1.0)[:, None]
 
 
+def upright(rows: np.ndarray) -> np.ndarray:
+    """Return the rows (k, d), each turned so that its largest entry is real and positive."""
+    return rows * signs_of_rows(rows)
+
+
 def squared_distances(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """Return the squared distances (n, m) of the rows of A (n, d) to those of B (m, d), to the rounding of their spread."""
     center = B.mean(axis=0)
@@ -35,7 +40,8 @@ def neighbors(X: np.ndarray, count: int, queries: np.ndarray | None = None) -> t
     """
     own = queries is None
     Q = X if own else queries
-    keep = min(len(X) - own, count + 8)  # a few more than asked for, so that rounding loses none
+    spare = 8  # any value: so that rounding loses none
+    keep = min(len(X) - own, count + spare)
     index = np.empty((len(Q), count), dtype=np.int64)
     distance = np.empty((len(Q), count))
     step = max(1, (1 << 24) // max(1, len(X)))  # any value: memory

@@ -38,7 +38,7 @@ def calibrate(square, perplexity, out, beta):
                 out[i, j] = 1.0 / ties if square[i, j] == least else 0.0
             continue
         low, high, scale = 0.0, np.inf, 1.0
-        for _ in range(200):
+        for _ in range(200):  # any value: a cap of steps
             total, product = 0.0, 0.0
             for j in range(m):
                 gap = (square[i, j] - least) / mean
@@ -47,7 +47,7 @@ def calibrate(square, perplexity, out, beta):
                 total += value
                 product += value * gap
             entropy = np.log(total) + scale * product / total
-            if abs(entropy - target) < 1e-12:
+            if abs(entropy - target) < 1e-12:  # any value: the last digits
                 break
             if entropy > target:
                 low = scale
@@ -129,7 +129,7 @@ def build_tree(Y, order, start, stop, depth, mass, size, box):
     """
     n, k = Y.shape
     kinds = 1 << k
-    stack = np.empty((_DEPTH * kinds + kinds, 3), dtype=np.int64)
+    stack = np.empty((_DEPTH * kinds + kinds, 3), dtype=np.int64)  # any value: room enough
     spare = np.empty(n, dtype=np.int64)
     which = np.empty(n, dtype=np.int64)
     counts = np.empty(kinds + 1, dtype=np.int64)
@@ -318,7 +318,7 @@ def settle(index, P, Y, steps, out):
             for c in range(k):
                 square += grad[c] * grad[c]
                 trial[c] = y[c] - step * grad[c]
-            if square < 1e-24:
+            if square < 1e-24:  # any value: the last digits
                 break
             found = _row_loss(trial, index[i], P[i], Y, other)
             if found <= loss - 1e-4 * step * square:
@@ -328,7 +328,7 @@ def settle(index, P, Y, steps, out):
                 step *= 2.0
             else:
                 step *= 0.5
-                if step < 1e-12:
+                if step < 1e-12:  # any value: the last digits
                     break
         for c in range(k):
             out[i, c] = y[c]

@@ -135,7 +135,7 @@ class AgglomerativeClustering(ClusterMixin, Estimator):
         # Squares of huge or tiny values leave the range of float64; scaled ones do not.
         scale = float(np.abs(X).max()) or 1.0
         out = np.empty(n * (n - 1) // 2)
-        with threads_for(n * X.size // 2):
+        with threads_for(n * X.size // 2):  # any value: when threads pay
             k.pair_distances(np.ascontiguousarray(X / scale), _METRICS.index(self.metric), out)
         return out if self.metric == "cosine" else out * scale
 

@@ -15,7 +15,7 @@ from fivefold.base.estimator import Estimator
 from fivefold.base.random import Streams
 from fivefold.models.trees._validation import checked_data, choice, real, require_fitted, whole
 
-from ._common import finite_squares, signs_of_rows
+from ._common import finite_squares, upright
 
 
 class FastICA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
@@ -95,7 +95,8 @@ class FastICA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         n, d = X.shape
         self.mean_ = X.mean(axis=0)
         _, sigma, V = linalg.svd(X - self.mean_, full_matrices=False, check_finite=False)
-        noise = max(n, d) * np.finfo(np.float64).eps * max(float(sigma[0]), float(np.abs(X).max()))
+        size = max(float(sigma[0]), float(np.abs(X).max()))  # any value: what is rounded
+        noise = max(n, d) * np.finfo(np.float64).eps * size  # any value: a few roundings
         rank = int((sigma > noise).sum())
         if self.n_components is None:
             k = max(rank, 1)
@@ -110,7 +111,7 @@ class FastICA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
                 f"X varies in {rank} directions only (n_samples = {n}), so {k} sources cannot be told apart; lower "
                 "`n_components` or drop constant columns."
             )
-        V = V[:k] * signs_of_rows(V[:k])
+        V = upright(V[:k])
         self.whitening_ = V * (np.sqrt(n) / sigma[:k])[:, None]
         Z = (X - self.mean_) @ self.whitening_.T  # (n, k), unit covariance
         W = self._first(k)
@@ -124,7 +125,7 @@ class FastICA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
                 stacklevel=2,
             )
         components = W @ self.whitening_
-        self.components_ = components * signs_of_rows(components)
+        self.components_ = upright(components)
         self.mixing_ = linalg.pinv(self.components_)
         return self
 

@@ -152,7 +152,7 @@ class IsolationForest(Detector):
         self.cut_ = np.zeros((trees, 2 * psi))
         self.left_ = np.zeros((trees, 2 * psi), dtype=np.int64)
         self.size_ = np.zeros((trees, 2 * psi), dtype=np.int64)
-        with threads_for(trees * psi * X.shape[1] * 8):
+        with threads_for(trees * psi * X.shape[1] * 8):  # any value: when threads pay
             _grow(X, rows, draws, math.ceil(math.log2(max(psi, 2))), self.feature_, self.cut_, self.left_, self.size_)
         self.max_samples_ = psi
         if isinstance(self.contamination, str):
@@ -176,7 +176,7 @@ class IsolationForest(Detector):
     def _score(self, X: np.ndarray) -> np.ndarray:
         mean = np.empty(len(X))
         rest = average_path(np.arange(self.max_samples_ + 1))
-        with threads_for(len(X) * len(self.feature_) * 16):
+        with threads_for(len(X) * len(self.feature_) * 16):  # any value: when threads pay
             _depths(np.ascontiguousarray(X), self.feature_, self.cut_, self.left_, self.size_, rest, mean)
         whole_path = float(average_path(self.max_samples_))
         # One row has no path at all: it is as normal as can be told.

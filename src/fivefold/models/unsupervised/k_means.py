@@ -10,8 +10,8 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
 
+from fivefold.base.blas import one_blas_thread
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.estimator import Estimator
 from fivefold.base.random import Streams
@@ -115,9 +115,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         n_clusters = whole("n_clusters", self.n_clusters, low=1)
         max_iter = whole("max_iter", self.max_iter, low=1)
         tol = real("tol", self.tol, low=0.0)
-        bounded = (
-            choice("algorithm", self.algorithm, ("auto", "lloyd", "elkan")) != "lloyd" and n_clusters > 1
-        )  # any value: a way, not a result
+        algorithm = choice("algorithm", self.algorithm, ("auto", "lloyd", "elkan"))
+        bounded = algorithm != "lloyd" and n_clusters > 1  # any value: a way, not a result
         # Finiteness is seen by the pass that forms the mean.
         X = checked_data(self, X, order="C", ensure_all_finite=False)
         weight = sample_weights(sample_weight, len(X))
@@ -127,7 +126,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         starts = self._starts(given)
         # The threads are ours, the products are small.
         work = X.size * n_clusters  # any value: when threads pay
-        with threadpool_limits(limits=1, user_api="blas"), threads_for(work):
+        with one_blas_thread(), threads_for(work):
             rows = _Rows.of(self, X, weight, n_clusters)
             streams = Streams.of(self.random_state)
             best = None
@@ -187,7 +186,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         """Return the nearest center of every row, the first of equals: X (n, d) -> (n,) int32."""
         X = self._checked(X)
         work = X.size * len(self.cluster_centers_)  # any value: when threads pay
-        with threadpool_limits(limits=1, user_api="blas"), threads_for(work):
+        with one_blas_thread(), threads_for(work):
             return _nearest(X, self.cluster_centers_.astype(np.float64))
 
     def transform(self, X: Any) -> np.ndarray:
@@ -207,7 +206,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         X = self._checked(X)
         weight = sample_weights(sample_weight, len(X))
         work = X.size * len(self.cluster_centers_)  # any value: when threads pay
-        with threadpool_limits(limits=1, user_api="blas"), threads_for(work):
+        with one_blas_thread(), threads_for(work):
             labels = _nearest(X, self.cluster_centers_.astype(np.float64))
             return -_inertia(X, self.cluster_centers_, labels, weight)
 

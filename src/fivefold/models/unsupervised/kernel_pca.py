@@ -103,7 +103,8 @@ class KernelPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         centered = K - self.column_means_ - K.mean(axis=1)[:, None] + self.total_mean_
         values, vectors = linalg.eigh((centered + centered.T) / 2.0)
         values, vectors = values[::-1], vectors[:, ::-1]
-        kept = int((values > 1e-12 * max(values[0], np.abs(K).max() * n * 1e-3, 1e-300)).sum())
+        least = 1e-12 * max(values[0], np.abs(K).max() * n * 1e-3, 1e-300)  # any value: a few roundings
+        kept = int((values > least).sum())
         kept = min(kept if wanted is None else min(kept, wanted), n)
         if kept == 0:
             self.eigenvalues_, self.eigenvectors_ = np.zeros(1), np.zeros((n, 1))
@@ -120,7 +121,7 @@ class KernelPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
             return np.exp(-self.gamma_ * squared_distances(A, B))
         if self.kernel == "cosine":
             lengths = [np.linalg.norm(M, axis=1) for M in (A, B)]
-            return (A @ B.T) / np.maximum(np.outer(*lengths), 1e-300)
+            return (A @ B.T) / np.maximum(np.outer(*lengths), 1e-300)  # any value: a row of zeros has no angle
         product = A @ B.T
         if self.kernel == "poly":
             return (self.gamma_ * product + self.coef0) ** self.degree

@@ -252,7 +252,7 @@ class LatentDirichletAllocation(TopicModel):
         terms = np.ascontiguousarray(np.exp(logs - shift).T)  # (d, k)
         theta, ratio, bound = np.empty_like(gamma), np.empty(counts.nnz), np.empty(len(gamma))
         steps, tol = int(self.max_doc_update_iter), float(self.mean_change_tol)
-        with threads_for(counts.nnz * gamma.shape[1] * 10):
+        with threads_for(counts.nnz * gamma.shape[1] * 10):  # any value: when threads pay
             k.infer(
                 counts.indptr, counts.indices, counts.data, terms, shift, self.doc_topic_prior_, steps, tol,
                 carry, gamma, theta, ratio, bound,

@@ -12,7 +12,7 @@ from fivefold.base.errors import DataError
 from fivefold.base.estimator import Estimator
 from fivefold.models.trees._validation import checked_data, real, require_fitted, whole
 
-from ._common import finite_squares, neighbors, signs_of_rows
+from ._common import finite_squares, neighbors, upright
 
 
 def rebuilding_weights(X: np.ndarray, near: np.ndarray, reg: float) -> np.ndarray:
@@ -79,15 +79,17 @@ class LocallyLinearEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         X = finite_squares(checked_data(self, X, ensure_min_samples=2).astype(np.float64))
         n = len(X)
         if max(k, count) >= n:
-            name = "n_components" if k >= n else "n_neighbors"
-            raise DataError(f"`{name}` is {max(k, count)} with n_samples = {n} rows; it has to be below their number.")
+            raise DataError(
+                f"`{'n_components' if k >= n else 'n_neighbors'}` is {max(k, count)} with n_samples = {n} rows; it has to be "
+                "below their number."
+            )
         index, _ = neighbors(X, count)
         weight = rebuilding_weights(X, X[index], reg)
         R = np.eye(n)
         R[np.arange(n)[:, None], index] -= weight
         values, vectors = linalg.eigh(R.T @ R, subset_by_index=(1, k))
         self.reconstruction_error_ = float(np.maximum(values, 0.0).sum())
-        self.embedding_ = vectors * signs_of_rows(vectors.T).T
+        self.embedding_ = upright(vectors.T).T
         self.training_rows_ = X
         return self
 

@@ -11,8 +11,8 @@ import numpy as np
 from scipy import linalg
 from scipy.special import gammaln
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from threadpoolctl import ThreadpoolController
 
+from fivefold.base.blas import blas_libraries, one_blas_thread
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.estimator import Estimator
 from fivefold.base.random import Streams
@@ -257,10 +257,9 @@ def _moments(X: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
             gram += block.T @ block
         return total, gram
 
-    blas = ThreadpoolController().select(user_api="blas")
-    threads = max((library.num_threads for library in blas.lib_controllers), default=1)
+    threads = max((library.num_threads for library in blas_libraries().lib_controllers), default=1)
     # Infinite values and overflow are looked for in the sums, below, once and for all blocks.
-    with blas.limit(limits=1), np.errstate(over="ignore", invalid="ignore"):
+    with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         if threads > 1 and len(bounds) > 2:  # any value: the sums are the same
             with ThreadPoolExecutor(threads) as pool:
                 parts = list(pool.map(chunk, range(len(bounds) - 1)))
@@ -317,7 +316,7 @@ def _minka(variance: np.ndarray, n: int) -> int:
     """Return the number of components with the largest evidence (Minka 2000, equation 30)."""
     d = len(variance)
     evidence = np.full(d, -np.inf)
-    tiny = 1e-15 * float(variance[0])
+    tiny = 1e-15 * float(variance[0])  # any value: a few roundings
     for rank in range(1, d):
         if variance[rank - 1] <= tiny:
             break

@@ -101,7 +101,7 @@ class ProbabilisticLSA(TopicModel):
             if settled or t == steps:
                 break
             expected = np.empty_like(terms)
-            with threads_for(counts.nnz * topics * 4):
+            with threads_for(counts.nnz * topics * 4):  # any value: when threads pay
                 k.gather(*index, ratio, theta, terms, expected)
             mass = expected.sum(axis=0)
             # A topic that no word belongs to any more keeps its terms.
@@ -177,6 +177,6 @@ class ProbabilisticLSA(TopicModel):
 def _pass(counts: sparse.csr_array, terms: np.ndarray, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     """Return the log-likelihood of P(w|z) (d, k) and P(z|d) (n, k), the next P(z|d) and count over P(w|d) (nnz,)."""
     fresh, ratio, loglik = np.empty_like(theta), np.empty(counts.nnz), np.empty(len(theta))
-    with threads_for(counts.nnz * theta.shape[1] * 4):
+    with threads_for(counts.nnz * theta.shape[1] * 4):  # any value: when threads pay
         k.mix(counts.indptr, counts.indices, counts.data, terms, theta, ratio, fresh, loglik)
     return float(loglik.sum()), fresh, ratio

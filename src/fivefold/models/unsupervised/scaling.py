@@ -13,7 +13,7 @@ from fivefold.base.errors import DataError, InputError
 from fivefold.base.estimator import Estimator
 from fivefold.models.trees._validation import checked_data, choice, real, require_fitted, sample_weights, whole
 
-from ._common import finite_squares, signs_of_rows, squared_distances
+from ._common import finite_squares, squared_distances, upright
 
 
 class ClassicalMDS(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
@@ -87,9 +87,9 @@ class ClassicalMDS(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator)
         self.negative_share_ = float(-values[values < 0].sum() / max(np.abs(values).sum(), 1e-300))
         values, vectors = values[::-1][:k], vectors[:, ::-1][:, :k]
         # What rounding leaves of a direction that is not there is no direction.
-        there = values > 4 * n * np.finfo(np.float64).eps * max(values[0], 1e-300)
+        there = values > 4 * n * np.finfo(np.float64).eps * max(values[0], 1e-300)  # any value: a few roundings
         self.eigenvalues_ = np.where(there, values, 0.0)
-        self.vectors_ = vectors * signs_of_rows(vectors.T).T
+        self.vectors_ = upright(vectors.T).T
         self.embedding_ = self.vectors_ * np.sqrt(self.eigenvalues_)
         return self
 
@@ -175,12 +175,12 @@ class ProbabilisticPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
         values, vectors = linalg.eigh(S)
         values, vectors = values[::-1], vectors[:, ::-1]
         noise = float(values[k:].mean())
-        if noise <= 4 * d * np.finfo(np.float64).eps * max(float(values[0]), 1e-300):
+        if noise <= 4 * d * np.finfo(np.float64).eps * max(float(values[0]), 1e-300):  # any value: a few roundings
             raise DataError(
                 f"The rows (n_samples = {n}) vary in at most {k} directions, so σ² is zero and the likelihood infinite; lower "
                 "`n_components` or take PCA."
             )
-        vectors = vectors[:, :k] * signs_of_rows(vectors[:, :k].T).T
+        vectors = upright(vectors[:, :k].T).T
         W = vectors * np.sqrt(np.maximum(values[:k] - noise, 0.0))
         self.log_likelihoods_ = np.array([self._mean_likelihood(S, W, noise)])
         if self.algorithm == "em":

@@ -17,7 +17,7 @@ from fivefold.base.estimator import Estimator
 from fivefold.base.random import Streams
 from fivefold.models.trees._validation import checked_data, choice, real, require_fitted, whole
 
-from ._common import finite_squares, neighbors, signs_of_rows, squared_distances
+from ._common import finite_squares, neighbors, squared_distances, upright
 from .k_means import KMeans
 
 _AFFINITIES = ("nearest_neighbors", "rbf", "precomputed")
@@ -60,10 +60,11 @@ def smooth_vectors(W: Any, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
         scale = sparse.diags_array(1.0 / root)
         # The least of I - N are the greatest of N + I, which Lanczos finds; one start for all runs.
         N = scale @ sparse.csr_array(W) @ scale + sparse.eye_array(n)
-        values, vectors = sparse_linalg.eigsh(N, k=count, which="LA", v0=np.sqrt(degree + 1.0), tol=1e-12)
+        start = np.sqrt(degree + 1.0)  # any value: a start without accident
+        values, vectors = sparse_linalg.eigsh(N, k=count, which="LA", v0=start, tol=1e-12)  # any value: last digits
         order = np.argsort(-values)
         values, vectors = 2.0 - values[order], vectors[:, order]
-    return np.maximum(values, 0.0), vectors * signs_of_rows(vectors.T).T, degree
+    return np.maximum(values, 0.0), upright(vectors.T).T, degree
 
 
 def _settings(model: Any) -> tuple[int, float]:

@@ -49,6 +49,12 @@ def _rotate(rows, basis, tolerance, sweeps):
     return sweeps
 
 
+def _turned(U: np.ndarray, sigma: np.ndarray, Vh: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the factors with the largest entry of every row of Vh real and positive."""
+    turn = signs_of_rows(Vh)
+    return U * np.conj(turn.T), sigma, Vh * turn
+
+
 def jacobi_svd(A: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     r"""Decompose a real or complex matrix by one-sided Jacobi rotations.
 
@@ -81,8 +87,7 @@ def jacobi_svd(A: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if A.shape[0] < A.shape[1]:
         V, sigma, Uh = jacobi_svd(A.conj().T)
         Vh, U = V.conj().T, Uh.conj().T
-        turn = signs_of_rows(Vh)
-        return U * np.conj(turn.T), sigma, Vh * turn
+        return _turned(U, sigma, Vh)
     scale = np.abs(A).max() or 1.0
     Q, R, order = linalg.qr(A / scale, mode="economic", pivoting=True)
     rows = np.ascontiguousarray(R.T)  # columns of R as rows
@@ -100,8 +105,7 @@ def jacobi_svd(A: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     U = Q @ left
     Vh = np.empty_like(basis)
     Vh[:, order] = basis[rank].conj()
-    turn = signs_of_rows(Vh)
-    return U * np.conj(turn.T), sigma, Vh * turn
+    return _turned(U, sigma, Vh)
 
 
 class TruncatedSVD(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
@@ -230,9 +234,7 @@ def decompose(
             U, sigma, Vh = jacobi_svd(dense)
         else:
             U, sigma, Vh = linalg.svd(dense, full_matrices=False, check_finite=False)
-    U, sigma, Vh = U[:, :k], sigma[:k], Vh[:k]
-    turn = signs_of_rows(Vh)
-    return U * turn.T, sigma, Vh * turn
+    return _turned(U[:, :k], sigma[:k], Vh[:k])
 
 
 def _randomized(X: Any, k: int, n_iter: int, random_state: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -218,7 +218,9 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         if self.init == "pca":
             found = PCA(min(dims, *X.shape), svd_solver="full").fit(X)
             # Axes that the data do not have keep their random start.
-            real_axes = int((found.explained_variance_ > 1e-12 * max(found.explained_variance_.max(), 1e-300)).sum())
+            variance = found.explained_variance_
+            least = 1e-12 * max(variance.max(), 1e-300)  # any value: a few roundings
+            real_axes = int((variance > least).sum())
             if real_axes:
                 axes = found.transform(X)[:, :real_axes]
                 Y[:, :real_axes] = axes / axes[:, 0].std() * 1e-4
@@ -237,7 +239,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         index, distance = neighbors(self.training_rows_, min(n, int(3.0 * perplexity + 1)), X)
         P, _ = conditional_affinities((distance / self._scale_) ** 2, max(min(perplexity, index.shape[1] - 1.0), 1.0))
         out = np.empty((len(X), self.embedding_.shape[1]))
-        with threads_for(len(X) * n * 100):
+        with threads_for(len(X) * n * 100):  # any value: when threads pay
             k.settle(index, P, np.ascontiguousarray(self.embedding_), 200, out)
         same = distance[:, 0] == 0
         out[same] = self.embedding_[index[same, 0]]

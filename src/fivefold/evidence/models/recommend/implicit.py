@@ -8,7 +8,7 @@ import polars as pl
 
 from fivefold.evidence import Check, evidence, largest
 
-from ._plain import ratings
+from ._ratings import ratings
 
 
 def _amounts(frame: pl.DataFrame) -> np.ndarray:

@@ -34,7 +34,7 @@ def top_sorted() -> Check:
 
 @evidence(
     "matrix-factorization",
-    claim="NDCG, recall, precision, hits, reciprocal rank, coverage, novelty, popularity share; who counts is named",
+    claim="All measures of lists by hand; who counts is named",
     against="three users written out by hand",
 )
 def metrics_by_hand() -> Check:
@@ -74,7 +74,7 @@ def random_level() -> Check:
     from fivefold.evaluation.recommendation import evaluate_recommendations
     from fivefold.models.recommend._interactions import PopularityRecommender
 
-    from ._plain import movielens
+    from ._ratings import movielens
 
     train, test = movielens("ua")
     model = PopularityRecommender(random_state=0).fit(train)

@@ -7,7 +7,7 @@ import polars as pl
 
 from fivefold.evidence import Check, evidence, largest
 
-from ._plain import codes, movielens, ratings, rmse
+from ._ratings import codes, movielens, ratings, rmse
 
 
 def _sigmoid(x: float) -> float:
@@ -54,8 +54,11 @@ def sgd_loop() -> Check:
         z = mean + bu[:, None] + bi + p @ q.T
         expected = np.clip(z, 1, 5) if loss == "squared" else 1 + 4 * _sigmoid(z)
         grid = {"user": np.repeat(np.unique(frame["user"]), len(q)), "item": np.tile(np.unique(frame["item"]), len(p))}
-        worst = largest(worst, np.abs(model.predict(grid) - expected.ravel()).max())
-        worst = largest(worst, np.abs(model._scores(np.arange(len(p))) - z).max())
+        worst = largest(
+            worst,
+            np.abs(model.predict(grid) - expected.ravel()).max(),
+            np.abs(model._scores(np.arange(len(p))) - z).max(),
+        )
     return Check(worst, 1e-10, "largest difference", "plain loop")
 
 
@@ -140,7 +143,7 @@ def svdpp_loop() -> Check:
 
 @evidence(
     "matrix-factorization",
-    claim="Of five people A, B share a factor, C, D, E the other; of four figures {1, 2} and {3, 4}; hidden cells are foretold",
+    claim="Five people, four figures: A, B share a factor, C, D, E the other, figures {1, 2} and {3, 4}; a hidden cell follows",
     against="the toy of the spec (06#matrix-factorization)",
 )
 def toy() -> Check:
@@ -164,7 +167,7 @@ def toy() -> Check:
 
 @evidence(
     "matrix-factorization",
-    claim="What is unknown counts as zero, ratings are clipped to those seen, folding in is the user's ridge regression",
+    claim="Unknown users and items count as zero, ratings are clipped to those seen, folding in is a ridge regression",
     against="the definition; numpy.linalg.solve",
 )
 def strangers() -> Check:
@@ -207,9 +210,16 @@ def strangers() -> Check:
 def defaults() -> Check:
     from fivefold.models.recommend.matrix_factorization import MatrixFactorization, SVDPlusPlus
 
-    start = {"init_mean": 0, "init_std_dev": 0.1, "reg_all": 0.02, "n_epochs": 20}
-    svd = {**start, "n_factors": 100, "biased": True, "lr_all": 0.005}
-    svdpp = {**start, "n_factors": 20, "lr_all": 0.007}
+    svd = {
+        "n_factors": 100,
+        "n_epochs": 20,
+        "biased": True,
+        "init_mean": 0,
+        "init_std_dev": 0.1,
+        "lr_all": 0.005,
+        "reg_all": 0.02,
+    }
+    svdpp = {"n_factors": 20, "n_epochs": 20, "init_mean": 0, "init_std_dev": 0.1, "lr_all": 0.007, "reg_all": 0.02}
     wrong = sum(MatrixFactorization().get_params()[k] != v for k, v in svd.items())
     wrong += sum(SVDPlusPlus().get_params()[k] != v for k, v in svdpp.items())
     frame = ratings(seed=6)

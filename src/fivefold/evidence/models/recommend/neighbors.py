@@ -7,7 +7,7 @@ import polars as pl
 
 from fivefold.evidence import Check, evidence, largest
 
-from ._plain import dense, movielens, ratings, rmse
+from ._ratings import dense, movielens, ratings, rmse
 
 
 def _alike(x: np.ndarray, y: np.ndarray, how: str, least: int, shrink: float) -> float:
@@ -67,8 +67,14 @@ def loops() -> Check:
         for similarity in ("cosine", "msd", "pearson"):
             for base in ("none", "mean", "baseline"):
                 for k, least, support, shrink in ((3, 1, 1, 0.0), (40, 3, 3, 5.0)):
-                    how = {"k": k, "min_k": least, "similarity": similarity, "base": base}
-                    how |= {"min_support": support, "shrinkage": shrink}
+                    how = {
+                        "k": k,
+                        "min_k": least,
+                        "similarity": similarity,
+                        "base": base,
+                        "min_support": support,
+                        "shrinkage": shrink,
+                    }
                     model = make(**how).fit(frame)
                     expected = _loop(y, how, by_user)
                     worst = largest(worst, np.abs(model._scores(np.arange(14)) - expected).max())
@@ -163,7 +169,9 @@ def repeated() -> Check:
     frame = ratings(12, 9, 0.6, seed=6).with_columns(rating=pl.col("rating") - 1)
     twice = pl.concat([frame, frame[:5].with_columns(rating=pl.col("rating") + 1)])
     weight = np.r_[np.full(len(frame), 3.0), np.ones(5)]
-    merged = frame.with_columns(rating=pl.col("rating") + 0.25 * (pl.int_range(len(frame)) < 5))
+    merged = frame.with_columns(
+        rating=pl.when(pl.int_range(len(frame)) < 5).then(pl.col("rating") + 0.25).otherwise(pl.col("rating"))
+    )
     worst = 0.0
     for make in (UserBasedCF, ItemBasedCF):
         one, two = make(base="none").fit(twice, sample_weight=weight), make(base="none").fit(merged)

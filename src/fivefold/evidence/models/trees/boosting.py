@@ -167,7 +167,7 @@ def history_as_lightgbm() -> Check:
     held = [(X[800:], label[800:])]
     ours = LGBMClassifier(metric=["auc", "logloss"], **shared).fit(X[:800], label[:800], eval_set=held)
     peer = lightgbm.LGBMClassifier(metric=["auc", "binary_logloss"], verbose=-1, n_jobs=1, **shared)
-    peer.fit(X[:800], label[:800], eval_set=held)
+    peer.fit(X[:800], label[:800], eval_X=held[0][0], eval_y=held[0][1])
     theirs = peer.evals_result_["valid_0"]
     mine = ours.evals_result_["valid_0"]
     wrong = [

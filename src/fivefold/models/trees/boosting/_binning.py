@@ -16,30 +16,35 @@ from ._histograms import BINS, COLUMNS_OF_BLOCK, MISSING
 
 MAX_BINS = 255
 _ROUND = 1024  # any value: rows binned at a time, so that they stay in the cache
+_EVEN = np.empty(0)
 _DENSE_COLUMNS = 32  # any value: columns of a sparse matrix made dense at a time
 
 
 @njit(error_model="numpy")
-def find_cuts(values, max_bins, min_rows, out):
+def find_cuts(values, weight, max_bins, min_rows, out):
     """Write the upper bounds of the bins of one sorted column without NaN and return how many: at most max_bins - 1.
 
-    A value that fills a bin by itself gets one; the others share the remaining bins evenly. Bounds are midpoints.
+    A value that fills a bin by itself gets one; the others share the remaining bins evenly. Bounds are midpoints. With
+    weights (n,), or none (0,), bins are filled by weight; ``min_rows`` always counts rows.
     """
     n = len(values)
     distinct = np.empty(n, dtype=np.float64)
-    counts = np.empty(n, dtype=np.int64)
+    counts = np.empty(n, dtype=np.float64)
+    rows = np.zeros(n, dtype=np.int64)
     m = 0
     for i in range(n):
         if m == 0 or values[i] != distinct[m - 1]:
             distinct[m] = values[i]
-            counts[m] = 0
+            counts[m] = 0.0
             m += 1
-        counts[m - 1] += 1
+        counts[m - 1] += weight[i] if len(weight) > 0 else 1.0
+        rows[m - 1] += 1
     few = m <= max_bins
     if not few and min_rows > 0:
         max_bins = max(1, min(max_bins, n // min_rows))
-    mean = n / max_bins
-    rest_rows, rest_bins = n, max_bins
+    total = counts[:m].sum()
+    mean = total / max_bins
+    rest_rows, rest_bins = total, max_bins
     big = np.zeros(m, dtype=np.bool_)
     if not few:
         for i in range(m):
@@ -48,11 +53,12 @@ def find_cuts(values, max_bins, min_rows, out):
                 rest_rows -= counts[i]
                 rest_bins -= 1
         mean = rest_rows / rest_bins if rest_bins > 0 else np.inf
-    made, inside = 0, 0
+    made, inside, inside_rows = 0, 0.0, 0
     for i in range(m - 1):
         inside += counts[i]
+        inside_rows += rows[i]
         if few:
-            full = inside >= min_rows
+            full = inside_rows >= min_rows
         else:
             if not big[i]:
                 rest_rows -= counts[i]
@@ -65,7 +71,7 @@ def find_cuts(values, max_bins, min_rows, out):
         made += 1
         if made == max_bins - 1:
             break
-        inside = 0
+        inside, inside_rows = 0.0, 0
         if not few and not big[i]:
             rest_bins -= 1
             mean = rest_rows / rest_bins if rest_bins > 0 else np.inf
@@ -114,11 +120,27 @@ class Binned:
     columns : uint8 array (d, n)
     blocks : int64 array (b, 4), first word, words a row, first column, columns
     n_bins, kinds : int64 arrays (d,); kind 1 is categorical
+    widths : int64 array (p,), bins of the p columns in memory: less than d when columns are bundled
+    where : int64 array (d, 3), place in memory, offset of the bins there, and default bin (-1 outside of bundles)
+    members : int64 array (p + 1 + d,), where the columns of each place begin in this array, then the columns by place
     """
 
-    def __init__(self, n: int, n_bins: np.ndarray, kinds: np.ndarray) -> None:
-        d = len(n_bins)
+    def __init__(
+        self,
+        n: int,
+        n_bins: np.ndarray,
+        kinds: np.ndarray,
+        widths: np.ndarray | None = None,
+        where: np.ndarray | None = None,
+    ) -> None:
         self.n_bins, self.kinds = n_bins, kinds
+        alone = np.column_stack([np.arange(len(n_bins)), np.zeros_like(n_bins), np.full_like(n_bins, -1)])
+        self.where = (alone if where is None else where).astype(np.int64)
+        self.widths = n_bins if widths is None else widths
+        d = len(self.widths)
+        by_place = np.argsort(self.where[:, 0], kind="stable")
+        starts_of = np.searchsorted(self.where[by_place, 0], np.arange(d + 1))
+        self.members = np.concatenate([starts_of + d + 1, by_place]).astype(np.int64)
         first = np.arange(0, d, COLUMNS_OF_BLOCK)
         widths = np.minimum(d - first, COLUMNS_OF_BLOCK)
         n_words = -(-widths // 8)
@@ -137,7 +159,7 @@ class Binned:
         """Return how many columns of each word (b, 4) are summed when the columns of ``mask`` (d,) are wanted: 0, 4 or 8."""
         width = 8 * 4 * len(self.blocks)
         wanted = np.zeros(width, dtype=bool)
-        wanted[: len(mask)] = mask  # blocks are full but for the last, so columns lie in order
+        wanted[self.where[mask, 0]] = True  # blocks are full but for the last, so columns lie in order
         wanted = wanted.reshape(len(self.blocks), 4, 8)
         return np.where(wanted[:, :, 4:].any(axis=2), 8, np.where(wanted.any(axis=2), 4, 0)).astype(np.int64)
 
@@ -167,7 +189,7 @@ class BinMapper(Stateful):
         self.max_bins, self.min_rows, self.sample = max_bins, min_rows, sample
 
     def fit(self, X: Any, categorical: np.ndarray, streams: Streams, weight: np.ndarray | None = None) -> BinMapper:
-        """Find the bins of X (n, d), dense or CSR, float32 or float64; rows without weight have no say."""
+        """Find the bins of X (n, d), dense or CSR, float32 or float64; rows count by their weights."""
         n, d = X.shape
         rows = np.arange(n) if weight is None else np.flatnonzero(weight > 0)
         if len(rows) > self.sample:
@@ -175,20 +197,27 @@ class BinMapper(Stateful):
         self.kinds = categorical.astype(np.int64)
         self.cuts: list[np.ndarray] = []
         out = np.empty(BINS)
+        mass = None if weight is None else weight[rows]
         some = X if len(rows) == n else X[rows]
         for first in range(0, d, _DENSE_COLUMNS):
             part = some[:, first : first + _DENSE_COLUMNS]
             part = np.ascontiguousarray((part.toarray() if sp.issparse(part) else part).T)  # (k, m)
-            ordered = np.sort(part, axis=1)  # NaN last
+            if mass is None:
+                ordered, mass_of = np.sort(part, axis=1), None  # NaN last
+            else:
+                places = np.argsort(part, axis=1, kind="stable")
+                ordered, mass_of = np.take_along_axis(part, places, axis=1), mass[places]
             for f in range(len(ordered)):
-                values = ordered[f]
-                values = values[: len(values) - int(np.isnan(values).sum())]
+                m = len(rows) - int(np.isnan(ordered[f]).sum())
+                values = ordered[f, :m]
+                own = np.ones(m) if mass_of is None else mass_of[f, :m]
                 if categorical[first + f]:
-                    levels, counts = np.unique(values, return_counts=True)
+                    levels, at = np.unique(values, return_inverse=True)
+                    counts = np.bincount(at, weights=own, minlength=len(levels))
                     order = np.argsort(-counts, kind="stable")[: self.max_bins]
                     self.cuts.append(levels[order].astype(np.float64))
                 else:
-                    made = find_cuts(values, self.max_bins, self.min_rows, out)
+                    made = find_cuts(values, _EVEN if mass_of is None else own, self.max_bins, self.min_rows, out)
                     self.cuts.append(out[:made].copy())
         self.n_bins = np.array([len(c) + (not k) for c, k in zip(self.cuts, self.kinds, strict=True)], dtype=np.int64)
         return self

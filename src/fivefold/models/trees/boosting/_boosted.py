@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numba
@@ -16,13 +16,17 @@ from fivefold.base.random import Streams
 
 from .._validation import real, require_fitted, sample_weights, whole
 from . import _grow as k
-from ._binning import BinMapper
+from ._binning import BinMapper, Binned
+from ._bundles import bundled, bundles
 from ._core import Grower, Grown, Growth
+from ._fitted import Fitted
+from ._following import EvalSet, Stopper
 from ._losses import Loss, quantile_of
 from ._metrics import measure, metrics_of
 from ._sorted import SortedGrower, refuse_categories
 from ._tables import Columns
 from ._trees import Trees
+from .checkpoints import Rounds, fingerprint, keepers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,23 +61,11 @@ class Plan:
     finder: str = "histogram"
     sketch_eps: float = 0.03
     search_steps: int = 1
+    bundle: bool = False
     held_out: float = 0.0
 
 
-@dataclass
-class EvalSet:
-    """A table on which metrics are followed."""
-
-    name: str
-    X: Any
-    y: np.ndarray
-    weight: np.ndarray | None
-    raw: np.ndarray  # (K, n)
-    group: Any = None
-    history: dict[str, list[float]] = field(default_factory=dict)
-
-
-class Boosted(Estimator):
+class Boosted(Fitted, Estimator):
     """Base of the boosting estimators; a subclass says what its parameters mean in :meth:`_plan_with`."""
 
     _ALIASES: ClassVar[dict[str, str]] = {}
@@ -126,12 +118,19 @@ class Boosted(Estimator):
         *,
         init_score: Any = None,
         eval_sets: list[EvalSet] | None = None,
+        callbacks: Any = None,
     ) -> None:
         """Fit: X (n, d), y (n,) and weights (n,); eval sets carry raw scores of their offsets alone."""
         loss, threads = plan.loss, self._threads()
         loss.check(y)
-        streams = Streams.of(getattr(self, "random_state", None))
         sets = list(eval_sets or [])
+        keeper, calls = keepers(callbacks)
+        identity, saved = "", None
+        if keeper is not None:
+            followed = [item for s in sets for item in (s.X, s.y, s.weight, s.raw)]
+            identity = fingerprint(self, X, y, weight, init_score, *followed)
+            saved = keeper.load(identity)
+        streams = Streams(saved.seed) if saved is not None else self._streams()
         if plan.held_out > 0 and not sets:
             keys = streams.numpy("held-out").permutation(X.shape[0])
             n_held = max(1, int(plan.held_out * len(keys)))
@@ -143,29 +142,35 @@ class Boosted(Estimator):
             X, y, weight = X[kept], y[kept], None if weight is None else weight[kept]
             init_score = None if init_score is None else np.asarray(init_score)[kept]
         n, d = X.shape
-        continues = bool(getattr(self, "warm_start", False)) and hasattr(self, "trees_")
+        continues = self._continues()
+        if continues and not hasattr(self, "bins_"):
+            raise InputError("A model read from another library has no bins to go on with; fit without `warm_start`.")
+        if saved is not None:
+            self.bins_, self.trees_, continues = saved.bins, saved.trees, True
+        if continues and self.trees_.n_outputs != loss.n_outputs:
+            raise InputError(
+                f"`warm_start` goes on from {self.trees_.n_outputs} scores a row; this loss has {loss.n_outputs}."
+            )
         if not continues:
             mapper = BinMapper(plan.max_bins, plan.min_rows_in_bin, plan.sample_for_bins)
-            self.bins_ = mapper.fit(X, self.columns_.categorical, streams, weight)
+            self.bins_ = self._fit_bins(mapper, X, streams, weight)
             base = np.zeros(loss.n_outputs)
             if plan.start is not None:
                 base[:] = plan.start
             elif plan.start_from_average and init_score is None:
-                base = loss.start(y, weight)
+                base = self._start(loss, y, weight)
             levels = [c if kind else None for c, kind in zip(self.bins_.cuts, self.bins_.kinds, strict=True)]
             self.trees_ = Trees(loss.n_outputs, base, levels)
         self.loss_ = loss
-        raw = np.empty((loss.n_outputs, n))
-        raw[:] = self.trees_.base[:, None]
-        if init_score is not None:
-            raw += _offsets(init_score, loss.n_outputs, n)
-        if continues and len(self.trees_):
-            raw += self.trees_.raw(X).T - self.trees_.base[:, None]
+        raw = self._scores(X, np.zeros((1, 1)) if init_score is None else _offsets(init_score, loss.n_outputs, n))
         for s in sets:
-            s.raw += self.trees_.raw(s.X).T if continues else self.trees_.base[:, None]
+            s.raw = self._scores(s.X, s.raw)
         grower: Grower | SortedGrower
         if plan.finder == "histogram":
-            grower = Grower(self.bins_.transform(X, threads), plan.growth, threads, plan.monotone, plan.groups)
+            table = self.bins_.transform(X, threads)
+            groups = bundles(table.columns, table.n_bins, table.kinds) if plan.bundle else []
+            self.n_columns_ = d - sum(len(q) - 1 for q in groups)
+            grower = self._grower(bundled(table, groups) if groups else table, plan, threads)
         else:
             refuse_categories(self.bins_.kinds, plan.finder)
             grower = SortedGrower(X, plan.growth, plan.finder, plan.sketch_eps, plan.monotone, plan.groups)
@@ -177,17 +182,24 @@ class Boosted(Estimator):
         first = len(self.trees_) // loss.n_outputs
         if first > plan.n_estimators:
             raise InputError(
-                f"`n_estimators` is {plan.n_estimators} but {first} rounds are fitted already; with `warm_start` it must grow."
+                f"`n_estimators` is {plan.n_estimators} but {first} rounds are fitted already; it must grow."
             )
         rows: np.ndarray | None = None
         parts: list[dict[str, np.ndarray]] = []
-        stopper = _Stopper(plan)
+        stopper = Stopper(plan.patience, plan.tolerance, first_metric_only=plan.first_metric_only)
+        if saved is not None:
+            stopper.restore(saved.stopper)
+            for s in sets:
+                s.history = saved.histories[s.name]
+        certain = (
+            plan.goss is None and min(plan.subsample, plan.columns, plan.growth.by_level, plan.growth.by_node) == 1
+        )
         for round_ in range(first, plan.n_estimators):
             loss.gradients(y, raw, weight, g, h, threads)
             if plan.goss is not None:
                 rows = _one_side(g, h, every_row, plan, streams, round_)
             elif plan.subsample < 1 and (rows is None or round_ % plan.subsample_every == 0):
-                rows = _drawn(every_row, plan.subsample, streams, round_)
+                rows = self._drawn(every_row, plan.subsample, streams, round_ - round_ % plan.subsample_every)
             used = rows if rows is not None else (every_row if len(every_row) < n else None)
             mask = _column_draw(d, plan.columns, streams, round_)
             grew = False
@@ -206,13 +218,53 @@ class Boosted(Estimator):
                     name, value, higher = measure(metric, s.y, s.raw, s.weight, loss, s.group)
                     s.history.setdefault(name, []).append(value)
                     stopper.see(s.name, name, value, higher, round_)
-            if stopper.done(round_) or not grew and plan.subsample == 1 and plan.goss is None and plan.columns == 1:
+            due = keeper is not None and keeper.due(round_ + 1)
+            if due or calls:
+                self.trees_.extend(parts)
+                parts.clear()
+            ended = sum(bool(call(self, round_ + 1)) for call in calls) > 0
+            if stopper.done() or ended or (not grew and certain):
                 break
+            if due and keeper is not None:
+                histories = {s.name: s.history for s in sets}
+                keeper.save(Rounds(identity, streams.seed, self.bins_, self.trees_, histories, stopper.get_state()))
         self.trees_.extend(parts)
         self.n_estimators_ = len(self.trees_) // loss.n_outputs
         self.evals_result_ = {s.name: s.history for s in sets}
         self.best_iteration_ = stopper.best_round + 1 if stopper.best_round is not None else None
         self.best_score_ = stopper.best_value
+
+    def _streams(self) -> Streams:
+        return Streams.of(getattr(self, "random_state", None))
+
+    def _fit_bins(self, mapper: BinMapper, X: Any, streams: Streams, weight: np.ndarray | None) -> BinMapper:
+        """Return the bins of the training table."""
+        return mapper.fit(X, self.columns_.categorical, streams, weight)
+
+    def _start(self, loss: Loss, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+        """Return the scores to begin with: (K,)."""
+        return loss.start(y, weight)
+
+    def _grower(self, table: Binned, plan: Plan, threads: int) -> Grower:
+        """Return what grows trees on the binned training table."""
+        return Grower(table, plan.growth, threads, plan.monotone, plan.groups)
+
+    def _drawn(self, rows: np.ndarray, share: float, streams: Streams, round_: int) -> np.ndarray:
+        """Return the share of the rows that a round uses, ascending."""
+        return _drawn(rows, share, streams, round_)
+
+    def _continues(self) -> bool:
+        """Return whether a fit goes on from the trees of the last one."""
+        return bool(getattr(self, "warm_start", False)) and hasattr(self, "trees_")
+
+    def _scores(self, X: Any, offsets: np.ndarray) -> np.ndarray:
+        """Return the scores (K, n) of the trees so far on top of offsets (K, n) or (1, 1), added up in the order of the fit."""
+        scores = np.empty((X.shape[0], self.trees_.n_outputs))
+        scores[:] = self.trees_.base
+        scores += offsets.T
+        if len(self.trees_):
+            self.trees_.raw(X, out=scores)
+        return np.ascontiguousarray(scores.T)
 
     def _settle(
         self,
@@ -241,8 +293,12 @@ class Boosted(Estimator):
 
     def _prepare(self, X: Any, y: Any, sample_weight: Any, categorical: Any) -> tuple[Any, np.ndarray | None]:
         """Return the table (n, d) and the weights."""
-        columns = Columns()
-        table = columns.fit(self, X, categorical)
+        if self._continues():
+            columns = self.columns_
+            table = columns.transform(self, X)
+        else:
+            columns = Columns()
+            table = columns.fit(self, X, categorical)
         if y is None:
             raise DataError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
         rows = len(y) if hasattr(y, "__len__") else len(np.atleast_1d(np.asarray(y)))
@@ -252,6 +308,10 @@ class Boosted(Estimator):
             )
         self.columns_ = columns
         return table, sample_weights(sample_weight, table.shape[0])
+
+    def _followed_table(self, X: Any) -> Any:
+        """Return the table of an evaluation set."""
+        return self.columns_.transform(self, X)
 
     def _eval_sets(
         self,
@@ -269,7 +329,7 @@ class Boosted(Estimator):
         pairs = [eval_set] if isinstance(eval_set, tuple) else list(eval_set)
         out = []
         for i, (X, y) in enumerate(pairs):
-            table = self.columns_.transform(self, X)
+            table = self._followed_table(X)
             n = table.shape[0]
             weight = None if eval_sample_weight is None else sample_weights(eval_sample_weight[i], n)
             raw = np.zeros((n_outputs, n))
@@ -339,45 +399,6 @@ def _searched(plan: Plan, y: np.ndarray, raw: np.ndarray, weight: np.ndarray | N
         value += step
         here = risk(value)
     return value
-
-
-class _Stopper:
-    """Follows the metrics and says when none has improved for ``patience`` rounds on its best set."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.best: dict[tuple[str, str], tuple[float, int]] = {}
-        self.best_round: int | None = None
-        self.best_value: float | None = None
-        self.stalled = False
-        self.lead: str | None = None
-
-    def see(self, set_name: str, name: str, value: float, higher: bool, round_: int) -> None:
-        if self.plan.patience is None:
-            return
-        self.lead = name if self.lead is None else self.lead
-        if self.plan.first_metric_only and name != self.lead:
-            return
-        key = (set_name, name)
-        if np.isnan(value):
-            raise DataError(
-                f"The metric {name!r} on {set_name!r} is NaN in round {round_ + 1}; early stopping cannot go on."
-            )
-        best = self.best.get(key)
-        gain = np.inf if best is None else (value - best[0] if higher else best[0] - value)
-        if gain > self.plan.tolerance:
-            self.best[key] = (value, round_)
-        elif not self.stalled and best is not None and round_ - best[1] >= self.plan.patience:
-            self.stalled = True
-            self.best_round, self.best_value = best[1], best[0]
-
-    def done(self, round_: int) -> bool:
-        if self.stalled:
-            return True
-        if self.best:
-            value, at = next(iter(self.best.values()))
-            self.best_round, self.best_value = at, value
-        return False
 
 
 def _offsets(given: Any, n_outputs: int, n: int) -> np.ndarray:

@@ -151,8 +151,8 @@ class Grower:
         self.directions = np.zeros(d, dtype=np.int64) if monotone is None else monotone.astype(np.int64)
         self.groups = np.zeros((0, d), dtype=np.bool_) if groups is None else groups.astype(np.bool_)
         leaves = most_leaves(growth, n)
-        slots = 1 + max(1, min(leaves, _POOL_BYTES // (d * BINS * 20)))
-        width = d * BINS
+        slots = 1 + max(1, min(leaves, _POOL_BYTES // (len(binned.widths) * BINS * 20)))
+        width = len(binned.widths) * BINS
         self.sums = np.empty((slots, 2 * width), dtype=np.int64)
         self.counts = np.empty((slots, width), dtype=np.int32)
         extra = threads - 1 if len(binned.blocks) < 2 * threads else 0
@@ -212,6 +212,9 @@ class Grower:
             self.binned.columns,
             self.binned.blocks,
             self.binned.used(mask),
+            self.binned.widths,
+            self.binned.where,
+            self.binned.members,
             self.binned.n_bins,
             self.binned.kinds,
             here,
@@ -250,7 +253,8 @@ class Grower:
         threads = self.threads if len(score) >= _SERIAL else 1
         if len(grown.rows) == len(self.binned):
             leaves = grown.leaves
-            order = np.argsort(grown.ints[leaves, k.START])
+            # Empty leaves, which a share of the rows may leave, come before the one that begins at the same row.
+            order = np.lexsort((grown.ints[leaves, k.END], grown.ints[leaves, k.START]))
             leaves = leaves[order]
             edges = np.append(grown.ints[leaves, k.START], len(grown.rows))
             add_by_leaf(grown.rows, edges, np.ascontiguousarray(grown.values[leaves]), score, threads)
@@ -264,7 +268,8 @@ class Grower:
     def add_to(self, grown: Grown, table: Binned, score: np.ndarray) -> None:
         """Add the leaf values of a tree to the scores (n,) of another table."""
         threads = self.threads if len(score) >= _SERIAL else 1
-        add_by_walk(table.columns, grown.ints, np.ascontiguousarray(grown.values), grown.level_bits, score, threads)
+        values = np.ascontiguousarray(grown.values)
+        add_by_walk(table.columns, table.where, table.n_bins, grown.ints, values, grown.level_bits, score, threads)
 
 
 def most_leaves(growth: Growth, n: int) -> int:
@@ -341,14 +346,15 @@ def add_by_leaf(rows, edges, values, score, threads):
 
 
 @njit(parallel=True)
-def add_by_walk(columns, ints, values, level_bits, score, threads):
+def add_by_walk(columns, where, n_bins, ints, values, level_bits, score, threads):
     """Add the value of each row's leaf to its score, by bins."""
     n = len(score)
     for t in prange(threads):
         for r in range(n * t // threads, n * (t + 1) // threads):
             node = np.int64(0)
             while ints[node, k.LEFT] >= 0:
-                b = np.int64(columns[ints[node, k.FEATURE], r])
+                f = ints[node, k.FEATURE]
+                b = k.bin_in(np.int64(columns[where[f, 0], r]), where[f, 1], where[f, 2], n_bins[f])
                 if ints[node, k.BIN] < 0:
                     left = (level_bits[node, b >> 6] >> np.uint64(b & 63)) & np.uint64(1) != 0
                 elif b == BINS - 1:

@@ -49,7 +49,8 @@ WHOLE, BY_ROWS, MERGED = range(3)
 
 @njit
 def _search_part(
-    t, workers, phase, job, words, blocks, used, n_bins, kinds, rows, gh, sums, counts, extra_sums, extra_counts,
+    t, workers, phase, job, words, blocks, used, widths, where, members, n_bins, kinds, rows, gh, sums, counts, extra_sums,
+    extra_counts,
     scratch, buffers, nodes, scan, allowed, unit, limits, whole, real, directions, work, scores, what, left, bits,
 ):  # fmt: skip
     """Do the share of one worker of :func:`search`."""
@@ -61,7 +62,7 @@ def _search_part(
         first, last = start + (end - start) * t // workers, start + (end - start) * (t + 1) // workers
         for b in range(len(blocks)):
             fill_block(
-                words, b, blocks, used, n_bins, rows, first, last, gh, scratch[t], buffers[t], own_sums, own_counts
+                words, b, blocks, used, widths, rows, first, last, gh, scratch[t], buffers[t], own_sums, own_counts
             )
         return
     for b in range(len(blocks)):
@@ -74,36 +75,39 @@ def _search_part(
             continue
         else:
             fill_block(
-                words, b, blocks, used, n_bins, rows, start, end, gh, scratch[t], buffers[t], sums[small], counts[small]
+                words, b, blocks, used, widths, rows, start, end, gh, scratch[t], buffers[t], sums[small], counts[small]
             )
-        for f in range(from_column, to_column):
+        for place in range(from_column, to_column):
             if phase == MERGED:
                 for other in range(len(extra_sums)):
-                    combine(f, n_bins[f], sums[small], counts[small], extra_sums[other], extra_counts[other], 1)
+                    combine(place, widths[place], sums[small], counts[small], extra_sums[other], extra_counts[other], 1)
             if large >= 0:
-                combine(f, n_bins[f], sums[large], counts[large], sums[small], counts[small], -1)
-            for child in range(2):
-                if not scan[child]:
-                    continue
-                slot = small if child == 0 else large
-                scores[child, f] = -np.inf
-                if not allowed[child, f]:
-                    continue
-                if kinds[f] == 1:
-                    split_levels(
-                        sums[slot], counts[slot], f, n_bins[f], nodes[child], unit, limits[child], whole, real,
-                        work[t], scores[child], what[child], left[child], bits[child],
-                    )  # fmt: skip
-                else:
-                    split_column(
-                        sums[slot], counts[slot], f, n_bins[f], nodes[child], unit, limits[child], whole, real,
-                        directions[f], work[t], scores[child], what[child], left[child],
-                    )  # fmt: skip
+                combine(place, widths[place], sums[large], counts[large], sums[small], counts[small], -1)
+            for m in range(members[place], members[place + 1]):
+                f = members[m]
+                for child in range(2):
+                    if not scan[child]:
+                        continue
+                    slot = small if child == 0 else large
+                    scores[child, f] = -np.inf
+                    if not allowed[child, f]:
+                        continue
+                    if kinds[f] == 1:
+                        split_levels(
+                            sums[slot], counts[slot], f, where[f], n_bins[f], nodes[child], unit, limits[child], whole,
+                            real, work[t], scores[child], what[child], left[child], bits[child],
+                        )  # fmt: skip
+                    else:
+                        split_column(
+                            sums[slot], counts[slot], f, where[f], n_bins[f], nodes[child], unit, limits[child], whole,
+                            real, directions[f], work[t], scores[child], what[child], left[child],
+                        )  # fmt: skip
 
 
 @njit(parallel=True)
 def search(
-    workers, phase, job, words, blocks, used, n_bins, kinds, rows, gh, sums, counts, extra_sums, extra_counts,
+    workers, phase, job, words, blocks, used, widths, where, members, n_bins, kinds, rows, gh, sums, counts, extra_sums,
+    extra_counts,
     scratch, buffers, nodes, scan, allowed, unit, limits, whole, real, directions, work, scores, what, left, bits,
 ):  # fmt: skip
     """Fill the histogram of the rows [start, end) into the slot ``small``, take it from the slot ``large`` (if >= 0) and
@@ -114,10 +118,22 @@ def search(
     """
     for t in prange(workers):
         _search_part(
-            np.int64(t), workers, phase, job, words, blocks, used, n_bins, kinds, rows, gh, sums, counts, extra_sums,
+            np.int64(t), workers, phase, job, words, blocks, used, widths, where, members, n_bins, kinds, rows, gh, sums,
+            counts, extra_sums,
             extra_counts, scratch, buffers, nodes, scan, allowed, unit, limits, whole, real, directions, work, scores,
             what, left, bits,
         )  # fmt: skip
+
+
+@njit
+def bin_in(place, offset, default, n):
+    """Return the bin of a column from the bin of the bundle it lies in."""
+    if default < 0:
+        return place
+    j = place - offset
+    if j < 0 or j >= n - 1:
+        return default
+    return j + np.int64(j >= default)
 
 
 @njit
@@ -237,7 +253,8 @@ def _next_leaf(leaves, n_leaves, ints, floats, depthwise):
 
 @njit(error_model="numpy")
 def grow(
-    words, columns, blocks, used, n_bins, kinds, rows, spare, gh, sums, counts, extra_sums, extra_counts, scratch,
+    words, columns, blocks, used, widths, where, members, n_bins, kinds, rows, spare, gh, sums, counts, extra_sums,
+    extra_counts, scratch,
     buffers, mask, groups, directions, whole, real, unit, ints, floats, totals, totals_left, level_bits, threads,
 ):  # fmt: skip
     """Grow one tree on ``rows`` (m,), which are reordered by leaf; return the number of nodes.
@@ -316,7 +333,8 @@ def grow(
             workers = threads if by_rows or size * d >= _PARALLEL or d * BINS >= _PARALLEL else 1
             for phase in range(BY_ROWS if by_rows else WHOLE, MERGED + 1 if by_rows else WHOLE + 1):
                 search(
-                    workers, phase, job, words, blocks, used, n_bins, kinds, rows, gh, sums, counts, extra_sums,
+                    workers, phase, job, words, blocks, used, widths, where, members, n_bins, kinds, rows, gh, sums,
+                    counts, extra_sums,
                     extra_counts, scratch, buffers, pair, scan, allowed, unit, limits, whole, real, directions, work,
                     scores, what, left, bits,
                 )  # fmt: skip
@@ -347,14 +365,16 @@ def grow(
         node = leaves[at]
         f, cut = ints[node, BEST_FEATURE], ints[node, BEST_BIN]
         by_level = ints[node, BEST_KIND] > 0
-        for b in range(BINS):
+        offset, default = where[f, 1], where[f, 2]
+        for place in range(BINS):
+            b = bin_in(place, offset, default, n_bins[f])
             inside = (level_bits[node, b >> 6] >> np.uint64(b & 63)) & np.uint64(1) != 0
-            goes_left[b] = inside if by_level else b <= cut
-        if not by_level:
+            goes_left[place] = inside if by_level else b <= cut
+        if not by_level and default < 0:
             goes_left[MISSING] = ints[node, BEST_MISSING]
         start, end, n_left = ints[node, START], ints[node, END], totals_left[node, 2]
         helpers = threads if end - start >= _MANY_ROWS else 1
-        partition(columns[f], goes_left, rows, start, end, n_left, spare, helpers)
+        partition(columns[where[f, 0]], goes_left, rows, start, end, n_left, spare, helpers)
 
         a, b = n_nodes, n_nodes + 1
         n_nodes += 2

@@ -346,7 +346,11 @@ def softmax_gradients(y, raw, weight, factor, g, h, threads):
 
 
 def quantile_of(values: np.ndarray, weight: np.ndarray | None, level: float) -> float:
-    """Return the quantile of a sample, interpolated linearly; with weights as LightGBM interpolates."""
+    """Return the quantile of a sample, interpolated linearly.
+
+    A weight of two equals a value given twice. Weights below one are measured in units of the smallest, so that weights that
+    are all alike change nothing.
+    """
     n = len(values)
     if n <= 1:
         return float(values[0]) if n else 0.0
@@ -355,13 +359,13 @@ def quantile_of(values: np.ndarray, weight: np.ndarray | None, level: float) -> 
         at = min(int(place), n - 2)
         lower, upper = np.partition(values, [at, at + 1])[at : at + 2]
         return float(lower + (upper - lower) * (place - at))
-    order = np.argsort(values, kind="stable")
-    ordered, mass = values[order], np.cumsum(weight[order])
-    target = mass[-1] * level
-    at = int(np.searchsorted(mass, target, side="right"))
-    if at == 0 or at >= n - 1:
-        return float(ordered[min(at, n - 1)])
-    below, above = ordered[at - 1], ordered[at]
-    if mass[at + 1] - mass[at] >= 1.0:
-        return float(below + (target - mass[at]) / (mass[at + 1] - mass[at]) * (above - below))
-    return float(above)
+    present = weight > 0
+    order = np.argsort(values[present], kind="stable")
+    ordered, mass = values[present][order], np.cumsum(weight[present][order])
+    one = min(1.0, float(weight[present].min()))
+    place = level * (mass[-1] - one)
+    at = min(int(np.searchsorted(mass, place, side="right")), len(mass) - 1)
+    beyond = (place - (mass[at] - one)) / one  # a value stays level until one unit before its mass ends
+    if beyond <= 0 or at == len(mass) - 1:
+        return float(ordered[at])
+    return float(ordered[at] + (ordered[at + 1] - ordered[at]) * beyond)

@@ -11,6 +11,7 @@ from scipy.stats import rankdata
 from fivefold.base.names import resolve
 
 from ._losses import Loss
+from ._ranking import group_sizes
 
 Metric = tuple[str, Callable[..., float], bool]
 """Name, function (y, raw (K, n), weight, loss, group) -> float, whether higher is better."""
@@ -66,7 +67,11 @@ def _loss(y: Any, raw: Any, weight: Any, loss: Loss, group: Any) -> float:
 
 
 def _ndcg(y: Any, raw: Any, weight: Any, loss: Loss, group: Any) -> float:
-    """Return the mean NDCG at 5 over queries; a query whose rows are all alike in relevance 0 counts 1."""
+    return ndcg(y, raw, group_sizes(group, len(y)))
+
+
+def ndcg(y: np.ndarray, raw: np.ndarray, group: np.ndarray) -> float:
+    """Return the mean NDCG at 5 over queries of these sizes; a query whose rows are all of relevance 0 counts 1."""
     start, out = 0, []
     for size in group:
         rows = slice(start, start + int(size))

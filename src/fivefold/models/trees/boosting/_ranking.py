@@ -33,8 +33,9 @@ class LambdaRank(Loss):
         return np.zeros(1)
 
     def check(self, y: np.ndarray) -> None:
-        if y.min() < 0 or (y != np.floor(y)).any() or y.max() > 30:
-            raise DataError("Relevances must be whole numbers from 0 to 30.")
+        wrong = (y < 0) | (y > 30) | (y != np.floor(y))
+        if wrong.any():
+            raise DataError(f"Relevances in `y` must be whole numbers from 0 to 30; it holds {y[wrong][0]:g}.")
 
     def gradients(
         self, y: np.ndarray, raw: np.ndarray, weight: np.ndarray | None, g: np.ndarray, h: np.ndarray, threads: int
@@ -46,9 +47,9 @@ class LambdaRank(Loss):
 
 
 def group_sizes(group: Any, n: int) -> np.ndarray:
-    """Return the checked numbers of rows of the queries."""
+    """Return the checked numbers of rows of the queries; without any, all n rows are one query."""
     if group is None:
-        raise DataError("Ranking needs `group`: the number of rows of each query, in the order of the rows.")
+        return np.array([n])
     sizes = np.asarray(group, dtype=np.int64)
     if sizes.ndim != 1 or (sizes < 1).any() or sizes.sum() != n:
         raise DataError(f"`group` sums to {int(sizes.sum())} rows, X has {n}; give the size of each query.")

@@ -9,8 +9,9 @@ import scipy.sparse as sp
 
 from fivefold.base.codec import Stateful
 from fivefold.base.errors import DataError, InputError
+from fivefold.base.jit import njit
 
-from .._validation import checked_data
+from .._validation import INFINITE, checked_data, choice
 
 
 class Columns(Stateful):
@@ -21,10 +22,16 @@ class Columns(Stateful):
     names : list of d str, or None for a table of numbers
     levels : list of d sorted arrays of str or None; a cell becomes the place of its value, NaN when it is missing or unseen
     categorical : bool array (d,)
+    unknown : "missing" or "error", what becomes of values of a categorical column that were not there in ``fit``
+    seen : mapping from categorical columns of numbers to their values, where others are refused
     """
+
+    unseen: float = np.nan
+    """What a level that was not there in ``fit`` becomes."""
 
     def fit(self, estimator: Any, X: Any, categorical: Any) -> np.ndarray | sp.csr_matrix:
         """Learn the columns and return the table (n, d)."""
+        self.unknown = choice("handle_unknown", getattr(estimator, "handle_unknown", "missing"), ("missing", "error"))
         self.names: list[str] | None = None
         self.levels: list[np.ndarray | None] = []
         if _has_categories(X):
@@ -35,15 +42,27 @@ class Columns(Stateful):
             estimator.n_features_in_ = len(self.names)
             table: Any = self._numbers(X)
         else:
-            table = checked_data(estimator, X, ensure_all_finite=False, accept_sparse="csr")
+            table = checked_data(estimator, X, ensure_all_finite="allow-nan", accept_sparse="csr")
             self.levels = [None] * table.shape[1]
         self.categorical = _mask(
             categorical, table.shape[1], getattr(estimator, "feature_names_in_", None), self.levels
         )
+        coded = (
+            [f for f in np.flatnonzero(self.categorical) if self.levels[f] is None] if self.unknown == "error" else []
+        )
+        self.seen = {int(f): _present(table, f) for f in coded}
         return table
 
     def transform(self, estimator: Any, X: Any) -> np.ndarray | sp.csr_matrix:
         """Return another table (n, d) with the columns learnt."""
+        table = self._read(estimator, X)
+        for f, values in self.seen.items():
+            other = np.setdiff1d(_present(table, f), values)
+            if len(other):
+                raise DataError(_unseen(f if self.names is None else self.names[f], f"{other[0]:g}"))
+        return table
+
+    def _read(self, estimator: Any, X: Any) -> np.ndarray | sp.csr_matrix:
         if self.names is None:
             fast = type(X) is np.ndarray and X.ndim == 2 and X.dtype in (np.float32, np.float64)
             if (
@@ -52,8 +71,9 @@ class Columns(Stateful):
                 and len(X)
                 and not hasattr(estimator, "feature_names_in_")
             ):
+                refuse_infinity(X)
                 return X
-            return checked_data(estimator, X, reset=False, ensure_all_finite=False, accept_sparse="csr")
+            return checked_data(estimator, X, reset=False, ensure_all_finite="allow-nan", accept_sparse="csr")
         if not hasattr(X, "columns"):
             raise DataError(
                 f"{type(estimator).__name__} was fitted on a frame with categories; give a frame with the columns "
@@ -81,8 +101,41 @@ class Columns(Stateful):
             values = np.where(text[1], "", text[0]).astype(str)
             at = np.minimum(np.searchsorted(levels, values), max(0, len(levels) - 1))
             known = (levels[at] == values) & ~text[1] if len(levels) else np.zeros(len(values), dtype=bool)
-            out[:, f] = np.where(known, at, np.nan)
+            if self.unknown == "error" and not (known | text[1]).all():
+                raise DataError(_unseen(name, repr(str(values[~(known | text[1])][0]))))
+            out[:, f] = np.where(known, at, np.where(text[1], np.nan, self.unseen))
+        refuse_infinity(out)
         return out
+
+
+def refuse_infinity(table: np.ndarray | sp.csr_matrix) -> None:
+    """Raise when a table (n, d) holds an infinite number; NaN is a missing value."""
+    values = table.data if sp.issparse(table) else table
+    packed = values.flags.c_contiguous or values.flags.f_contiguous
+    if holds_infinity(values.ravel(order="K")) if packed else np.isinf(values).any():
+        raise DataError(INFINITE)
+
+
+def _present(table: np.ndarray | sp.csr_matrix, f: int) -> np.ndarray:
+    """Return the distinct values of a column, without missing ones."""
+    column = table[:, [f]].toarray()[:, 0] if sp.issparse(table) else table[:, f]
+    return np.unique(column[~np.isnan(column)])
+
+
+def _unseen(column: Any, value: str) -> str:
+    return (
+        f"The column {column!r} holds {value}, which it did not in `fit`; handle_unknown='missing' treats such values as "
+        "missing."
+    )
+
+
+@njit
+def holds_infinity(numbers):
+    """Return whether one of the numbers (n,) is infinite."""
+    found = False
+    for x in numbers:
+        found |= abs(x) == np.inf
+    return found
 
 
 def _has_categories(X: Any) -> bool:

@@ -15,9 +15,9 @@ def numeric_targets(y: Any) -> np.ndarray:
     try:
         values = column_or_1d(y, warn=True).astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise DataError(f"y cannot be read as one number a row: {error}.") from error
+        raise DataError(f"`y` cannot be read as one number a row: {error}.") from error
     if not np.isfinite(values).all():
-        raise DataError("y contains NaN or infinity; give finite targets.")
+        raise DataError("`y` contains NaN or infinity; give finite targets.")
     return values
 
 
@@ -26,7 +26,7 @@ def label_targets(y: Any) -> np.ndarray:
     try:
         values = column_or_1d(y, warn=True)
     except (TypeError, ValueError) as error:
-        raise DataError(f"y cannot be read as one label a row: {error}.") from error
+        raise DataError(f"`y` cannot be read as one label a row: {error}.") from error
     if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise DataError("y contains NaN or infinity; give a label for every row.")
+        raise DataError("`y` contains NaN or infinity; give a label for every row.")
     return values

@@ -44,6 +44,7 @@ class _GradientBoosting(Boosted):
         split_finder: str = "histogram",
         max_bins: int = 255,
         categorical_features: Any = "auto",
+        handle_unknown: str = "missing",
         validation_fraction: float = 0.1,
         n_iter_no_change: int | None = None,
         tol: float = 1e-4,
@@ -67,6 +68,7 @@ class _GradientBoosting(Boosted):
         self.split_finder = split_finder
         self.max_bins = max_bins
         self.categorical_features = categorical_features
+        self.handle_unknown = handle_unknown
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
@@ -148,6 +150,8 @@ class GradientBoostingRegressor(BoostedRegressor, _GradientBoosting):
         At most ``max_bins`` cuts a column, or all between distinct values.
     max_bins : int in [2, 255], default 255
     categorical_features : "auto", boolean mask, numbers or names of columns, default "auto"
+    handle_unknown : {"missing", "error"}, default "missing"
+        What becomes of categories that were not there in ``fit``: they go the way of missing values, or are refused.
     validation_fraction : float in (0, 1), default 0.1
         Share of rows held out when ``n_iter_no_change`` is set.
     n_iter_no_change : int >= 1, optional

@@ -69,6 +69,7 @@ class _XGBoost(Boosted):
         monotone_constraints: Any = None,
         interaction_constraints: Any = None,
         categorical_features: Any = "auto",
+        handle_unknown: str = "missing",
         class_weight: Any = None,
         eval_metric: Any = None,
         early_stopping_rounds: int | None = None,
@@ -103,6 +104,7 @@ class _XGBoost(Boosted):
         self.monotone_constraints = monotone_constraints
         self.interaction_constraints = interaction_constraints
         self.categorical_features = categorical_features
+        self.handle_unknown = handle_unknown
         self.class_weight = class_weight
         self.eval_metric = eval_metric
         self.early_stopping_rounds = early_stopping_rounds
@@ -221,8 +223,8 @@ class XGBRegressor(BoostedRegressor, _XGBoost):
     base_score : float, optional
         Prediction to begin with; default: the best constant.
     quantile_alpha, tweedie_variance_power : float, default 0.5, 1.5
-    monotone_constraints, interaction_constraints, categorical_features, class_weight, early_stopping_rounds, warm_start, \
-    random_state, n_jobs
+    monotone_constraints, interaction_constraints, categorical_features, handle_unknown, class_weight, \
+    early_stopping_rounds, warm_start, random_state, n_jobs
         As for :class:`LGBMRegressor`.
     eval_metric : str, callable or list, optional
 

@@ -1,0 +1,170 @@
+"""Evidence for the factorization machine."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from fivefold.evidence import Check, evidence
+
+from . import _machines as machines
+from . import _plain as plain
+
+
+def _score(theta: Any, row: Any) -> float:
+    vectors = [[theta[10 + i * 2 + f] * x for f in range(2)] for i, _, x in row]
+    total = theta[0] + sum(theta[1 + i] * x for i, _, x in row)
+    return total + sum(plain.dot(a, b) for a, b in itertools.combinations(vectors, 2))
+
+
+def _model(**options: Any) -> Any:
+    from fivefold.models.recommend.factorization_machine import FactorizationMachine
+
+    return machines.primed(FactorizationMachine(embedding_dim=2, **options), 1 + 9 + 18)
+
+
+@evidence(
+    "factorization-machine",
+    claim="The identity in O(d F) equals the sum over all pairs, for rows of no, one and several features",
+    against="every pair in a loop, in Python floats",
+)
+def identity() -> Check:
+    return Check(machines.score_difference(_model(), _score), 1e-12, "largest difference of scores", "all pairs")
+
+
+@evidence(
+    "factorization-machine",
+    claim="A step follows the gradient of the weighted cross-entropy and squared error by every parameter",
+    against="central differences of the plain loss",
+)
+def gradient() -> Check:
+    return Check(machines.gradient_difference(_model(), _score), 1e-6, "largest difference", "differences")
+
+
+@evidence(
+    "factorization-machine",
+    claim="SGD, AdaGrad and FTRL step a parameter, penalized or not, as their formulas say",
+    against="the formulas in Python floats",
+)
+def rules() -> Check:
+    return Check(
+        float(np.max([machines.rule_difference(s) for s in ("sgd", "adagrad", "ftrl")])),
+        1e-12,
+        "difference",
+        "formulas",
+    )
+
+
+@evidence(
+    "factorization-machine",
+    claim="Two passes over table rows end in the parameters of plain training: order, sums that start at 1 or in FTRL's form",
+    against="the same passes in Python floats",
+)
+def training() -> Check:
+    from fivefold.base.random import Streams
+    from fivefold.models.recommend.factorization_machine import FactorizationMachine
+
+    frame, y, _ = machines.planted(12)
+    weight = np.linspace(0.5, 2, 12)
+    worst = []
+    for solver, l1, task in (("adagrad", 0.0, "binary"), ("ftrl", 0.05, "binary"), ("sgd", 0.0, "regression")):
+        options: dict[str, Any] = {"embedding_dim": 2, "init_std": 0.3, "l2": 0.02, "max_iter": 2, "random_state": 5}
+        model = FactorizationMachine(solver=solver, l1=l1, task=task, **options).fit(frame, y, weight)
+        rows, d = model._rows(frame), model.n_features_in_
+        theta = np.zeros(1 + 3 * d)
+        theta[1 + d :] = Streams(5).child("start").numpy("vectors").normal(size=2 * d) * 0.3
+        squares = np.full(len(theta), float(solver == "adagrad"))
+        sums = -(1.0 / 0.1 + 0.02) * theta - l1 * np.sign(theta)
+        for epoch in range(2):
+            for r in Streams(5).numpy("order", epoch).permutation(12):
+                inds, vals = rows.inds[3 * r : 3 * r + 3], rows.vals[3 * r : 3 * r + 3]
+                v = theta[1 + d :].reshape(d, 2)
+                total = vals @ v[inds]
+                z = theta[0] + theta[1 + inds] @ vals
+                z += sum((v[i] * v[j]).sum() * a * b for (i, a), (j, b) in itertools.combinations(zip(inds, vals), 2))
+                g = weight[r] * ((1 / (1 + np.exp(-z)) if task == "binary" else z) - y[r])
+                steps = [(0, g, 0.0, 0.0)] + [(1 + i, g * x, l1, 0.02) for i, x in zip(inds, vals)]
+                for i, x in zip(inds, vals):
+                    steps += [(1 + d + 2 * i + f, g * x * (total[f] - x * v[i, f]), l1, 0.02) for f in range(2)]
+                for place, slope, a, b in steps:
+                    _step(solver, theta, squares, sums, place, slope, a, b)
+        worst.append(float(np.abs(theta - model.theta_).max()) if np.isfinite(model.theta_).all() else np.inf)
+        worst.append(float(model.n_parameters_ != 1 + 3 * d) + float(model.n_iter_ != 2))
+    return Check(float(np.max(worst)), 1e-12, "largest difference of parameters", "plain training")
+
+
+def _step(solver: str, theta: Any, squares: Any, sums: Any, place: int, slope: float, a: float, b: float) -> None:
+    w = theta[place]
+    if solver == "sgd":
+        theta[place] -= 0.1 * (slope + b * w)
+        return
+    if solver == "adagrad":
+        squares[place] += (slope + b * w) ** 2
+        theta[place] -= 0.1 * (slope + b * w) / np.sqrt(squares[place])
+        return
+    sums[place] += slope - (np.sqrt(squares[place] + slope**2) - np.sqrt(squares[place])) / 0.1 * w
+    squares[place] += slope**2
+    z = sums[place]
+    theta[place] = 0.0 if abs(z) <= a else -(z - np.sign(z) * a) / ((1.0 + np.sqrt(squares[place])) / 0.1 + b)
+
+
+@evidence(
+    "factorization-machine",
+    claim="A table, its matrix and its libsvm lines of fixed and free length give one model, and the learner its scores",
+    against="itself on another form; the network with the same parameters",
+)
+def forms() -> Check:
+    import polars as pl
+    import torch
+
+    from fivefold.data.readers_sparse import MultiFieldReader
+    from fivefold.models.recommend.factorization_machine import FactorizationMachine, FactorizationMachineLearner
+
+    frame, y, _ = machines.planted(40)
+    frame = frame.with_columns(x=pl.Series(np.random.default_rng(0).normal(size=40)), s=pl.lit("p|q"))
+    features = {"a": "categorical", "b": "categorical", "c": "categorical", "x": "numeric", "s": "set"}
+    options: dict[str, Any] = {"embedding_dim": 3, "max_iter": 3}
+    table = FactorizationMachine(features=features, **options).fit(frame, y)
+    rows = table._rows(frame)
+    lines = []
+    for r, label in enumerate(y.tolist()):
+        pairs = zip(rows.inds[6 * r : 6 * r + 6].tolist(), rows.vals[6 * r : 6 * r + 6].tolist())
+        lines.append(" ".join([str(label), *(f"{i}:{v!r}" for i, v in pairs)]))
+    free, fixed = MultiFieldReader(), MultiFieldReader(field_size=6)
+    found = free.read(lines)
+    size = table.n_features_in_ - int(rows.inds.max()) - 1
+    wrong = float(size != 0)
+    models = [
+        FactorizationMachine(**options).fit(found),
+        FactorizationMachine(**options).fit(fixed.read(lines)),
+        FactorizationMachine(**options).fit(free.matrix(found), y),
+    ]
+    wrong += float(np.max([np.abs(m.theta_ - table.theta_).max() for m in models]))
+    wrong += float(np.abs(models[2].predict_proba(free.matrix(found)) - table.predict_proba(frame)).max())
+    plainly = {k: v for k, v in features.items() if k != "s"}
+    core = FactorizationMachine(features=plainly, **options).fit(frame, y)
+    learner = FactorizationMachineLearner(features=plainly, embedding_dim=3, max_epochs=1, precision="64-true").fit(
+        frame, y
+    )
+    d = core.n_features_in_
+    with torch.no_grad():
+        learner.module_.inputs.table.weight[:, :3] = torch.from_numpy(core.theta_[1 + d :].reshape(d, 3))
+        learner.module_.inputs.table.weight[:, 3] = torch.from_numpy(core.theta_[1 : 1 + d])
+        learner.module_.bias.fill_(core.theta_[0])
+    wrong += float(np.abs(learner.decision_function(frame) - core.decision_function(frame)).max())
+    return Check(wrong, 1e-10, "largest difference", "another form")
+
+
+@evidence(
+    "factorization-machine",
+    claim="On planted pairs it goes 90 % of the way from the linear model to the best possible ranking",
+    against="the known probabilities",
+)
+def learns_pairs() -> Check:
+    from fivefold.models.recommend.factorization_machine import FactorizationMachine
+
+    return Check(
+        machines.lift(FactorizationMachine(embedding_dim=4, init_std=0.1)), 0.9, "share", "Bayes rule", at_least=True
+    )

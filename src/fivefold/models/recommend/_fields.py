@@ -1,0 +1,363 @@
+"""Fields of click logs: categories, numbers, sets and sequences of categories, as rows of one fused table."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fivefold.base.codec import Stateful
+from fivefold.base.errors import DataError, InputError, SpecError
+from fivefold.base.names import nearest
+
+KINDS = ("categorical", "numeric", "set", "sequence")
+SCALINGS = ("standard", "log", "bucket")
+SEPARATOR = "|"
+"""Between the categories of a set or sequence that comes as text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """How one column is understood.
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    kind : {"categorical", "numeric", "set", "sequence"}
+        A set holds several categories without order (genres), a sequence those of the past, the latest last.
+    table : str, optional
+        Fields that name the same table share their categories and embeddings, as history and candidate do; by default a
+        field has its own.
+    buckets : int >= 1, optional
+        Hash categories into so many rows instead of keeping a vocabulary.
+    min_count : int >= 1, default 1
+        Rarer categories of the training data count as unknown.
+    scale : {"standard", "log", "bucket"}, default "standard"
+        Numbers: (x - mean) / standard deviation; the same of sign(x) log(1 + |x|); or the decile as a category.
+    max_length : int >= 1, optional
+        Of sets and sequences; by default the longest of the training data, 50 at most. Of a longer sequence the last are kept.
+
+    Raises
+    ------
+    SpecError
+        For an unknown kind or scale and counts below 1.
+    """
+
+    name: str
+    kind: str
+    table: str | None = None
+    buckets: int | None = None
+    min_count: int = 1
+    scale: str = "standard"
+    max_length: int | None = None
+
+    def __post_init__(self) -> None:
+        for what, value, known in (("kind", self.kind, KINDS), ("scale", self.scale, SCALINGS)):
+            if value not in known:
+                raise SpecError(f"features: {self.name!r} has the {what} {value!r}; use one of {', '.join(known)}.")
+        for what in ("buckets", "min_count", "max_length"):
+            number = getattr(self, what)
+            if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
+                raise SpecError(f"features: {self.name!r} has {what}={number!r}; give a whole number of at least 1.")
+
+    @property
+    def single(self) -> bool:
+        """Whether a row has exactly one value."""
+        return self.kind in ("categorical", "numeric")
+
+
+DECILES = np.arange(1, 10) / 10
+LONGEST = 50
+"""Longest set or sequence kept when ``max_length`` is not given."""
+
+
+def infer_fields(frame: pl.DataFrame, given: Any = None) -> list[Field]:
+    """Return the fields of a table: as given, else every column by its type.
+
+    Numbers with decimals are numeric; whole numbers, text and booleans are categories; lists are sequences.
+    """
+    if given is None:
+        given = {name: {} for name in frame.columns}
+    elif isinstance(given, Mapping):
+        given = {name: {"kind": value} if isinstance(value, str) else dict(value) for name, value in given.items()}
+    else:
+        given = {name: {} for name in given}
+    if not given:
+        raise SpecError("features names no column; give at least one.")
+    known = [name for name in Field.__dataclass_fields__ if name != "name"]
+    found = []
+    for name, options in given.items():
+        if name not in frame.columns:
+            raise DataError(
+                f"features names the column {name!r}, which the table lacks; did you mean "
+                f"{', '.join(nearest(name, frame.columns))}?"
+            )
+        wrong = next((key for key in options if key not in known), None)
+        if wrong is not None:
+            raise SpecError(f"features: {name!r} has the unknown key {wrong!r}; keys are: {', '.join(known)}.")
+        found.append(Field(name=name, **{"kind": _kind(frame[name].dtype), **options}))
+    return found
+
+
+def _kind(dtype: Any) -> str:
+    if isinstance(dtype, pl.List):
+        return "sequence"
+    return "numeric" if dtype.is_float() or dtype.is_decimal() else "categorical"
+
+
+class Table(Stateful):
+    """The categories of one embedding table; code 0 stands for what is missing or unknown."""
+
+    def __init__(self, categories: NDArray[Any], counts: NDArray[Any], buckets: int | None) -> None:
+        self.categories = categories
+        self.counts = counts  # (rows,) occurrences in the training data
+        self.buckets = buckets
+
+    @classmethod
+    def of(cls, values: list[pl.Series], min_count: int, buckets: int | None) -> Self:
+        """Count the categories of the columns that share the table."""
+        found = pl.concat([v.rename("value") for v in values]).drop_nulls().value_counts(sort=False, name="count")
+        found = found.sort("value")
+        empty = np.array([], dtype="U1")
+        if buckets is not None:
+            counts = np.zeros(1 + buckets, dtype=np.int64)
+            np.add.at(counts, _hashed(found["value"], buckets), found["count"].to_numpy())
+            return cls(empty, counts, buckets)
+        kept = found.filter(pl.col("count") >= min_count)
+        unknown = int(found["count"].sum() - kept["count"].sum())
+        categories = np.array(kept["value"].to_list(), dtype=str) if len(kept) else empty
+        return cls(categories, np.concatenate([[unknown], kept["count"].to_numpy()]).astype(np.int64), None)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the table."""
+        return len(self.counts)
+
+    def codes(self, values: pl.Series) -> NDArray[np.int64]:
+        """Return the code of each value (text or null)."""
+        names = values.unique().drop_nulls()
+        if self.buckets is not None:
+            codes = _hashed(names, self.buckets)
+        elif len(self.categories):
+            place = np.searchsorted(self.categories, np.array(names.to_list(), dtype=str))
+            place = np.minimum(place, len(self.categories) - 1)
+            same = self.categories[place] == np.array(names.to_list(), dtype=str)
+            codes = np.where(same, place + 1, 0)
+        else:
+            codes = np.zeros(len(names), dtype=np.int64)
+        if not len(names):
+            return np.zeros(len(values), dtype=np.int64)
+        return values.replace_strict(names, pl.Series(codes), default=0, return_dtype=pl.Int64).to_numpy()
+
+
+def _hashed(names: pl.Series, buckets: int) -> NDArray[np.int64]:
+    """Return 1 + hash of each name: CRC-32, which is the same everywhere and in every version."""
+    return np.array([1 + zlib.crc32(name.encode()) % buckets for name in names.to_list()], dtype=np.int64)
+
+
+def _text(values: pl.Series) -> pl.Series:
+    """Return categories as text: 3, 3.0 and "3" are one category."""
+    if values.dtype.is_float():
+        whole = values.drop_nans().drop_nulls()
+        if (whole == whole.floor()).all() and (whole.abs() < 2.0**53).all():
+            return values.fill_nan(None).cast(pl.Int64).cast(pl.String)
+        return values.fill_nan(None).cast(pl.String)
+    return values.cast(pl.String)
+
+
+def _many(field: Field, values: pl.Series) -> pl.Series:
+    """Return a column of lists of text."""
+    if isinstance(values.dtype, pl.List):
+        inner = values.dtype.inner
+        if inner is not None and inner.is_float():
+            return values.list.eval(pl.element().cast(pl.Int64).cast(pl.String))
+        return values.cast(pl.List(pl.String))
+    text = values.cast(pl.String).fill_null("")
+    return text.str.split(SEPARATOR).list.eval(pl.element().filter(pl.element() != ""))
+
+
+class FieldEncoder(Stateful):
+    """Turns a table into rows of one fused embedding table, with what it saw in the training data.
+
+    Attributes
+    ----------
+    fields : list of Field
+    tables : dict name -> Table
+    starts : dict name -> int
+        First row of each table in the fused one; numeric fields have one row each.
+    rows : int
+        Of the fused table.
+    """
+
+    def __init__(self, fields: Sequence[Field]) -> None:
+        self.fields = list(fields)
+        self.tables: dict[str, Table] = {}
+        self.starts: dict[str, int] = {}
+        self.scales: dict[str, list[float]] = {}
+        self.cuts: dict[str, NDArray[Any]] = {}
+        self.lengths: dict[str, int] = {}
+        self.rows = 0
+        self.width = 0
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the attributes, fields as plain values."""
+        return {**vars(self), "fields": [asdict(field) for field in self.fields]}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """Build the encoder again."""
+        self = cls([Field(**values) for values in state["fields"]])
+        vars(self).update({key: value for key, value in state.items() if key != "fields"})
+        return self
+
+    @property
+    def singles(self) -> list[Field]:
+        """Fields with one value a row: the columns of ``inds`` and ``vals``."""
+        return [field for field in self.fields if field.single]
+
+    @property
+    def numeric(self) -> list[int]:
+        """Columns of ``inds`` and ``vals`` whose value counts, the others are 1."""
+        return [i for i, field in enumerate(self.singles) if self._is_number(field)]
+
+    @property
+    def sets(self) -> list[Field]:
+        """Fields with several categories a row."""
+        return [field for field in self.fields if not field.single]
+
+    @staticmethod
+    def _is_number(field: Field) -> bool:
+        return field.kind == "numeric" and field.scale != "bucket"
+
+    def fit(self, frame: pl.DataFrame) -> Self:
+        """Learn vocabularies, counts, means and lengths of the training rows."""
+        shared: dict[str, list[tuple[Field, pl.Series]]] = {}
+        order: list[tuple[str, int]] = []
+        for field in self.fields:
+            values = frame[field.name]
+            if field.kind == "numeric":
+                order.append((field.name, self._fit_number(field, values)))
+                continue
+            if field.kind != "categorical":
+                lists = _many(field, values)
+                longest = int(lists.list.len().max() or 1)
+                self.lengths[field.name] = field.max_length or max(1, min(longest, LONGEST))
+            name = field.table or field.name
+            if name not in shared:
+                order.append((name, 0))
+            shared.setdefault(name, []).append((field, self._flat(field, values)))
+        for name, members in shared.items():
+            kinds = {(field.min_count, field.buckets) for field, _ in members}
+            if len(kinds) > 1:
+                raise SpecError(
+                    f"features: the fields {', '.join(f.name for f, _ in members)} share the table {name!r}, but not min_count "
+                    "and buckets; give them the same."
+                )
+            self.tables[name] = Table.of([values for _, values in members], *kinds.pop())
+        for name, size in order:
+            self.starts[name] = self.rows
+            self.rows += self.tables[name].rows if name in self.tables else size
+        self.width = len(self.singles)
+        return self
+
+    def _flat(self, field: Field, values: pl.Series) -> pl.Series:
+        if field.kind == "categorical":
+            return _text(values)
+        return _many(field, values).explode()
+
+    def _fit_number(self, field: Field, values: pl.Series) -> int:
+        """Learn mean and spread, or the deciles; return the rows the field takes in the table."""
+        numbers = self._numbers(field, values)
+        known = numbers[~np.isnan(numbers)]
+        if not len(known):
+            raise DataError(f"The column {field.name!r} has no value in the training rows; leave it out.")
+        if field.scale == "bucket":
+            cuts = np.unique(np.quantile(known, DECILES))
+            self.cuts[field.name] = cuts
+            return len(cuts) + 2
+        spread = float(known.std())
+        self.scales[field.name] = [float(known.mean()), spread if spread > 0 else 1.0]
+        return 1
+
+    def _numbers(self, field: Field, values: pl.Series) -> NDArray[np.float64]:
+        try:
+            numbers = values.cast(pl.Float64).to_numpy().astype(np.float64)
+        except pl.exceptions.PolarsError as error:
+            raise DataError(
+                f"The column {field.name!r} holds values that are no numbers; mend them, or give it the kind 'categorical'."
+            ) from error
+        if np.isinf(numbers).any():
+            raise DataError(
+                f"The column {field.name!r} contains infinity; give finite numbers, or leave the cell empty."
+            )
+        return np.sign(numbers) * np.log1p(np.abs(numbers)) if field.scale == "log" else numbers
+
+    def transform(self, frame: pl.DataFrame) -> dict[str, NDArray[Any]]:
+        """Return ``inds`` int64 and ``vals`` float64 (n, fields), and one int64 array (n, length) a set, -1 where it ends.
+
+        Raises
+        ------
+        DataError
+            For missing columns, all named at once.
+        """
+        lost = [field.name for field in self.fields if field.name not in frame.columns]
+        if lost:
+            raise DataError(f"The table lacks the columns {', '.join(map(repr, lost))} that the model was fitted on.")
+        n = frame.height
+        inds, vals = np.zeros((n, self.width), dtype=np.int64), np.ones((n, self.width))
+        for i, field in enumerate(self.singles):
+            values = frame[field.name]
+            if field.kind == "categorical":
+                name = field.table or field.name
+                inds[:, i] = self.starts[name] + self.tables[name].codes(_text(values))
+                continue
+            numbers = self._numbers(field, values)
+            inds[:, i] = self.starts[field.name]
+            if field.scale == "bucket":
+                place = 1 + np.searchsorted(self.cuts[field.name], numbers, side="right")
+                inds[:, i] += np.where(np.isnan(numbers), 0, place)
+            else:
+                mean, spread = self.scales[field.name]
+                vals[:, i] = np.nan_to_num((numbers - mean) / spread, nan=0.0)
+        out: dict[str, NDArray[Any]] = {"inds": inds, "vals": vals}
+        for field in self.sets:
+            out[field.name] = self._codes_of_set(field, frame[field.name])
+        return out
+
+    def _codes_of_set(self, field: Field, values: pl.Series) -> NDArray[np.int64]:
+        length = self.lengths[field.name]
+        lists = _many(field, values)
+        kept = lists.list.tail(length) if field.kind == "sequence" else lists.list.head(length)
+        sizes = kept.list.len().fill_null(0).to_numpy().astype(np.int64)
+        out = np.full((len(values), length), -1, dtype=np.int64)
+        name = field.table or field.name
+        flat = kept.filter(pl.Series(sizes > 0)).explode()
+        mask = np.arange(length) < sizes[:, None]
+        out[mask] = self.starts[name] + self.tables[name].codes(flat) if len(flat) else 0
+        return out
+
+    def counts(self) -> NDArray[np.int64]:
+        """Return how often each row of the fused table occurred in training; rows of numbers count 1."""
+        out = np.ones(self.rows, dtype=np.int64)
+        for name, table in self.tables.items():
+            out[self.starts[name] : self.starts[name] + table.rows] = table.counts
+        return out
+
+
+def to_frame(table: Any) -> pl.DataFrame:
+    """Return a table of any make as a polars frame."""
+    if isinstance(table, pl.DataFrame):
+        frame = table
+    else:
+        from fivefold.data.readers import read_table
+
+        frame = read_table(table)
+    if frame.height == 0:
+        raise InputError("The table has no rows; give at least one.")
+    return frame

@@ -1,0 +1,167 @@
+"""Models of click logs: what is refused, and in which words; what a run tells."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fivefold.base.errors import CapabilityError, DataError, FivefoldError, InputError, SpecError
+from fivefold.evidence.batteries.ctr import FEATURES, clicks
+from fivefold.models.recommend import AutoInt, DeepCross, DeepFM, DeepInterestNetwork, WideDeep, XDeepFM
+
+SMALL = {"embedding_dim": 2, "max_epochs": 1, "batch_size": 64}
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "message"),
+    [
+        (
+            DeepFM(features={"itme": "categorical"}),
+            DataError,
+            "features names the column 'itme', which the table lacks",
+        ),
+        (
+            DeepFM(features={"item": {"bucket": 3}}),
+            SpecError,
+            "features: 'item' has the unknown key 'bucket'; keys are: kind",
+        ),
+        (
+            DeepFM(features={"item": "category"}),
+            SpecError,
+            "features: 'item' has the kind 'category'; use one of categorical",
+        ),
+        (
+            DeepFM(features={"price": {"scale": "root"}}),
+            SpecError,
+            "features: 'price' has the scale 'root'; use one of standard",
+        ),
+        (
+            DeepFM(features={"item": {"min_count": 0}}),
+            SpecError,
+            "features: 'item' has min_count=0; give a whole number of at",
+        ),
+        (DeepFM(features=[]), SpecError, "features names no column; give at least one."),
+        (
+            DeepFM(features={"item": "numeric"}),
+            DataError,
+            "The column 'item' holds values that are no numbers; mend them",
+        ),
+        (
+            DeepFM(features={"item": {"table": "t"}, "user": {"table": "t", "min_count": 2}}),
+            SpecError,
+            "features: the fields item, user share the table 't', but not min_count and buckets",
+        ),
+        (
+            DeepFM(task="multiclass"),
+            CapabilityError,
+            "DeepFM serves the tasks binary, regression; got task='multiclass'.",
+        ),
+        (DeepFM(updates="eager"), SpecError, "DeepFM: updates must be one of lazy, dense; got 'eager'."),
+        (DeepFM(embedding_dim=0), SpecError, "DeepFM: embedding_dim must be a whole number of at least 1, got 0."),
+        (DeepFM(l2=-1), SpecError, "DeepFM: l2 must be at least 0, got -1."),
+        (
+            DeepFM(hidden_sizes=(3, 0)),
+            SpecError,
+            "DeepFM: hidden_sizes must be whole numbers of at least 1, got (3, 0).",
+        ),
+        (DeepFM(dropout=1), SpecError, "DeepFM: dropout must lie in [0, 1), got 1."),
+        (DeepFM(max_epochs=0), SpecError, "DeepFM: max_epochs must be a whole number of at least 1, got 0."),
+        (
+            DeepCross(n_cross_layers=0),
+            SpecError,
+            "DeepCross: n_cross_layers must be a whole number of at least 1, got 0.",
+        ),
+        (
+            AutoInt(residual="product"),
+            SpecError,
+            "AutoInt: residual must be one of sum, weighted, mean, concat; got 'product'.",
+        ),
+        (AutoInt(rho=2), SpecError, "AutoInt: rho must lie in [0, 1], got 2."),
+        (XDeepFM(cin_sizes=()), SpecError, "XDeepFM: cin_sizes must be whole numbers of at least 1, got ()."),
+        (
+            WideDeep(crosses=[("user", "price")], features=FEATURES),
+            DataError,
+            "crosses names 'price', which is no categorical",
+        ),
+        (
+            WideDeep(crosses=[("user",)], features=FEATURES),
+            DataError,
+            "crosses holds ('user',); each is a pair of columns.",
+        ),
+        (DeepInterestNetwork(unit="cosine"), SpecError, "unit must be one of perceptron, dot; got 'cosine'."),
+        (
+            DeepInterestNetwork(),
+            DataError,
+            "DeepInterestNetwork needs a sequence that shares its table with a categorical",
+        ),
+    ],
+)
+def test_refusals(model: DeepFM, error: type[FivefoldError], message: str) -> None:
+    with pytest.raises(error) as caught:
+        model.fit(clicks(), "click")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"target": "clicked"}, "The table has no column 'clicked' to be the target; columns are: user, item, price"),
+        ({"target": np.zeros(3)}, "The target has the shape (3,), the table 64 rows; give one value a row."),
+        ({"target": np.arange(64)}, "The target holds the label 2; a binary task has the labels 0 and 1."),
+        ({"target": np.zeros(64)}, "A binary task needs exactly 2 classes; the target holds: 0.0."),
+        (
+            {"target": np.array(["a", "b", "c", "a"] * 16)},
+            "A binary task needs exactly 2 classes; the target holds: 'a', 'b', 'c'.",
+        ),
+        ({"target": np.array([np.nan] + [1.0] * 63)}, "The target has missing values; drop these rows."),
+    ],
+)
+def test_targets(change: dict[str, object], message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        DeepFM(**SMALL).fit(clicks(), change["target"])
+    assert message in str(caught.value)
+
+
+def test_infinity_missing_columns_and_no_rows() -> None:
+    frame = clicks()
+    with pytest.raises(DataError, match="The column 'price' contains infinity; give finite numbers"):
+        DeepFM(**SMALL).fit(frame.with_columns(price=pl.lit(float("inf"))), "click")
+    with pytest.raises(DataError, match="The column 'price' has no value in the training rows; leave it out."):
+        DeepFM(**SMALL).fit(frame.with_columns(price=pl.lit(None, dtype=pl.Float64)), "click")
+    with pytest.raises(InputError, match="The table has no rows; give at least one."):
+        DeepFM(**SMALL).fit(frame[:0], "click")
+    model = DeepFM(features=FEATURES, **SMALL).fit(frame, "click")
+    with pytest.raises(DataError, match="The table lacks the columns 'item', 'tags' that the model was fitted on."):
+        model.predict(frame.drop("item", "tags"))
+
+
+def test_regression_has_no_probabilities() -> None:
+    frame = clicks().with_columns(value=pl.col("user") * 0.5)
+    model = DeepFM(features=["user", "item"], task="regression", **SMALL).fit(frame, "value")
+    with pytest.raises(
+        CapabilityError, match="predict_proba needs classes; this DeepFM was fitted with task='regression'."
+    ):
+        model.predict_proba(frame)
+    assert model.predict(frame).shape == (64,)
+    with pytest.raises(DataError, match="The target of a regression must hold finite numbers."):
+        DeepFM(features=["user"], task="regression", **SMALL).fit(frame, frame["item"])
+
+
+def test_a_rise_of_the_validation_loss_is_told() -> None:
+    model = DeepFM(features=["user"], validation_fraction=0.2, **SMALL).fit(clicks(), "click")
+    assert "val_loss" in model.history_[0]
+    model.history_ = [{"val_loss": 0.5}, {"val_loss": 0.5}, {"val_loss": 0.6}]
+    model._warn_of_overfitting()
+    model.history_[1]["val_loss"] = 0.51
+    with pytest.warns(UserWarning, match="The validation loss rose after the first epoch"):
+        model._warn_of_overfitting()
+
+
+def test_string_labels_pandas_and_a_batch_of_one_row() -> None:
+    frame = clicks(65).with_columns(click=pl.when(pl.col("click") == 1).then(pl.lit("yes")).otherwise(pl.lit("no")))
+    model = DeepFM(features=["user", "item"], embedding_dim=2, max_epochs=1, batch_size=16).fit(
+        frame.to_pandas(), "click"
+    )
+    assert model.classes_.tolist() == ["no", "yes"]
+    assert set(model.predict(frame).tolist()) <= {"no", "yes"}
