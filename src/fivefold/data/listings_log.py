@@ -68,3 +68,24 @@ def listings_log(
         }
     )
     return log, table
+
+
+def type_bookings(log: pl.DataFrame, listings: pl.DataFrame, *, decline: float = 0.3, seed: int = 0) -> pl.DataFrame:
+    """Return the bookings of a log by types: users by market, listings by market, type and price.
+
+    Hosts of shared rooms decline a share of the bookings.
+
+    Returns
+    -------
+    polars.DataFrame
+        Columns user, user_type, listing_type, accepted; the rows of a user in the order of time.
+    """
+    booked = log.filter(pl.col("booked")).join(listings, on="item", maintain_order="left")
+    draw = np.random.default_rng(seed)
+    refused = (booked["type"] == "Shared").to_numpy() & (draw.random(len(booked)) < decline)
+    return booked.select(
+        "user",
+        user_type=pl.format("m{}", "market"),
+        listing_type=pl.format("m{}_{}_{}", "market", "type", "price"),
+        accepted=pl.Series(~refused),
+    ).sort("user", maintain_order=True)

@@ -72,12 +72,16 @@ class SessionBuilder:
         gap = real("gap", self.gap, low=0.0, high=np.inf)
         least = whole("min_length", self.min_length, low=1)
         if not isinstance(log, pl.DataFrame):
-            raise InputTypeError(f"The log is a polars frame; got {type(log).__name__}. `read` takes files and other tables.")
+            raise InputTypeError(
+                f"The log is a polars frame; got {type(log).__name__}. `read` takes files and other tables."
+            )
         for name in (self.user, self.item, self.time, *([self.booked] if self.booked else [])):
             if name not in log.columns:
                 raise DataError(f"The log has no column {name!r}; it has {', '.join(log.columns)}.")
             if log[name].is_null().any():
-                raise DataError(f"The column {name!r} has {log[name].null_count()} missing values; drop these rows first.")
+                raise DataError(
+                    f"The column {name!r} has {log[name].null_count()} missing values; drop these rows first."
+                )
         seconds = _seconds(log[self.time], self.time)
         booked = log[self.booked].cast(pl.Boolean) if self.booked else pl.Series([False] * len(log), dtype=pl.Boolean)
         rows = pl.DataFrame(
@@ -198,7 +202,9 @@ def skip_gram_pairs(
         drawn = _of_market(draw, markets, items, market_negative)
         inside = np.isin(sessions[:, None] * len(counts) + drawn, sessions * len(counts) + items)
         kept = ~inside
-        parts.append((np.repeat(np.arange(n), kept.sum(axis=1)), np.full(int(kept.sum()), 4 * window), drawn[kept], MARKET))
+        parts.append(
+            (np.repeat(np.arange(n), kept.sum(axis=1)), np.full(int(kept.sum()), 4 * window), drawn[kept], MARKET)
+        )
     if booked is not None:
         at = np.flatnonzero((booked >= 0) & (booked != items))
         parts.append((at, np.full(len(at), 4 * window + 1), booked[at], BOOKED))
@@ -222,4 +228,6 @@ def _of_market(draw: np.random.Generator, markets: np.ndarray, items: np.ndarray
     size = np.bincount(markets)
     first = np.concatenate([[0], np.cumsum(size)[:-1]])
     own = markets[items]
-    return np.asarray(order[first[own][:, None] + (draw.random((len(items), count)) * size[own][:, None]).astype(np.int64)])
+    return np.asarray(
+        order[first[own][:, None] + (draw.random((len(items), count)) * size[own][:, None]).astype(np.int64)]
+    )

@@ -9,6 +9,7 @@ from fivefold.evaluation.correlation import CorrelationAnalysis as CorrelationAn
 from fivefold.evaluation.curves import PrecisionRecallCurve as PrecisionRecallCurve
 from fivefold.evaluation.curves import RocCurve as RocCurve
 from fivefold.evaluation.detection import MeanAveragePrecision as MeanAveragePrecision
+from fivefold.evaluation.embedding_inspection import EmbeddingInspector as EmbeddingInspector
 from fivefold.evaluation.feature_selection import EmbeddedSelector as EmbeddedSelector
 from fivefold.evaluation.feature_selection import FilterSelector as FilterSelector
 from fivefold.evaluation.feature_wrapper import WrapperSelector as WrapperSelector

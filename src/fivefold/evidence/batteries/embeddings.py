@@ -13,7 +13,7 @@ import polars as pl
 from fivefold.base import codec
 from fivefold.base.cards import Card
 from fivefold.base.errors import FivefoldError
-from fivefold.data.listings_log import listings_log
+from fivefold.data.listings_log import listings_log, type_bookings
 from fivefold.data.sessions import SessionBuilder
 from fivefold.workbench.proof import Check
 
@@ -26,6 +26,8 @@ def example(card: Card) -> tuple[Any, ...]:
     if card.experiment.get("input") == "listings":
         draw = np.random.default_rng(0)
         return listings, {int(k): draw.normal(size=4) for k in listings["item"] if k != 3}
+    if card.experiment.get("input") == "bookings":
+        return (type_bookings(log, listings),)
     return SessionBuilder(booked="booked").build(log), listings
 
 
@@ -58,7 +60,7 @@ def neighbors(card: Card, variant: str) -> Check:
     """most_similar is the order of cosines, the key itself left out; vector gives the row of the key."""
     model = _fitted(card, variant)
     unit = model.vectors_ / np.linalg.norm(model.vectors_, axis=1, keepdims=True)
-    wrong = int((np.diff(model.keys_) <= 0).any())
+    wrong = int((model.keys_[1:] <= model.keys_[:-1]).any())
     for place in (0, 5, len(unit) - 1):
         key = model.keys_[place].item()
         order = [i for i in np.argsort(-(unit @ unit[place]), kind="stable") if i != place]

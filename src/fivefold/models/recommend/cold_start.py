@@ -91,7 +91,9 @@ class ColdStartEmbedding(Embedding):
         if isinstance(vectors, Embedding):
             vectors = dict(zip(vectors.keys_.tolist(), vectors.vectors_))
         if not isinstance(vectors, Mapping):
-            raise InputTypeError(f"`vectors` must map items to vectors or be an embedding; got {type(vectors).__name__}.")
+            raise InputTypeError(
+                f"`vectors` must map items to vectors or be an embedding; got {type(vectors).__name__}."
+            )
         places, groups = self._read(listings)
         items = keys_of(listings["item"], "Listings")
         known = np.array([key in vectors for key in items.tolist()], dtype=bool)

@@ -161,8 +161,10 @@ def read_sessions(sessions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if not len(frame):
             raise DataError("There are no sessions; give at least one of two items.")
         return found[0], found[1], np.asarray(marks, dtype=bool)
-    if isinstance(sessions, str) or not isinstance(sessions, Sequence) or not all(
-        isinstance(s, Sequence | np.ndarray) and not isinstance(s, str) for s in sessions
+    if (
+        isinstance(sessions, str)
+        or not isinstance(sessions, Sequence)
+        or not all(isinstance(s, Sequence | np.ndarray) and not isinstance(s, str) for s in sessions)
     ):
         raise InputTypeError(
             f"Sessions are a frame with the columns session and item, or sequences of items; got {type(sessions).__name__}."

@@ -32,6 +32,10 @@ def run(context: Context) -> None:
     train, test = clicks.filter(pl.col("session") < edge), clicks.filter(pl.col("session") >= edge)
     card = context.card
     model = build(card, card.variant(), model_params(context.spec), context.spec.seed)
+    if card.experiment.get("input") == "bookings":
+        _types(context, model, log, listings)
+        context.model = model
+        return
     if card.experiment.get("input") == "listings":
         _new_listings(context, model, train, listings)
     else:
@@ -41,7 +45,13 @@ def run(context: Context) -> None:
     context.model = model
     market = dict(zip(listings["item"].to_list(), listings["market"].to_list()))
     labels = np.array([f"market {market[key]}" for key in model.keys_.tolist()])
-    scatter(context, "listings", project(model.vectors_), labels, "Listings on the first two principal axes of their vectors.")
+    scatter(
+        context,
+        "listings",
+        project(model.vectors_),
+        labels,
+        "Listings on the first two principal axes of their vectors.",
+    )
 
 
 def _cosines(vectors: np.ndarray) -> np.ndarray:
@@ -81,6 +91,34 @@ def _new_listings(context: Context, model: Any, train: pl.DataFrame, listings: p
     context.metrics["covered"] = float(covered.mean())
     context.metrics["three matches"] = model.coverage(new)
     stranger = context.streams.numpy("stranger").permutation(len(model.vectors_))[: int(covered.sum())]
-    for name, found in (("cosine with the learned vector", guess[covered]), ("of a random listing", model.vectors_[stranger])):
+    for name, found in (
+        ("cosine with the learned vector", guess[covered]),
+        ("of a random listing", model.vectors_[stranger]),
+    ):
         length = np.linalg.norm(found, axis=1) * np.linalg.norm(truth[covered], axis=1)
         context.metrics[name] = float(((found * truth[covered]).sum(axis=1) / length).mean())
+
+
+def _types(context: Context, model: Any, log: pl.DataFrame, listings: pl.DataFrame) -> None:
+    """How much higher a user type scores the listing types of its own market than others, and those that decline."""
+    from fivefold.data.listings_log import type_bookings
+
+    bookings = type_bookings(log, listings)
+    with context.timed("fit"):
+        model.fit(bookings)
+    cosine = _cosines(model.vectors_)
+    keys = model.keys_.tolist()
+    sides, markets = [k.partition(":")[0] for k in keys], [k.partition(":")[2].split("_")[0] for k in keys]
+    users = [i for i, side in enumerate(sides) if side == "user"]
+    own = [cosine[i, j] for i in users for j in range(len(keys)) if sides[j] == "listing" and markets[i] == markets[j]]
+    far = [cosine[i, j] for i in users for j in range(len(keys)) if sides[j] == "listing" and markets[i] != markets[j]]
+    context.metrics["cosine with listing types of the own market"] = float(np.mean(own))
+    context.metrics["of other markets"] = float(np.mean(far))
+    context.metrics["refusals"] = float((~bookings["accepted"]).sum())
+    scatter(
+        context,
+        "types",
+        project(model.vectors_),
+        np.array(sides),
+        "Types on the first two principal axes of their vectors.",
+    )

@@ -291,7 +291,7 @@ def planted() -> Check:
     shown = draw.random(truth.shape) < 0.5
     users, items = np.nonzero(shown)
     frame = {"user": users, "item": items, "rating": truth[shown]}
-    model = MatrixFactorization(n_factors=2, solver="als", reg_all=1e-3, n_epochs=1000, random_state=0).fit(frame)
+    model = MatrixFactorization(n_factors=2, solver="als", reg_all=0.1, n_epochs=300, random_state=0).fit(frame)
     hidden = {"user": np.nonzero(~shown)[0], "item": np.nonzero(~shown)[1]}
     return Check(
         float(np.median(np.abs(model.predict(hidden) - truth[~shown]))), 0.01, "median error", "planted matrix"
