@@ -171,20 +171,21 @@ class CTRModel(NeuralEstimator):
         What a reader of sparse lines returned may stand for the table; it brings its own target.
         """
         self._check_settings()
+        self.encoder_: FieldEncoder | IndexEncoder
         if is_rows(table):
+            size = self.features if isinstance(self.features, int) else None
+            self.encoder_ = IndexEncoder.of(table, size)
             frame, n = table, len(table["inds"])
             values = np.asarray(table["label"] if target is None and "label" in table else target)
         else:
             frame, values = self._split(to_frame(table), target)
+            self.encoder_ = FieldEncoder(infer_fields(frame, self.features))
             n = frame.height
         if values.shape != (n,):
             raise DataError(f"The target has the shape {values.shape}, the table {n} rows; give one value a row.")
         y, outputs = self._targets(values)
-        if is_rows(table):
-            size = self.features if isinstance(self.features, int) else None
-            self.encoder_: Any = IndexEncoder.of(table, size)
-        else:
-            self.encoder_ = FieldEncoder(infer_fields(frame, self.features)).fit(frame)
+        if isinstance(self.encoder_, FieldEncoder):
+            self.encoder_.fit(frame)
         schema = NetworkSchema((self.encoder_.width,), outputs, self.task, self._dtype_name())
         rows = self._encode(frame, schema)
         weight = _weights(sample_weight, rows["vals"] if self.encoder_.width else np.zeros((n, 1)))
