@@ -25,6 +25,7 @@ from fivefold.models.trees import DecisionTreeClassifier, DecisionTreeRegressor
         DecisionTreeClassifier(criterion="entropy", max_leaf_nodes=5, max_features=1, random_state=0),
         DecisionTreeRegressor(),
         DecisionTreeRegressor(ccp_alpha=0.01, max_features="sqrt", random_state=0),
+        DecisionTreeRegressor(criterion="absolute_error"),
     ]
 )
 def test_scikit_learn_protocol(estimator, check):
@@ -152,7 +153,10 @@ def test_refused_parameters(params, text):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"X": np.where(X == 3, np.inf, X)}, "Input X contains infinity"),
+        (
+            {"X": np.where(X == 3, np.inf, X)},
+            "X contains infinity; give finite numbers, or NaN where a value is missing.",
+        ),
         ({"y": Y[:4]}, "Found input variables with inconsistent numbers of samples: [6, 4]."),
         ({"y": Y + 0.5}, "Unknown label type"),
         (
@@ -179,8 +183,10 @@ def test_refused_data(change, text):
 def test_refused_targets_and_questions():
     with pytest.raises(FivefoldError, match="Input y contains NaN"):
         DecisionTreeRegressor().fit(X, np.array([1.0, np.nan, 1, 1, 1, 1]))
-    with pytest.raises(FivefoldError, match="`criterion` is 'gini'; give one of 'squared_error'."):
+    with pytest.raises(FivefoldError, match="`criterion` is 'gini'; give one of 'squared_error', 'absolute_error'."):
         DecisionTreeRegressor(criterion="gini").fit(X, Y)
+    with pytest.raises(FivefoldError, match="`categorical_features` needs criterion='squared_error': sets of levels"):
+        DecisionTreeRegressor(criterion="absolute_error", categorical_features=[0]).fit(X, Y)
     with pytest.raises(FivefoldError, match="not fitted yet; call `fit`"):
         DecisionTreeRegressor().predict(X)
     tree = DecisionTreeRegressor().fit(X, Y)

@@ -46,3 +46,70 @@ def test_no_evidence_gathers_a_worst_with_max():
                 if isinstance(node.targets[0], ast.Name) and getattr(call.func, "id", "") in ("max", "min"):
                     found += [f"{path.name}:{node.lineno}"] * bool(targets & {ast.unparse(a) for a in call.args})
     assert found == [], "use largest or smallest of fivefold.evidence: they keep NaN"
+
+
+_ACCOUNTS = {"wrong", "faults", "failed", "worst"}
+_GATHERED = {"any", "sum", "mean", "max", "all", "count_nonzero"}
+
+
+def _comparisons(node: ast.AST, elements: bool = False) -> list[ast.Compare]:
+    """Return the comparisons by size that count a fault when they hold; a NaN makes them false."""
+    match node:
+        case ast.Compare(ops=[ast.Gt() | ast.GtE() | ast.Lt() | ast.LtE()]):
+            sides = (node.left, node.comparators[0])
+            return [] if any(ast.unparse(side).startswith("len(") for side in sides) else [node]
+        case ast.BoolOp():
+            return [c for value in node.values for c in _comparisons(value, elements)]
+        case ast.BinOp(op=ast.Add()):
+            return _comparisons(node.left, elements) + _comparisons(node.right, elements)
+        case ast.BinOp(op=ast.BitOr() | ast.BitAnd()) if elements:
+            return _comparisons(node.left, True) + _comparisons(node.right, True)
+        case ast.Call(func=ast.Name(id="float" | "int" | "bool" | "largest")):
+            return [c for value in node.args for c in _comparisons(value, elements)]
+        case ast.Call(func=ast.Name(id="sum" | "any"), args=[ast.GeneratorExp() | ast.ListComp() as each]):
+            return _comparisons(each.elt)
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="np" | "torch"), attr=name)) if name in _GATHERED:
+            return _comparisons(node.args[0], True)
+        case ast.Call(func=ast.Attribute(value=values, attr=name)) if name in _GATHERED:
+            return _comparisons(values, True)
+    return []
+
+
+def _blind_to_nan(text: str) -> list[int]:
+    """Return the lines of ``wrong += x > bound``, by itself or within any(), sum(), `or` and the like."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.AugAssign) and getattr(node.target, "id", "") in _ACCOUNTS:
+            found += _comparisons(node.value)
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "largest":
+            found += _comparisons(node)
+    return [comparison.lineno for comparison in found]
+
+
+@pytest.mark.parametrize(
+    ("line", "blind"),
+    [
+        ("wrong += x > 1", True),
+        ("wrong += not x <= 1", False),
+        ("wrong += float(np.abs(x).max() >= 1e-9) + 0", True),
+        ("wrong += int((x < 0).any() or y != 2)", True),
+        ("wrong += int((~(x >= 0)).any())", False),
+        ("wrong += np.sum((p < 0) | ~(p <= 1))", True),
+        ("wrong += sum(abs(a - b) > 2 for a in c)", True),
+        ("wrong += len(x) > 1", False),
+        ("wrong += [1] != x[x > 0]", False),
+        ("faults += bool(1 <= x)", True),
+        ("worst = largest(worst, float(x > 1))", True),
+        ("wins += x > y", False),
+    ],
+)
+def test_the_search_for_comparisons_blind_to_nan(line, blind):
+    assert bool(_blind_to_nan(line)) == blind
+
+
+def test_no_evidence_counts_faults_by_comparisons_blind_to_nan():
+    """`wrong += x > bound` takes NaN for right; `wrong += not x <= bound` counts it."""
+    found = []
+    for path in sorted((Path(fivefold.__file__).parent / "evidence").rglob("*.py")):
+        found += [f"{path.name}:{line}" for line in _blind_to_nan(path.read_text(encoding="utf8"))]
+    assert found == [], "write `not x <= bound`, of arrays `~(x <= bound)`: NaN is then a fault"

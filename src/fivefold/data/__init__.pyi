@@ -14,6 +14,7 @@ from fivefold.data.readers_lines import ImageCSVReader as ImageCSVReader
 from fivefold.data.readers_sparse import MultiFieldReader as MultiFieldReader
 from fivefold.data.resampling import RandomOverSampler as RandomOverSampler
 from fivefold.data.resampling import RandomUnderSampler as RandomUnderSampler
+from fivefold.data.sessions import SessionBuilder as SessionBuilder
 from fivefold.data.smote import SMOTE as SMOTE
 from fivefold.data.streams import StreamedBatches as StreamedBatches
 from fivefold.data.text import CountVectorizer as CountVectorizer

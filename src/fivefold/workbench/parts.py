@@ -18,7 +18,17 @@ from .door import unknown_parameter
 from .spec import Method, OptimizerPart, Spec
 from .tasks import check_card, check_combination, serves
 
-_TRAINED = ("classifier", "regressor", "transformer", "clusterer", "generator", "agent", "detector", "recommender")
+_TRAINED = (
+    "classifier",
+    "regressor",
+    "transformer",
+    "clusterer",
+    "generator",
+    "agent",
+    "detector",
+    "recommender",
+    "embedding",
+)
 
 
 def check_spec(spec: Spec) -> None:

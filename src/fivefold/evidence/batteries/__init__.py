@@ -15,7 +15,7 @@ BatteryFunction = Callable[["Card", str], Check]
 
 
 def _tables() -> dict[str, dict[str, BatteryFunction]]:
-    from . import agents, ctr, estimators, generators, layers, losses, optimizers, parts, recommenders
+    from . import agents, ctr, embeddings, estimators, generators, layers, losses, optimizers, parts, recommenders
 
     return {
         "classifier": estimators.CLASSIFIER,
@@ -27,6 +27,7 @@ def _tables() -> dict[str, dict[str, BatteryFunction]]:
         "agent": agents.AGENT,
         "recommender": recommenders.RECOMMENDER,
         "ctr-model": ctr.CTR_MODEL,
+        "embedding": embeddings.EMBEDDING,
         "loss": losses.LOSS,
         "layer": layers.LAYER,
         "gradient-optimizer": optimizers.GRADIENT,

@@ -183,7 +183,7 @@ def probabilities(card: Card, variant: str) -> Check:
         return Check(0 if "probabilities" not in card.capabilities else 1, 0, "declared but absent", "the card")
     p = model.predict_proba(x)
     wrong = int(p.shape != (len(x), len(np.unique(y))))
-    wrong += int(np.sum((p < 0) | (p > 1))) + int(np.sum(np.abs(p.sum(axis=1) - 1) > 1e-6))
+    wrong += int(np.sum((~(p >= 0)) | (~(p <= 1)))) + int(np.sum(~(np.abs(p.sum(axis=1) - 1) <= 1e-6)))
     top = p == p.max(axis=1, keepdims=True)
     chosen = np.searchsorted(model.classes_, model.predict(x))
     wrong += int(np.sum(~top[np.arange(len(x)), chosen]))

@@ -96,7 +96,7 @@ def empty(card: Card, variant: str) -> Check:
         value = loss(some.requires_grad_(), target)
         value.sum().backward()
         wrong += float(value.detach().abs().sum()) + (float(some.grad.abs().sum()) if some.grad is not None else 1.0)
-        wrong += float(loss.reduction != "none" and value.ndim > 0)
+        wrong += float(loss.reduction != "none" and not value.ndim <= 0)
     return Check(wrong, 0, "sum of values and slopes", "the stated results")
 
 

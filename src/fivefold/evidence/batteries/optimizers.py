@@ -219,7 +219,9 @@ def rates(card: Card, variant: str) -> Check:
     """Rates are finite, not negative, and never above the base rate unless the card says so."""
     found = np.array(_rates(*_schedule(card, variant), 30))
     ceiling = float(card.experiment.get("largest_factor", 1.0)) * 0.3 + 1e-12
-    return Check(int(np.sum(~np.isfinite(found) | (found < 0) | (found > ceiling))), 0, "violations", "its definition")
+    return Check(
+        int(np.sum(~np.isfinite(found) | (~(found >= 0)) | (~(found <= ceiling)))), 0, "violations", "its definition"
+    )
 
 
 def schedule_state(card: Card, variant: str) -> Check:
@@ -267,7 +269,7 @@ def result_fields(card: Card, variant: str) -> Check:
     """The result has SciPy's fields, its value is that of its point, and it says success only then."""
     result = card.load(variant)().minimize(_rosenbrock, np.array([0.5, 0.5]))
     wrong = sum(not hasattr(result, name) for name in ("x", "fun", "success", "status", "message", "nit", "nfev"))
-    wrong += int(abs(result.fun - _rosenbrock(result.x)) > 0) + int(not result.success)
+    wrong += int(not abs(result.fun - _rosenbrock(result.x)) <= 0) + int(not result.success)
     return Check(wrong, 0, "violations", "scipy.optimize.OptimizeResult")
 
 

@@ -96,7 +96,7 @@ def reproducible(card: Card, variant: str) -> Check:
         numbers = [{k: float(v) for k, v in r.numbers.items()} for r in results]
         wrong = int(numbers[0] != numbers[1]) + int(not numbers[0])
         wrong += sum(not np.isfinite(v) for v in numbers[0].values())
-        wrong += sum(Path(f).stat().st_size < 5000 for f in results[0].figures) + int(not results[0].figures)
+        wrong += sum(not Path(f).stat().st_size >= 5000 for f in results[0].figures) + int(not results[0].figures)
     return Check(wrong, 0, "violations", "itself, run again")
 
 
@@ -137,8 +137,8 @@ def balances(card: Card, variant: str) -> Check:
     _, counts = np.unique(ya, return_counts=True)
     wrong = int(len(set(counts.tolist())) != 1) + int(not np.array_equal(xa, xb) or not np.array_equal(ya, yb))
     wrong += int(not np.array_equal(card.load(variant)(random_state=5).fit_resample(x, y)[0], xa)) == 0
-    wrong += int(np.abs(first.true_shares_ - np.array([50, 25, 15]) / 90).max() > 1e-12)
-    wrong += int(np.abs(first.trained_shares_ - 1 / 3).max() > 1e-12) + int(not np.array_equal(x, before))
+    wrong += int(not np.abs(first.true_shares_ - np.array([50, 25, 15]) / 90).max() <= 1e-12)
+    wrong += int(not np.abs(first.trained_shares_ - 1 / 3).max() <= 1e-12) + int(not np.array_equal(x, before))
     return Check(wrong, 0, "violations", "the definition")
 
 

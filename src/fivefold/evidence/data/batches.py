@@ -57,7 +57,7 @@ def batches_are_slices() -> Check:
                         if "index" in options:
                             wrong += torch.cat([p.index for p in parts]).tolist() != place.tolist()
                         lengths = [len(p) for p in parts]
-                        wrong += largest(lengths) - smallest(lengths) > 1
+                        wrong += not largest(lengths) - smallest(lengths) <= 1
                         ends = np.cumsum([0, *lengths])[:-1].tolist()
                         wrong += [p.place.offset for p in parts] != ends
                         wrong += any(

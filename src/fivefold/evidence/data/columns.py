@@ -138,22 +138,24 @@ def resample_counted() -> Check:
     y = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [100, 30, 7]))
     over, under = (resample(y, strategy=s, random_state=1) for s in ("oversample", "undersample"))
     wrong = float(np.bincount(y[over]).tolist() != [100] * 3) + float(np.bincount(y[under]).tolist() != [7] * 3)
-    wrong += float(set(over.tolist()) != set(range(len(y))) or (np.diff(over) < 0).any())
-    wrong += float(len(set(under.tolist())) != 21 or (np.diff(under) <= 0).any())
+    wrong += float(set(over.tolist()) != set(range(len(y))) or (~(np.diff(over) >= 0)).any())
+    wrong += float(len(set(under.tolist())) != 21 or (~(np.diff(under) > 0)).any())
     wrong += float(np.bincount(over)[y == 0].max() != 1)
     # 93 draws among 7 rows: mean 13.3 and deviation 3.4, of which six are allowed.
-    wrong += float(np.abs(np.bincount(over)[y == 2] - 100 / 7).max() > 20.4)
+    wrong += float(not np.abs(np.bincount(over)[y == 2] - 100 / 7).max() <= 20.4)
     weight = np.where(y == 0, 0.5, 2.0)
     weight[np.flatnonzero(y == 1)[:10]] = 0.0
     for strategy, goal in (("oversample", 50.0), ("undersample", 14.0)):
         rows = resample(y, strategy=strategy, random_state=0, sample_weight=weight)
         totals = np.bincount(y[rows], weights=weight[rows])
-        wrong += float((weight[rows] == 0).any()) + float(np.abs(totals - goal).max() > 1.0)  # half a row of weight 2
+        wrong += float((weight[rows] == 0).any()) + float(
+            not np.abs(totals - goal).max() <= 1.0
+        )  # half a row of weight 2
         same = resample(y, strategy=strategy, random_state=0, sample_weight=np.full(len(y), 0.1))
         wrong += float(not np.array_equal(same, resample(y, strategy=strategy, random_state=0)))
     heavy = resample([0, 0, 0, 1], strategy="undersample", random_state=0, sample_weight=[9.0, 9.0, 9.0, 1.0])
     wrong += float(np.bincount(np.array([0, 0, 0, 1])[heavy]).tolist() != [1, 1])  # one row at least
-    wrong += float(np.abs(class_shares(y, 4, weight) - np.array([50, 40, 14, 0]) / 104).max() > 1e-15)
+    wrong += float(not np.abs(class_shares(y, 4, weight) - np.array([50, 40, 14, 0]) / 104).max() <= 1e-15)
     return Check(wrong, 0.0, "differences", "counting")
 
 
@@ -176,7 +178,7 @@ def correction_parts() -> Check:
     wrong += float(hasattr(PriorCorrection(Perceptron()), "predict_proba"))
     wrong += float(not hasattr(PriorCorrection(LogisticRegression()).fit(X, y), "predict_proba"))
     known = PriorCorrection(LogisticRegression(), true_shares=[9, 1]).fit(X, y)
-    wrong += float(np.abs(known.true_shares_ - [0.9, 0.1]).max() > 1e-15)  # counts are taken as shares
+    wrong += float(not np.abs(known.true_shares_ - [0.9, 0.1]).max() <= 1e-15)  # counts are taken as shares
     steps = [
         ("scale", StandardScaler()),
         ("less", RandomUnderSampler(sampling_strategy=0.8, random_state=1)),
@@ -191,7 +193,7 @@ def correction_parts() -> Check:
     before, after = (np.array([np.mean(t == c) for c in ("no", "yes")]) for t in (y, labels))
     moved = given * before / after
     moved /= moved.sum(axis=1, keepdims=True)
-    wrong += float(np.abs(found.predict_proba(X) - moved).max() > 1e-9)
+    wrong += float(not np.abs(found.predict_proba(X) - moved).max() <= 1e-9)
     wrong += float(np.mean(found.predict(X) != np.array(["no", "yes"])[moved.argmax(axis=1)]))
     wrong += float("model__C" not in found.get_params() or "model__C" in found.get_params(deep=False))
     found.set_params(model__C=3.0, less__sampling_strategy=0.5)
@@ -217,11 +219,11 @@ def nearest_words() -> Check:
         for k in (1, 3, 50):
             found = model.most_similar(word, k)
             wrong += float([w for w, _ in found] != order[:k])
-            wrong += float(largest(abs(score - cosine[w]) for w, score in found) > 1e-12)
+            wrong += float(not largest(abs(score - cosine[w]) for w, score in found) <= 1e-12)
     wrong += float(len(model.most_similar("a")) != smallest(5, len(vectors) - 1))
     mean = model.transform(["a c", "zebra", "b b zebra a"])
     a, b, c = (vectors[w] for w in "abc")
-    wrong += float(np.abs(mean - [(a + c) / 2, 0 * a, (2 * b + a) / 3]).max() > 1e-12)
+    wrong += float(not np.abs(mean - [(a + c) / 2, 0 * a, (2 * b + a) / 3]).max() <= 1e-12)
     return Check(wrong, 0.0, "differences", "brute force")
 
 

@@ -71,9 +71,9 @@ def bins_win() -> Check:
             raw, binned, trees = (result.numbers[f"{name}: roc-auc"] for name in MODELS)
             loss = [result.numbers[f"{name}: log-loss"] for name in MODELS]
             if bends:
-                wrong += (binned - raw < 0.1) + (abs(trees - binned) > 0.05) + (loss[0] - loss[1] < 0.05)
+                wrong += (not binned - raw >= 0.1) + (not abs(trees - binned) <= 0.05) + (not loss[0] - loss[1] >= 0.05)
                 wrong += "bins win here" not in result.text
             else:
-                wrong += (binned - raw > 0.005) + ("bins do not win here" not in result.text)
+                wrong += (not binned - raw <= 0.005) + ("bins do not win here" not in result.text)
             wrong += [result.numbers[f"{name}: features"] for name in MODELS] != [4, 80, 4]
     return Check(wrong, 0, "conditions not met", "control")

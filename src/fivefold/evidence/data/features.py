@@ -97,7 +97,7 @@ def discretizer_mdlp() -> Check:
             found = Discretizer(strategy="information-gain").fit(x[:, None], names).cuts_[0]
             cuts += len(expected)
             wrong += float(np.abs(found - expected).max(initial=0)) if len(found) == len(expected) else 1.0
-    return Check(wrong + (cuts < 40), 1e-12, "difference of cuts", "brute force")
+    return Check(wrong + (not cuts >= 40), 1e-12, "difference of cuts", "brute force")
 
 
 @evidence(
@@ -149,7 +149,7 @@ def discretizer_kmeans() -> Check:
             wrong = largest(wrong, abs(squares([x[place == b] for b in range(k)]) - least) / (1 + least))
             # A cut is the middle between two training values.
             for cut in cuts:
-                wrong += abs(cut - (x[x < cut].max() + x[x >= cut].min()) / 2) > 1e-9 * abs(cut)
+                wrong += not abs(cut - (x[x < cut].max() + x[x >= cut].min()) / 2) <= 1e-9 * abs(cut)
     return Check(wrong, 1e-9, "relative excess", "brute force")
 
 
@@ -224,7 +224,7 @@ def discretizer_outlier() -> Check:
         )
     (binned_a, raw_a), (binned_b, raw_b) = probabilities
     moved, control = float(np.abs(binned_a - binned_b).max()), float(np.abs(raw_a - raw_b).max())
-    return Check(moved + (control < 1e-3), 1e-12, "largest change of a probability", "without the outlier")
+    return Check(moved + (not control >= 1e-3), 1e-12, "largest change of a probability", "without the outlier")
 
 
 @evidence(
@@ -274,7 +274,9 @@ def cross_xor() -> Check:
     crossed = make_pipeline(signs, FeatureCross(kind="category"), LogisticRegression()).fit(X, y).score(X, y)
     binned = make_pipeline(signs, Discretizer(strategy="expert", cuts=[[1], [1]]), LogisticRegression())
     alone = binned.fit(X, y).score(X, y)
-    return Check((raw >= 0.6) + (alone >= 0.6) + (1 - product) + (1 - crossed), 0, "faults", "the label's definition")
+    return Check(
+        (not raw < 0.6) + (not alone < 0.6) + (1 - product) + (1 - crossed), 0, "faults", "the label's definition"
+    )
 
 
 @evidence(
@@ -327,10 +329,10 @@ def cross_hashing() -> Check:
     # (a, b) and (b, a) are different crosses: they agree by chance only, in 1 of 64.
     turned = cross.transform(grid[:, ::-1]).indices
     apart = grid[:, 0] != grid[:, 1]
-    wrong += int((turned == bucket)[apart].mean() > 1 / 64 + 6 * np.sqrt(1 / 64 / apart.sum()))
+    wrong += int(not (turned == bucket)[apart].mean() <= 1 / 64 + 6 * np.sqrt(1 / 64 / apart.sum()))
     counts = np.bincount(bucket, minlength=64)
     chi2 = float(((counts - 3600 / 64) ** 2).sum() / (3600 / 64))
-    wrong += chi2 > 63 + 6 * np.sqrt(2 * 63)
+    wrong += not chi2 <= 63 + 6 * np.sqrt(2 * 63)
     wrong += len(cross.get_feature_names_out()) != 64
     return Check(wrong, 0, "violations", "axioms of a hash")
 

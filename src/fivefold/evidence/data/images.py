@@ -211,13 +211,15 @@ def augment_draws() -> Check:
     ramp = np.tile(np.arange(10) / 10, (4000, 1, 10, 1))
     flips = ImageAugmentation(flip_horizontal=0.3, flip_vertical=0.0, **still).fit(ramp).transform(ramp)
     turned = flips[:, 0, 0, 0] > 0.5
-    wrong += int(abs(turned.mean() - 0.3) > 6 * np.sqrt(0.21 / 4000)) + int((flips[~turned] != ramp[~turned]).any())
+    wrong += int(not abs(turned.mean() - 0.3) <= 6 * np.sqrt(0.21 / 4000)) + int(
+        (flips[~turned] != ramp[~turned]).any()
+    )
     colors = ImageAugmentation(brightness=0.8, contrast=0.5, saturation=0.5, **still).fit(X)
     a, b = colors.transform(X), colors.transform(X, epoch=1)
-    wrong += int(a.min() < 0 or a.max() > 1) + int((a == b).all()) + int((colors.transform(X) != a).any())
+    wrong += int(not a.min() >= 0 or not a.max() <= 1) + int((a == b).all()) + int((colors.transform(X) != a).any())
     # A uniform image has no contrast: only brightness moves it, uniformly over 0.5 * (0.2 … 1.8).
     means = a.mean(axis=(1, 2, 3))
-    wrong += int(means.min() < 0.1 - 1e-9) + int(means.max() > 0.9 + 1e-9) + int(means.std() < 0.15)
+    wrong += int(not means.min() >= 0.1 - 1e-9) + int(not means.max() <= 0.9 + 1e-9) + int(not means.std() >= 0.15)
     unchanged = ImageAugmentation(**still).fit(X).transform(X)
     found = ImageAugmentation().get_params()
     wrong += (found.pop("rotation"), found.pop("translation"), found.pop("random_state")) != (15.0, 0.1, None)
@@ -306,7 +308,7 @@ def boxes_visibility() -> Check:
         )
         _, found, names = model.augment(X, [boxes], [labels])
         wrong += "".join(names[0]) != expected or len(found[0]) != len(expected)
-        wrong += int((found[0][:, :2] < 0).any() or (found[0][:, :2] + found[0][:, 2:] > 40).any())
+        wrong += int((~(found[0][:, :2] >= 0)).any() or (~(found[0][:, :2] + found[0][:, 2:] <= 40)).any())
     default = BoxAugmentation()
     facts = (default.flip_horizontal, default.flip_vertical, default.rotation, default.rotation_chance)
     wrong += facts != (0.5, 0.5, 180.0, 0.9) or default.scale != 1.0 or default.min_visibility != 0.1
@@ -357,7 +359,7 @@ def boxes_draws() -> Check:
     wrong += int((model.matrices(4000, (10, 10), epoch=1)[:, :, :2] == maps).all())
     share = [(maps[:, 0, 0] < 0).mean(), (maps[:, 1, 1] < 0).mean(), (np.abs(maps[:, 0, 1]) > 1e-12).mean()]
     for found, chance in zip(share, (0.2, 0.7, 0.6)):
-        wrong += int(abs(found - chance) > 6 * np.sqrt(chance * (1 - chance) / 4000))
+        wrong += int(not abs(found - chance) <= 6 * np.sqrt(chance * (1 - chance) / 4000))
     angle = np.rad2deg(np.arcsin(np.abs(maps[:, 0, 1])))
-    wrong += int(angle.max() > 30) + int(angle.max() < 29)
+    wrong += int(not angle.max() <= 30) + int(not angle.max() >= 29)
     return Check(wrong, 0, "violations", "chance")

@@ -36,7 +36,7 @@ def csv_round_trip() -> Check:
             path.write_bytes(gzip.compress(text) if packed else text)
             found = ImageCSVReader().read(path)
             wrong += found["x"].shape != (12, 1, 28, 28) or found["x"].dtype != np.float32
-            wrong += float(np.abs(found["x"][:, 0].reshape(12, 784) * 255.0 - x).max()) > 1e-4
+            wrong += not float(np.abs(found["x"][:, 0].reshape(12, 784) * 255.0 - x).max()) <= 1e-4
             wrong += found["y"].tolist() != y.tolist()
             last = ImageCSVReader(scale=False, channels_last=True, header=header).read(path)
             wrong += last["x"].shape != (12, 28, 28, 1) or float(np.abs(last["x"].reshape(12, 784) - x).max())
@@ -222,7 +222,7 @@ def din_round_trip() -> Check:
         wrong += found["label"][i] != label or (index[i] != a).any() or (value[i] != b).any()
     table = draw.normal(size=20)
     pooled = (table[found["behaviors"]] * found["mask"]).sum(axis=1) / found["mask"].sum(axis=1)
-    wrong += int(np.abs(pooled - [table[h].mean() for h in histories]).max() > 1e-12)
+    wrong += int(not np.abs(pooled - [table[h].mean() for h in histories]).max() <= 1e-12)
     return Check(wrong, 0, "differences", "arrays written")
 
 

@@ -50,10 +50,10 @@ def over_definition() -> Check:
     wrong += int(copies[y == "a"].any())
     for name, size in (("b", 40), ("c", 400)):
         mean = (4000 - size) / size
-        wrong += int(np.abs(copies[y == name] - mean).max() > 6 * np.sqrt(mean))
+        wrong += int(not np.abs(copies[y == name] - mean).max() <= 6 * np.sqrt(mean))
         # The number of copies is multinomial: its spread is chi-squared.
         chi2 = ((copies[y == name] - mean) ** 2).sum() / mean
-        wrong += int(abs(chi2 - (size - 1)) > 6 * np.sqrt(2 * (size - 1)))
+        wrong += int(not abs(chi2 - (size - 1)) <= 6 * np.sqrt(2 * (size - 1)))
     return Check(wrong, 0, "violations", "definition")
 
 
@@ -99,7 +99,7 @@ def over_slopes() -> Check:
     new, truth = _logistic(40_000, 1, -3.5)
     auc = [roc_auc_score(truth, new @ w[:2]) for w in (plain, over)]
     wrong = float(moved.max()) + 100 * (abs(auc[0] - auc[1]) > 0.002) + 100 * (abs(shift - by_hand) > 1e-12)
-    return Check(wrong + 100 * (by_hand < 2), 6, "standard errors", "King & Zeng 2001")
+    return Check(wrong + 100 * (not by_hand >= 2), 6, "standard errors", "King & Zeng 2001")
 
 
 @evidence(
@@ -118,11 +118,11 @@ def under_definition() -> Check:
         model = RandomUnderSampler(random_state=seed)
         Z, labels = model.fit_resample(X, y)
         rows = Z[:, 0].astype(int)
-        wrong += int((np.diff(rows) <= 0).any() or np.bincount(labels).tolist() != [6, 6])
+        wrong += int((~(np.diff(rows) > 0)).any() or np.bincount(labels).tolist() != [6, 6])
         wrong += int(not np.array_equal(y[rows], labels) or not np.array_equal(rows, model.sample_indices_))
         stayed[rows] += 1
     deviation = np.sqrt(4000 * 0.25 * 0.75)
-    wrong += int((stayed[y == 1] != 4000).any()) + int((np.abs(stayed[y == 0] - 1000) > 6 * deviation).any())
+    wrong += int((stayed[y == 1] != 4000).any()) + int((~(np.abs(stayed[y == 0] - 1000) <= 6 * deviation)).any())
     return Check(wrong, 0, "violations", "definition")
 
 
@@ -157,7 +157,7 @@ def under_counts() -> Check:
                 else np.asarray(Z.todense() if Z is not form and hasattr(Z, "todense") else Z).ravel()
             )
             wrong += not np.array_equal(values, X[model.sample_indices_, 0])
-            wrong += float(np.abs(model.trained_shares_ - np.array(expected) / sum(expected)).max()) > 1e-15
+            wrong += not float(np.abs(model.trained_shares_ - np.array(expected) / sum(expected)).max()) <= 1e-15
     return Check(wrong, 0, "wrong counts", "arithmetic")
 
 
@@ -202,7 +202,10 @@ def correction_shift() -> Check:
     a = (0.8 / 0.5) / (0.2 / 0.5)  # as printed: the shares before never enter
     printed = a / (a + 1 / a)
     return Check(
-        worst + (abs(printed - 16 / 17) > 1e-12) + (abs(printed - right) < 0.9), 1e-12, "difference", "closed form"
+        worst + (not abs(printed - 16 / 17) <= 1e-12) + (not abs(printed - right) >= 0.9),
+        1e-12,
+        "difference",
+        "closed form",
     )
 
 
@@ -230,9 +233,9 @@ def correction_smote() -> Check:
     p, raw, before = (m.predict_proba(new)[:, 1] for m in (model, model.estimator_, plain))
     wrong = int(not 0.007 < y.mean() < 0.013) + int(abs(model.trained_shares_[1] - 0.5) > 1e-12)
     # The base rate is that of the rows the model saw; new rows differ from it by chance.
-    wrong += int(abs(p.mean() / y.mean() - 1) > 0.1) + int(not 0.9 < _calibration(truth, p) < 1.1)
-    wrong += int(abs(roc_auc_score(truth, p) - roc_auc_score(truth, before)) > 0.01)
-    wrong += int(raw.mean() < 10 * y.mean())
+    wrong += int(not abs(p.mean() / y.mean() - 1) <= 0.1) + int(not 0.9 < _calibration(truth, p) < 1.1)
+    wrong += int(not abs(roc_auc_score(truth, p) - roc_auc_score(truth, before)) <= 0.01)
+    wrong += int(not raw.mean() >= 10 * y.mean())
     return Check(wrong, 0, "conditions not met", "outcomes")
 
 
@@ -258,8 +261,8 @@ def correction_refit() -> Check:
         own = ResamplingPipeline([("scale", StandardScaler()), ("resample", resampler), ("model", inner)]).fit(X, y)
         p = step.predict_proba(X[:500])
         # Scaling before or inside gives the same rows to the fit, up to rounding of the solver.
-        worst += 100 * float(np.abs(p - own.predict_proba(X[:500])).max() > 1e-9)
-        worst += 100 * (step.predict(X[:500]).mean() > 2 * y.mean())
+        worst += 100 * float(not np.abs(p - own.predict_proba(X[:500])).max() <= 1e-9)
+        worst += 100 * (not step.predict(X[:500]).mean() <= 2 * y.mean())
         few = y.sum() * 2 if isinstance(resampler, RandomUnderSampler) else len(y)
         kept = np.random.default_rng(0).permutation(np.flatnonzero(y == 0))[: few - y.sum()]
         rows = np.concatenate([np.flatnonzero(y == 1), kept])

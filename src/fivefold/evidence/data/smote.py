@@ -57,11 +57,11 @@ def smote_draws() -> Check:
     uses = np.bincount(model.base_ - 3000, minlength=50)
     wrong = int(uses.max() - uses.min() > 1) + int(uses.sum() != 2950)
     rebuilt = X[model.base_] + model.gap_[:, None] * (X[model.neighbor_] - X[model.base_])
-    wrong += int(np.abs(rebuilt - Z[3050:]).max() > 1e-12)
+    wrong += int(not np.abs(rebuilt - Z[3050:]).max() <= 1e-12)
     near = nearest_rows(X[3000:], 5)
     place = (near[model.base_ - 3000] + 3000 == model.neighbor_[:, None]).argmax(axis=1)
-    wrong += int(chisquare(np.bincount(place, minlength=5)).pvalue < 1e-8)
-    wrong += int(kstest(model.gap_, "uniform").pvalue < 1e-8)
+    wrong += int(not chisquare(np.bincount(place, minlength=5)).pvalue >= 1e-8)
+    wrong += int(not kstest(model.gap_, "uniform").pvalue >= 1e-8)
     # The rest of a division is shared out: 55 rows to make of 50.
     few = SMOTE(sampling_strategy={1: 105}, random_state=0)
     few.fit_resample(X, y)
@@ -97,8 +97,8 @@ def smote_nominal() -> Check:
         near = rows[np.argsort(squared)[:k]]
         wrong += neighbor not in near
         wrong += (
-            float(np.abs(new[[0, 2]].astype(float) - numbers[base] - u * (numbers[neighbor] - numbers[base])).max())
-            > 1e-12
+            not float(np.abs(new[[0, 2]].astype(float) - numbers[base] - u * (numbers[neighbor] - numbers[base])).max())
+            <= 1e-12
         )
         votes = [colors[near].tolist().count(c) for c in colors[near]]
         wrong += new[1] != colors[near][int(np.argmax(votes))]
@@ -156,8 +156,8 @@ def smote_frames() -> Check:
     wrong += int(not np.array_equal(labels, same)) + int(np.bincount(labels).tolist() != [45, 40])
     wrong += int(not np.array_equal(found["town"].to_numpy(), plain[:, 1]))
     for name, j in (("a", 0), ("b", 2)):
-        wrong += int(np.abs(found[name].to_numpy() - plain[:, j].astype(float)).max() > 1e-12)
-    wrong += int((model.base_[:7] >= 38).any()) + int((model.base_[7:] < 38).any()) + int(len(model.base_) != 35)
+        wrong += int(not np.abs(found[name].to_numpy() - plain[:, j].astype(float)).max() <= 1e-12)
+    wrong += int((~(model.base_[:7] < 38)).any()) + int((~(model.base_[7:] >= 38)).any()) + int(len(model.base_) != 35)
     wrong += int(labels[50:].tolist() != [0] * 7 + [1] * 28)
     return Check(wrong, 0, "differences", "the array")
 

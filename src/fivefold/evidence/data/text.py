@@ -284,7 +284,7 @@ def one_hot_words() -> Check:
         wrong += row.tolist() != [float(i == place.get(word.lower(), 4)) for i in range(5)]
     wrong += model.inverse_transform(rows).tolist() != ["cow", "<other>", "ant", "dog", "<other>"]
     gaps = np.linalg.norm(np.eye(5)[:, None] - model.transform(["ant", "bee", "cow", "dog", "?"]).toarray(), axis=2)
-    wrong += int(np.abs(gaps - np.sqrt(2) * (1 - np.eye(5))).max() > 1e-12)
+    wrong += int(not np.abs(gaps - np.sqrt(2) * (1 - np.eye(5))).max() <= 1e-12)
     wrong += WordOneHot(max_words=2).fit(words).words_ != ["ant", "bee"]
     wrong += WordOneHot(min_count=2).fit(words).words_ != ["ant", "bee"]
     wrong += WordOneHot(min_count=3).fit(words).words_ != ["bee"]

@@ -162,9 +162,9 @@ def vectors_noise() -> Check:
     chance = np.array([27, 8, 1, 64]) / 100
     share = np.bincount(drawn.ravel(), minlength=4) / drawn.size
     wrong = int(drawn.shape != (50_000, 4))
-    wrong += int((np.abs(share - chance) > 6 * np.sqrt(chance * (1 - chance) / drawn.size)).any())
+    wrong += int((~(np.abs(share - chance) <= 6 * np.sqrt(chance * (1 - chance) / drawn.size))).any())
     expected = [(0.4, 0.3), (0.3, 0.2), (0.2, 0.1), (0.1, 0.0004)]
-    wrong += int(np.abs(np.array(falling_rates(0.4, 4)) - expected).max() > 1e-12)
+    wrong += int(not np.abs(np.array(falling_rates(0.4, 4)) - expected).max() <= 1e-12)
     found = Word2VecFeatures().get_params()
     facts = {"vector_size": 50, "window": 5, "negative": 5, "min_count": 2, "sample": 0.001, "learning_rate": 0.05}
     wrong += any(found[name] != value for name, value in {**facts, "epochs": 5}.items())

@@ -206,7 +206,7 @@ def early_stopping_rule() -> Check:
         curve = np.round(rng.normal(size=9).cumsum(), 1)  # rounded, so that ties occur
         patience, delta, mode = trial % 4, (0.0, 0.25)[trial % 2], ("min", "max")[trial // 2 % 2]
         last, best, apart = _stop_by_engine(curve, patience=patience, min_delta=delta, mode=mode)
-        wrong += (last, best) != _stop_by_rule(curve, patience, delta, 1.0 if mode == "min" else -1.0) or apart > 0
+        wrong += (last, best) != _stop_by_rule(curve, patience, delta, 1.0 if mode == "min" else -1.0) or not apart <= 0
     return Check(wrong, 0, "curves with another outcome", "brute force")
 
 

@@ -138,7 +138,7 @@ def trainer_overflow() -> Check:
     wrong = sum(a != b for a, b in zip(answers, wanted, strict=True))
     wrong += history.counters["model"] != 3
     wrong += history.averages["model"].updates != 3
-    wrong += abs(history["lr"][-1] - 1e-2 * 0.5 * (1 + np.cos(np.pi * 3 / 5))) > 1e-12
+    wrong += not abs(history["lr"][-1] - 1e-2 * 0.5 * (1 + np.cos(np.pi * 3 / 5))) <= 1e-12
     return Check(wrong, 0, "steps, counters and rates that are wrong", "rule")
 
 

@@ -70,7 +70,7 @@ def same_weights() -> Check:
         worst = largest(worst, *(abs(a - b) for a, b in zip(losses, their_losses, strict=True)))
     start = network().state_dict()
     moved = max(float(abs(value - start[key[7:]].numpy()).max()) for key, value in weights.items())
-    worst += moved < 0.01  # the control: something was learned
+    worst += not moved >= 0.01  # the control: something was learned
     return Check(worst, 1e-9, "max |difference|", "one process")
 
 
@@ -88,7 +88,7 @@ def each_row_once() -> Check:
     # Batch by batch the two shares, one behind the other, are the batch of one process.
     for alone, first, second in zip(rows, ranks[0][2], ranks[1][2], strict=True):
         wrong += alone != (first[0], first[1], first[2] + second[2])
-        wrong += abs(len(first[2]) - len(second[2])) > 1
+        wrong += not abs(len(first[2]) - len(second[2])) <= 1
     wrong += not any(len(first[2]) == 0 for first in ranks[0][2])
     return Check(wrong, 0, "wrong batches", "counting")
 

@@ -115,15 +115,15 @@ def cox_recovers() -> Check:
         y, p = _drawn(20_000, tilt, shift)
         found = calibration_slope_intercept(y, p)
         # Standard errors of 20,000 rows are near 0.02; five of them are missed once in two million draws.
-        wrong += float(abs(found.slope * tilt - 1.0) > 0.1) + float(abs(found.intercept + shift) > 0.12)
+        wrong += float(not abs(found.slope * tilt - 1.0) <= 0.1) + float(not abs(found.intercept + shift) <= 0.12)
         wrong += float(not 0.5 < found.slope_standard_error * tilt / (2.0 / 20_000**0.5) < 1.5)
-        wrong += float(tilt == 1.0 and abs(found.intercept_given_slope_1 + shift) > 0.12)
+        wrong += float(tilt == 1.0 and not abs(found.intercept_given_slope_1 + shift) <= 0.12)
     y, p = _drawn(300, 1.5)
     times = np.random.default_rng(1).integers(0, 4, 300)
     plain = calibration_slope_intercept(np.repeat(y, times), np.repeat(p, times))
     weighed = calibration_slope_intercept(y, p, times)
     for field in ("slope", "intercept", "intercept_given_slope_1", "slope_standard_error"):
-        wrong += float(abs(getattr(weighed, field) - getattr(plain, field)) > 1e-8)
+        wrong += float(not abs(getattr(weighed, field) - getattr(plain, field)) <= 1e-8)
     return Check(wrong, 0.0, "differences", "the transformation")
 
 

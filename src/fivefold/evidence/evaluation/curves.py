@@ -152,7 +152,7 @@ def pr_curve_ratio() -> Check:
     odds = (1 - before.y) / before.y
     worst = np.abs(after.y - 1 / (1 + 10 * odds)).max() + np.abs(after.x - before.x).max()
     worst += np.abs(roc.x - roc10.x).max() + np.abs(roc.y - roc10.y).max()
-    return Check(float(worst + (after.area > 0.8 * before.area)), 1e-13, "sum of differences", "closed form")
+    return Check(float(worst + (not after.area <= 0.8 * before.area)), 1e-13, "sum of differences", "closed form")
 
 
 @evidence(
@@ -172,9 +172,9 @@ def pr_curve_panels() -> Check:
     # The area of normal scores 1.5 apart is Φ(1.5/√2); 1000 rows of a class leave a standard error below 0.01.
     exact = 0.5 * (1 + math.erf(1.5 / 2))
     areas = [shifted[f"{n}: area under the ROC curve"] for n in ("balanced", "shifted")]
-    wrong += sum(abs(a - exact) > 0.04 for a in areas)
-    wrong += int(shifted["balanced: average precision"] - shifted["shifted: average precision"] < 0.2)
-    wrong += int(shifted["largest change of the precision-recall curve"] < 0.3)
+    wrong += sum(not abs(a - exact) <= 0.04 for a in areas)
+    wrong += int(not shifted["balanced: average precision"] - shifted["shifted: average precision"] >= 0.2)
+    wrong += int(not shifted["largest change of the precision-recall curve"] >= 0.3)
     return Check(wrong, 0, "claims that fail", "01#pr-curve")
 
 
@@ -218,7 +218,7 @@ def roc_auc_binned() -> Check:
         parts = [BinnedRocAuc(bins).update(y[s::3], p[s::3], None if weight is None else w[s::3]) for s in range(3)]
         total = BinnedRocAuc(bins).merge(parts[2]).merge(parts[0]).merge(parts[1])
         exact = roc_auc(y, p, weight)
-        wrong += float(abs(total.compute() - exact) > total.error_bound() + 1e-12)
+        wrong += float(not abs(total.compute() - exact) <= total.error_bound() + 1e-12)
         wrong += float(not 0.2 / bins < total.error_bound() < 1.5 / bins)  # as dense as this: about pairs / bins
         wrong += abs(total.compute() - roc_auc(y, np.floor(p * bins), weight))
     sixteenths = np.floor(p * 16) / 16

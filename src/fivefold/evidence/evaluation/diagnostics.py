@@ -154,5 +154,5 @@ def bias_variance_claims() -> Check:
     # Averaged over the inputs the variance is σ²p/n; between and beside them it falls by about the same factor.
     wrong += int(not 5 < few / many < 20) + int(not rich < 0.05 * simple)
     wrong += int(not numbers["degree 1, 10 examples: variance"] < few)
-    wrong += int(numbers["degree 1, 100 examples: squared bias"] < 0.5 * simple)
+    wrong += int(not numbers["degree 1, 100 examples: squared bias"] >= 0.5 * simple)
     return Check(wrong, 0, "claims that fail", "05#bias-variance-decomposition")

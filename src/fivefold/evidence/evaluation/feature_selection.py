@@ -144,7 +144,7 @@ def wrapper_planted() -> Check:
     across = [t for t in found.log_ if t["stage"] == "across"]
     wrong += int(not across or found.log_[: len(found.log_) - len(across)] + across != found.log_)
     wrong += int(sorted(t["columns"] for t in across if t["accepted"]) != [(0, 1, 3, 5)])
-    wrong += int(abs(found.score_ - min(t["mean"] for t in across)) > 0.005)
+    wrong += int(not abs(found.score_ - min(t["mean"] for t in across)) <= 0.005)
     return Check(wrong, 0, "claims that fail", "planted table")
 
 
@@ -219,7 +219,9 @@ def wrapper_inside() -> Check:
     outside = selector.fit(X, y).score_
     inside = cross_validate(make_pipeline(selector, GaussianNB()), X, y, cv=4, metrics="accuracy").mean["accuracy"]
     # 80 fair coins have the standard deviation 0.056: the best of 30 columns alone is expected 2 of them above one half.
-    return Check(int(outside < 0.5 + 2 * 0.056) + int(abs(inside - 0.5) > 3.5 * 0.056), 0, "claims that fail", "chance")
+    return Check(
+        int(not outside >= 0.5 + 2 * 0.056) + int(not abs(inside - 0.5) <= 3.5 * 0.056), 0, "claims that fail", "chance"
+    )
 
 
 @evidence(

@@ -73,15 +73,15 @@ def descent_seen() -> Check:
         value = found.numbers
         for name in ("Gaussian columns", "ReLU features"):
             peak, top = value[f"{name}: parameters at the peak"], value[f"{name}: error at the peak"]
-            wrong += abs(peak - 40) > 3
-            wrong += top < 3 * value[f"{name}: error with the most parameters"]
-            wrong += top < 3 * value[f"{name}: best error below the threshold"]
+            wrong += not abs(peak - 40) <= 3
+            wrong += not top >= 3 * value[f"{name}: error with the most parameters"]
+            wrong += not top >= 3 * value[f"{name}: best error below the threshold"]
         wrong += (
-            value["Gaussian columns: error with the most parameters"]
-            > value["Gaussian columns: best error below the threshold"]
+            not value["Gaussian columns: error with the most parameters"]
+            <= value["Gaussian columns: best error below the threshold"]
         )
         # The best penalty never does worse than predicting 0, which errs by 1.04.
-        wrong += value["Gaussian columns: largest error with the best ridge penalty"] > 1.04 + 1e-9
+        wrong += not value["Gaussian columns: largest error with the best ridge penalty"] <= 1.04 + 1e-9
         wrong += "the error peaks at" not in found.text
     return Check(float(wrong), 0.0, "claims that fail", "the claims")
 
@@ -156,10 +156,10 @@ def under_over_seen() -> Check:
         wrong += value["best degree"] != np.argmin(new) or value["degree 12: new error"] != new[12]
         wrong += value["degree 0: training error"] != train[0]
         low = value["best degree: new error"]
-        wrong += value["degree 0: new error"] < 2 * low or value["degree 12: new error"] < 1.1 * low
+        wrong += not value["degree 0: new error"] >= 2 * low or not value["degree 12: new error"] >= 1.1 * low
         ratio = value["items, own noise: relative error"] / value["category, own noise: relative error"]
-        wrong += abs(ratio / 50**0.5 - 1) > 0.15
+        wrong += not abs(ratio / 50**0.5 - 1) <= 0.15
         same = value["items, shared noise: relative error"] / value["category, shared noise: relative error"]
-        wrong += abs(same - 1) > 1e-9
+        wrong += not abs(same - 1) <= 1e-9
         wrong += f"{ratio:.1f} times less" not in found.text
     return Check(float(wrong), 0.0, "claims that fail", "the claims")

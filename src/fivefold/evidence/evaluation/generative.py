@@ -260,14 +260,14 @@ def copies_shifted() -> Check:
     wrong += int(not np.array_equal(plain.test(train, train[:30]).nearest, own))  # the control: no shift
     for shift in (2, 3, 4):
         shifted = np.roll(train[:30], -shift, axis=2)
-        wrong += int(np.mean(plain.test(train, shifted).nearest == own) > 0.3) + int(
-            plain.test(train, shifted).share > 0
+        wrong += int(not np.mean(plain.test(train, shifted).nearest == own) <= 0.3) + int(
+            not plain.test(train, shifted).share <= 0
         )
         found = moving.test(train, shifted)
         wrong += int(not np.array_equal(found.nearest, own)) + int(found.share != 1.0)
         up = moving.test(train, np.roll(train[:30], shift, axis=1))
         wrong += int(not np.array_equal(up.nearest, own)) + int(up.share != 1.0)
-    wrong += int(moving.test(train, _images(30, 1)).share > 0)
+    wrong += int(not moving.test(train, _images(30, 1)).share <= 0)
     return Check(wrong, 0, "claims that fail", "06#memory-gan-check")
 
 
@@ -286,8 +286,8 @@ def birthday_formula() -> Check:
     # One half is reached near √(2 ln 2 N) = 1.18 √N: at 400 for N = 115,000, and surely for the rule's N ≥ 0.16 million not yet.
     for n in (10_000, 1_000_000):
         near = math.sqrt(2 * math.log(2) * n)
-        wrong += float(abs(collision_probability(round(near), n) - 0.5) > 1 / math.sqrt(n))
-        wrong += float(abs(near / math.sqrt(n) - 1.18) > 0.005)
+        wrong += float(not abs(collision_probability(round(near), n) - 0.5) <= 1 / math.sqrt(n))
+        wrong += float(not abs(near / math.sqrt(n) - 1.18) <= 0.005)
     return Check(float(wrong), 1e-12, "sum of differences", "enumeration")
 
 
@@ -309,7 +309,7 @@ def birthday_found() -> Check:
         float(abs(found.share - chance) > 4.5 * math.sqrt(chance * (1 - chance) / batches)) + abs(chance - 0.5) // 0.03
     )
     # The share's error of 0.029 at ½ moves ln 1/(1 - share) by 0.058 of 0.69, 8 %.
-    wrong += float(abs(found.exact_support / support - 1) > 4.5 * 0.084)
+    wrong += float(not abs(found.exact_support / support - 1) <= 4.5 * 0.084)
     exact = size * (size - 1) / (2 * math.log(1 / (1 - found.share)))
     wrong += abs(found.exact_support / exact - 1) + float(found.support != 53**2)
     collided = found.distance == 0
@@ -317,7 +317,7 @@ def birthday_found() -> Check:
     wrong += float(np.abs(drawn[collided][np.arange(len(a)), a] - drawn[collided][np.arange(len(a)), b]).max())
     wrong += float((a == b).any()) + abs(collided.mean() - found.share)
     near = BirthdayParadoxTest(threshold=1e-3).test(drawn + 1e-5 * rng.normal(size=drawn.shape))
-    wrong += float(near.share < found.share) + float(
+    wrong += float(not near.share >= found.share) + float(
         BirthdayParadoxTest().test(drawn + 1e-5 * rng.normal(size=drawn.shape)).share
     )
     wide = BirthdayParadoxTest().test(rng.normal(size=(3, 400, 2)))

@@ -47,7 +47,7 @@ def holdout_counts() -> Check:
         train, test = next(HoldOut(0.3, stratify=True, random_state=seed).split(y, y))
         wrong += float(not np.array_equal(np.sort(np.concatenate([train, test])), np.arange(97))) + (len(test) != 30)
         exact = np.array([50, 30, 17]) * 30 / 97
-        wrong += float((np.abs(np.bincount(y[test]) - exact) >= 1).any())
+        wrong += float((~(np.abs(np.bincount(y[test]) - exact) < 1)).any())
     wrong += float(HoldOut().get_n_splits() != 1)
     return Check(wrong, 0, "violations", "the definition")
 
@@ -104,10 +104,10 @@ def holdout_leaderboard() -> Check:
         numbers = demo.run(seed=0, out=folder).numbers
     error = np.sqrt(0.7 * 0.3 / 500 / 400)  # of a mean of 400 winners; the best of many varies less
     for count in demo.submissions:
-        wrong += float(abs(numbers[f"{count} submissions: private"] - 0.7) > 4.5 * error)
+        wrong += float(not abs(numbers[f"{count} submissions: private"] - 0.7) <= 4.5 * error)
         gap = numbers[f"{count} submissions: public"] - numbers[f"{count} submissions: expected"]
-        wrong += float(abs(gap) > 4.5 * error)
-    wrong += float(numbers["300 submissions: public"] < 0.74)
+        wrong += float(not abs(gap) <= 4.5 * error)
+    wrong += float(not numbers["300 submissions: public"] >= 0.74)
     return Check(float(wrong), 1e-12, "claims that fail", "05#holdout-validation")
 
 

@@ -144,7 +144,7 @@ def rates_by_hand() -> Check:
         wrong += dict(found.patterns) != patterns or words not in found.advice
     again = sweep_learning_rates(lambda rate: {0.1: flat, 0.3: low}[rate], (0.3, 0.1), floor=0.0, tolerance=0.6)
     wrong += dict(again.patterns) != {0.1: "right", 0.3: "right"} or again.best != 0.3
-    wrong += again.floor != 0.0 or again.ends[0.1] != 5.0 or abs(again.ends[0.3] - 0.4) > 1e-12
+    wrong += again.floor != 0.0 or again.ends[0.1] != 5.0 or not abs(again.ends[0.3] - 0.4) <= 1e-12
     wrong += not np.isnan(diagnose_learning_rates({1.0: np.geomspace(1, 1e9, 9)}).floor)
     # Of 8 and of 19 losses the last one is the end; of 20 it is the mean of two.
     for losses, end in ((8, 1.0), (19, 1.0), (20, 1.5)):

@@ -378,11 +378,11 @@ def labels_encoded() -> Check:
         wrong += matrix.tolist() != [[pairs.count((a, b)) for b in names] for a in names]
         called = [[p for p in pairs if p[1] == name] for name in names]
         mean = np.mean([np.mean([a == b for a, b in rows]) if rows else 0.0 for rows in called])
-        wrong += abs(precision(true, pred, average="macro") - mean) > 1e-12
+        wrong += not abs(precision(true, pred, average="macro") - mean) <= 1e-12
         hits = [pairs.count((name, name)) for name in names]
         either = [sum((a == name) + (b == name) for a, b in pairs) for name in names]
-        wrong += abs(macro_f1(true, pred) - np.mean([2 * h / e for h, e in zip(hits, either)])) > 1e-12
+        wrong += not abs(macro_f1(true, pred) - np.mean([2 * h / e for h, e in zip(hits, either)])) <= 1e-12
         rows = [[p for p in pairs if p[0] == name] for name in names]
         recalls = [np.mean([a == b for a, b in some]) for some in rows if some]
-        wrong += abs(balanced_accuracy(true, pred) - np.mean(recalls)) > 1e-12
+        wrong += not abs(balanced_accuracy(true, pred) - np.mean(recalls)) <= 1e-12
     return Check(float(wrong), 0.0, "differences", "plain Python")

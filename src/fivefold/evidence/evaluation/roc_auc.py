@@ -243,8 +243,10 @@ def roc_auc_forms() -> Check:
     loss = -np.log([1.0, 0.25, 0.5, 0.75, 1.0]).mean()
     pair = np.stack([1 - p, p], axis=1)
     wrong += (
-        abs(log_loss(y, p) - loss) + abs(log_loss(y, pair) - loss) + (abs(log_loss(y, 0.99991 * pair) - loss) > 1e-4)
+        abs(log_loss(y, p) - loss)
+        + abs(log_loss(y, pair) - loss)
+        + (not abs(log_loss(y, 0.99991 * pair) - loss) <= 1e-4)
     )
     wrong += abs(brier_score(y, pair) - brier_score(y, p)) + abs(accuracy(y[:, None], y.astype(float)) - 1.0)
-    wrong += abs(log_loss(y, p.astype(np.float32)) - loss) > 1e-6
+    wrong += not abs(log_loss(y, p.astype(np.float32)) - loss) <= 1e-6
     return Check(float(wrong), 1e-12, "sum of differences", "plain arrays")

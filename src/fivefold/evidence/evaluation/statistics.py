@@ -222,8 +222,8 @@ def significance_bootstrap() -> Check:
         # A quantile at 2.5 % of 4000 draws has the standard error √(0.025 · 0.975 / 4000) / φ(1.96) = 0.042 deviations.
         bound = 5 * math.sqrt(2) * 0.06 * other.standard_error
         ends = other.confidence_interval
-        wrong += int(abs(mine.low - ends.low) > bound) + int(abs(mine.high - ends.high) > bound)
-        wrong += int(abs(mine.standard_error / (x.std() / math.sqrt(60)) - 1) > 5 / math.sqrt(2 * 4000))
+        wrong += int(not abs(mine.low - ends.low) <= bound) + int(not abs(mine.high - ends.high) <= bound)
+        wrong += int(not abs(mine.standard_error / (x.std() / math.sqrt(60)) - 1) <= 5 / math.sqrt(2 * 4000))
         wrong += int(mine.value != x.mean())
     held = 0
     for seed in range(150):
@@ -330,7 +330,7 @@ def threshold_edges() -> Check:
         for _ in range(2):
             high = np.nextafter(low, kind(1))
             cut = best_threshold([0, 1], np.array([low, high])).value
-            wrong += bool(low >= cut) or not bool(high >= cut)
+            wrong += bool(not low < cut) or not bool(high >= cut)
             low = high
     huge = float(np.finfo(float).max)
     wrong += best_threshold([0, 1], [0.75 * huge, huge]).value != 0.875 * huge  # the sum of both is no number
@@ -377,10 +377,10 @@ def threshold_theory() -> Check:
         cut = best_threshold(y[dev], p[dev], costs=costs).value
         exact = theoretical_threshold(costs)
         # Near the best cut the expected cost rises by (c_fp + c_fn)/2 · δ² for uniform p: here below 0.3 % of the costs.
-        wrong += float(abs(cut - exact) > 0.05)
+        wrong += float(not abs(cut - exact) <= 0.05)
         test = slice(100_000, None)
         at = [cost_of(y[test], p[test] >= t, costs) for t in (cut, exact, 0.5)]
-        wrong += float(at[0] > at[1] + 0.003 * (costs.fp + costs.fn)) + float(not at[0] < 0.95 * at[2])
+        wrong += float(not at[0] <= at[1] + 0.003 * (costs.fp + costs.fn)) + float(not at[0] < 0.95 * at[2])
     return Check(wrong, 1e-12, "claims that fail", "theory")
 
 

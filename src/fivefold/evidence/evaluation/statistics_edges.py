@@ -25,7 +25,7 @@ def correlation_ends() -> Check:
             found = [ours.pearson(x, 3.0 * sign * x + 1.0), ours.spearman(x, sign * x**3)]
             found += [] if n == 1025 else [ours.kendall(x, sign * x)]
             wrong += sum(not 1.0 - 1e-12 < sign * r.coefficient <= 1.0 for r in found)
-            wrong += sum(r.p_value > 1e-5 for r in found[:2])
+            wrong += sum(not r.p_value <= 1e-5 for r in found[:2])
     for k in range(2, 9):
         x = np.repeat(np.arange(k), 4)
         same = ours.cramers_v(x, x)

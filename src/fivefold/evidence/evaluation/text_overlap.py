@@ -75,7 +75,7 @@ def bleu_brute_force() -> Check:
         total.merge(Bleu().update(references[k::3], candidates[k::3]))
     wrong += abs(total.compute() - exact)
     singles = np.mean([bleu([r], [c]) for r, c in zip(references, candidates)])
-    return Check(float(wrong + (abs(singles - exact) < 0.01)), 1e-14, "sum of differences", "brute force")
+    return Check(float(wrong + (not abs(singles - exact) >= 0.01)), 1e-14, "sum of differences", "brute force")
 
 
 @evidence("rouge", claim="The gunman: ROUGE-L 3/4 and 2/4, ROUGE-2 1/3 and 1/3", against="Lin 2004")

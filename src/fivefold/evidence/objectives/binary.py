@@ -62,7 +62,7 @@ def binary_cross_entropy_forms() -> Check:
     wrong = np.abs(found + np.log(p_t)).max() + abs(float(BinaryCrossEntropyLoss()(x, y)) + np.log(p_t).mean())
     sign = 2 * y.numpy() - 1
     wrong += np.abs(found - np.log1p(np.exp(-sign * x.numpy()))).max()
-    wrong += float((found / np.log(2) < ZeroOneLoss(reduction="none")(x, y).numpy()).sum())
+    wrong += float((~(found / np.log(2) >= ZeroOneLoss(reduction="none")(x, y).numpy())).sum())
     return Check(wrong, 1e-11, "sum of differences", "both forms")
 
 
@@ -82,13 +82,13 @@ def binary_cross_entropy_imbalance() -> Check:
     # The integral of -ln t over (.7, .98) by its width is 0.174 a row; the positive costs -ln .3 = 1.2.
     antiderivative = [t - t * np.log(t) for t in (0.7, 0.98)]
     wrong = abs(float(negatives) / 1000 - (antiderivative[1] - antiderivative[0]) / 0.28) / 1e-3
-    wrong += float(negatives < 100 * positive)
+    wrong += float(not negatives >= 100 * positive)
     x = torch.tensor([1e4, -1e4, 1e4, -1e4], dtype=torch.float64)
     y = torch.tensor([1.0, 1.0, 0.0, 0.0])
     exact = torch.tensor([0.0, 1e4, 1e4, 0.0], dtype=torch.float64)
     for dtype in (torch.float64, torch.bfloat16, torch.float16):
         found = BinaryCrossEntropyLoss(reduction="none")(x.to(dtype), y)
-        wrong += float(((found.double() - exact).abs() > 0.02 * exact).sum()) + float(found.dtype != dtype)
+        wrong += float((~((found.double() - exact).abs() <= 0.02 * exact)).sum()) + float(found.dtype != dtype)
     wrong += abs(float(BinaryCrossEntropyLoss()(x[:0], y[:0])))
     return Check(wrong, 1.0, "violations", "the integral and the limits")
 
@@ -153,7 +153,7 @@ def hinge_published() -> Check:
     squared = HingeLoss(2, "none")(x.detach(), y).numpy()
     wrong += (np.abs(squared - exact**2) / np.maximum(exact**2, 1)).sum()
     half = HingeLoss(reduction="none")(x.detach().bfloat16(), y).double().numpy()
-    wrong += float((np.abs(half - exact) > 0.02 * exact).sum())
+    wrong += float((~(np.abs(half - exact) <= 0.02 * exact)).sum())
     return Check(wrong, 0, "sum of differences", "published numbers")
 
 

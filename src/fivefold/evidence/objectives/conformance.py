@@ -118,7 +118,7 @@ def bregman_borders() -> Check:
     # Where a target lies on the border, F there is its limit 0.
     ends = BregmanLoss("logistic", "none")(torch.full((2,), 0.25).double(), torch.tensor([0.0, 1.0]))
     gap = float((ends + torch.tensor([0.75, 0.25]).double().log()).abs().max())
-    return Check(len(wrong) + float(gap > 1e-15), 0, f"wrong borders {wrong}", "the domains")
+    return Check(len(wrong) + float(not gap <= 1e-15), 0, f"wrong borders {wrong}", "the domains")
 
 
 @evidence(
@@ -147,7 +147,7 @@ def combined_distances() -> Check:
     # ψ(0.1) = cos 0.1 and ψ(2π + 0.1) = cos 0.1 - 4, up to the cut of the angle.
     logits = 3 * (np.cos(0.1) - np.array([0.0, 4.0]))
     exact = np.log(np.exp(logits) + 2) - logits
-    worst += float(not ends.grad.isfinite().all()) + float(np.abs(values.detach().numpy() - exact).max() > 1e-6)
+    worst += float(not ends.grad.isfinite().all()) + float(not np.abs(values.detach().numpy() - exact).max() <= 1e-6)
     return Check(worst, 1e-12, "max difference", "NumPy")
 
 
@@ -367,7 +367,7 @@ def sinkhorn_tolerance() -> Check:
         own = _costs(x, x, 2)
         f = SinkhornDivergence(0.1, tol=tol)._own_potential(own, p)
         plan = p[:, None] * p * torch.exp((f[:, None] + f - own) / 0.1)
-        wrong += float((plan.sum(1) - p).abs().sum() > tol)
+        wrong += float(not (plan.sum(1) - p).abs().sum() <= tol)
     return Check(wrong, 0, "differences", "counted rounds")
 
 

@@ -25,9 +25,9 @@ def duality_demo() -> Check:
         worst = largest(worst, abs(primal - found["dual value"]), abs(found["steepest slope of the critic"] - 1))
         worst = largest(worst, 1 - found["slope along moves"], found["best gap of the other functions"] - primal)
         # The control: without the bound on the slope the gap is not the cost.
-        worst = largest(worst, float(found["gap of the critic times 2"] < 1.9 * primal))
+        worst = largest(worst, float(not found["gap of the critic times 2"] >= 1.9 * primal))
         # Directions alone reach the distance of the means, a lower bound near the cost of shifted clouds.
-        worst = largest(worst, float(found["best gap of the other functions"] < 0.8 * primal))
+        worst = largest(worst, float(not found["best gap of the other functions"] >= 0.8 * primal))
         worst = largest(worst, float(not 20 <= found["moves"] <= 39))
     return Check(worst, 1e-12, "max violation", "duality")
 
@@ -110,13 +110,13 @@ def noise_demo() -> Check:
     for kind in ("input noise", "dropout"):
         near, far = (found[f"{kind}: distance from {what}"] for what in ("its closed form", "least squares"))
         # 2048 copies of 60 rows with noise as large as the signal: about √(5 / 122,880), times the condition.
-        failed += float(near > 0.02) + float(far < 0.2)
+        failed += float(not near <= 0.02) + float(not far >= 0.2)
         # Six points, each a root mean square of 40 squared normals (relative deviation 0.11), over a range of ln 1024:
         # a standard error of 0.11 / √(6 · 5.6) = 0.02.
-        failed += float(abs(found[f"{kind}: slope of the logarithms"] + 0.5) > 0.08)
+        failed += float(not abs(found[f"{kind}: slope of the logarithms"] + 0.5) <= 0.08)
     rng = np.random.default_rng(2)
     x, y = rng.normal(size=(9, 2)), rng.normal(size=9)
-    failed += float(np.abs(noisy_solution(x, y, 3, rng) - np.linalg.lstsq(x, y, rcond=None)[0]).max() > 1e-12)
+    failed += float(not np.abs(noisy_solution(x, y, 3, rng) - np.linalg.lstsq(x, y, rcond=None)[0]).max() <= 1e-12)
     return Check(failed, 0, "failed checks", "closed forms")
 
 

@@ -221,10 +221,10 @@ def coco_gradients() -> Check:
     # Corners of a simplex: cosine 1 to one's own centroid, -1/2 to the two others.
     corners = torch.eye(3).double() - 1 / 3
     bound = np.log(1 + 2 * np.exp(-2 * 1.5))
-    failed += float(abs(float(COCOLoss(scale=2.0)(corners, torch.arange(3))) - bound) > 1e-12)
+    failed += float(not abs(float(COCOLoss(scale=2.0)(corners, torch.arange(3))) - bound) <= 1e-12)
     failed += float(COCOLoss()(x[:2], torch.tensor([4, 4])).detach() != 0)
     flat = torch.zeros(2, 3, dtype=torch.float64).requires_grad_()
     value = COCOLoss()(flat, torch.tensor([0, 1]))
     value.backward()
-    failed += float(abs(float(value.detach()) - np.log(2)) > 1e-12) + float(not torch.isfinite(flat.grad).all())
+    failed += float(not abs(float(value.detach()) - np.log(2)) <= 1e-12) + float(not torch.isfinite(flat.grad).all())
     return Check(failed, 0, "failed checks", "finite differences")

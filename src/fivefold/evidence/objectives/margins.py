@@ -186,7 +186,7 @@ def a_softmax_slopes() -> Check:
     x, y, w = _batch(4)
     losses = [float(_with(ASoftmaxLoss(4, 5, m), w)(x, y).detach()) for m in (1, 2, 3, 4)]
     wrong = abs(losses[0] - float(functional.cross_entropy(x @ functional.normalize(w).T, y)))
-    wrong += float(np.any(np.diff(losses) <= 0))
+    wrong += float(np.any(~(np.diff(losses) > 0)))
     for m in (2, 3, 4):
         wrong += _slopes(lambda d=4, k=5, m=m: ASoftmaxLoss(d, k, m))
     return Check(wrong, 1e-12, "violations", "theory")
@@ -230,7 +230,7 @@ def l_softmax_psi() -> Check:
         values = psi(torch.cos(theta), m).numpy()
         steps = np.diff(values)
         # The slope of ψ is at most m, so a grid step of π/20000 moves it by no more than m times that.
-        wrong += float(steps.max() > 1e-9) + float(steps.min() < -m * math.pi / 20000 * 1.001)
+        wrong += float(not steps.max() <= 1e-9) + float(not steps.min() >= -m * math.pi / 20000 * 1.001)
         wrong += abs(values[0] - 1) + abs(values[-1] - (1 - 2 * m))
         first = theta.numpy() < math.pi / m
         wrong += np.abs(values - np.cos(m * theta.numpy()))[first].max()
@@ -241,7 +241,7 @@ def l_softmax_psi() -> Check:
         wrong += np.abs(values - ((-1) ** k * sum(terms) - 2 * k)).max()
     # D(π/m) = cos(π/m), as printed, would leave a gap at π/2 for m = 2: 0 against cos(2 π/2) = -1.
     at = float(psi(torch.tensor([0.0], dtype=torch.float64), 2))
-    wrong += abs(at + 1) + float(abs(math.cos(math.pi / 2) - at) < 0.9)
+    wrong += abs(at + 1) + float(not abs(math.cos(math.pi / 2) - at) >= 0.9)
     for m in (1, 2, 3):
         wrong += _slopes(lambda d=4, k=5, m=m: LSoftmaxLoss(d, k, m))
     return Check(wrong, 1e-11, "sum of differences", "theory")

@@ -133,7 +133,7 @@ def likelihood_argmin() -> Check:
     wrong += float((curves[0] - kl_curve - entropy).abs().max() + (curves[0] - curves[2]).abs().max())
     wrong += float((curves[0] - curves[3]).abs().max())
     reverse = torch.stack([KLDivergenceLoss("reverse")(row[None], shares[None]) for row in log_q])
-    wrong += float(abs(float(t[reverse.argmin()]) - exact) < 0.01)
+    wrong += float(not abs(float(t[reverse.argmin()]) - exact) >= 0.01)
     return Check(wrong, 1e-11, "sum of differences", "closed form")
 
 

@@ -179,7 +179,7 @@ def sparse_rows(make: Any, options: dict[str, Any], dense_too: Any = None, steps
         paths.append(table.weight.detach().numpy().copy())
     moved = np.abs(paths[1] - np.linspace(-1, 1, 24).reshape(8, 3)).max()
     return Check(
-        float(np.abs(paths[0] - paths[1]).max()) + (moved < 1e-3),
+        float(np.abs(paths[0] - paths[1]).max()) + (not moved >= 1e-3),
         1e-12,
         "max |parameter difference|",
         "dense gradients",

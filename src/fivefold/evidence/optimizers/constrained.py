@@ -37,7 +37,7 @@ def proxy_swap() -> Check:
             weights = vector / vector.sum()
             gap = largest(gap, float(np.abs(game.weights.numpy() - weights).max()))
         gap = largest(gap, float(np.abs(game.multipliers.numpy() - weights[1:] / weights[0]).max()))
-        gap += float(np.ptp(weights)) < 0.05
+        gap += not float(np.ptp(weights)) >= 0.05
     return Check(gap, 1e-12, "max |weight difference|", "NumPy")
 
 
@@ -165,5 +165,8 @@ def proxy_fairness() -> Check:
     plain, fair, wide = train(None), train(0.05), train(0.95)
     # The regret after 400 steps of rate 1 is of the order of log(m) / steps + the swings, some hundredths at most.
     return Check(
-        largest(fair - 0.05, 0.02 * (plain < 0.3), abs(wide - plain)), 0.02, "violation of the parity", "counted rates"
+        largest(fair - 0.05, 0.02 * (not plain >= 0.3), abs(wide - plain)),
+        0.02,
+        "violation of the parity",
+        "counted rates",
     )

@@ -60,7 +60,7 @@ def minibatch_errors() -> Check:
         # rows' excess over m.
         error = math.sqrt((float(apart.var() / apart.mean() ** 2) / m + 2) / repeats) / 2
         worst = largest(worst, abs(value / (spread / math.sqrt(m)) - 1) / error)
-    return Check(worst + 100 * (exact > 1e-12), 4, "standard errors", "closed form")
+    return Check(worst + 100 * (not exact <= 1e-12), 4, "standard errors", "closed form")
 
 
 @evidence(
@@ -121,8 +121,8 @@ def critical_kinds() -> Check:
     wrong = sum(classify(np.array(matrix)) != kind for matrix, kind in cases)
     numbers = _numbers(CriticalPointsDemo)
     wrong += numbers["functions"] != 6 or numbers["functions classified as they should be"] != 6
-    wrong += numbers["largest gradient at the points"] > 1e-8
-    wrong += sum(numbers[f"share of minima in {d} dimensions"] >= 0.5**d for d in range(2, 7))
+    wrong += not numbers["largest gradient at the points"] <= 1e-8
+    wrong += sum(not numbers[f"share of minima in {d} dimensions"] < 0.5**d for d in range(2, 7))
     wrong += any(numbers[f"share with independent signs in {d} dimensions"] != 0.5**d for d in range(1, 7))
     return Check(wrong, 0, "violations", "calculus")
 
@@ -144,7 +144,7 @@ def starts_minima() -> Check:
     nearest = np.linalg.norm(known[:, None] - ends[None], axis=-1).min(axis=1)
     wrong = (len(ends) != 4) + (numbers["convex: distinct minima reached"] != 1)
     wrong += numbers["non-convex: distinct minima reached"] != 4
-    wrong += numbers["convex: largest distance between ends"] > 1e-6
+    wrong += not numbers["convex: largest distance between ends"] <= 1e-6
     wrong += not largest(numbers[f"{name}: largest gradient left"] for name in ("convex", "non-convex")) <= 1e-4
     return Check(
         largest(gap, float(nearest.max())) + wrong, 2e-6, "distance to the known minima", "scipy; Himmelblau 1972"
@@ -163,7 +163,7 @@ def starts_convexity() -> Check:
     exact = torch.tensor([1.5 + 0.5 * math.log(2), 4 + 4.5 + 0.5 * math.log1p(math.exp(5))], dtype=torch.float64)
     gap += float((convex(point) - exact).abs().max())
     wrong = numbers["convex: share of chords below the function"] != 0
-    wrong += numbers["non-convex: share of chords below the function"] < 0.1
+    wrong += not numbers["non-convex: share of chords below the function"] >= 0.1
     three = distinct(np.array([[0.0, 0.0], [0.0, 0.005], [0.02, 0.0], [1.0, 0.0]]))
     return Check(gap + wrong + (len(three) != 3), 1e-12, "violations", "the definition")
 
@@ -185,7 +185,7 @@ def matrix_identities() -> Check:
             (identity.function(x + h * e) - identity.function(x - h * e)) / (2 * h) for e in torch.eye(3, dtype=x.dtype)
         ]
         rough = largest(rough, float((found - torch.stack(rows)).abs().max()))
-    return Check(gap + (rough > 1e-7), 1e-13, "max |difference|", "autograd")
+    return Check(gap + (not rough <= 1e-7), 1e-13, "max |difference|", "autograd")
 
 
 @evidence(
@@ -236,7 +236,7 @@ def cookbook_consistent() -> Check:
     for rule in RULES:
         sign = numbers[f"{rule.advice}: verdict"]
         difference = numbers[f"{rule.advice}: loss of the other"] - numbers[f"{rule.advice}: loss"]
-        wrong += sign * difference < 0 or numbers[f"{rule.advice}: standard errors in favor"] * difference < 0
+        wrong += not sign * difference >= 0 or not numbers[f"{rule.advice}: standard errors in favor"] * difference >= 0
         wrong += rule.problem not in ("sparse", "cnn", "gan")
     problem, losses = SparseLogistic(0), []
     for _ in range(2):
@@ -255,11 +255,15 @@ def cookbook_problems() -> Check:
     sparse, digits, gan = SparseLogistic(0), DigitsNetwork(), RingGAN()
     still = sparse.train(setting, 0.0, 3, 8, streams)
     wrong = abs(still - math.log(2)) > 1e-6
-    wrong += sparse.train(setting, 0.1, 60, 32, streams) > math.log(2) - 0.05
-    wrong += digits.train(setting, 0.005, 60, 32, streams) > 1.5 or digits.train(setting, 0.0, 1, 8, streams) < 2.2
-    wrong += gan.train(Setting("adam-half"), 0.001, 200, 64, streams) > 0.75 * gan.train(setting, 0.0, 1, 8, streams)
+    wrong += not sparse.train(setting, 0.1, 60, 32, streams) <= math.log(2) - 0.05
+    wrong += (
+        not digits.train(setting, 0.005, 60, 32, streams) <= 1.5 or not digits.train(setting, 0.0, 1, 8, streams) >= 2.2
+    )
+    wrong += not gan.train(Setting("adam-half"), 0.001, 200, 64, streams) <= 0.75 * gan.train(
+        setting, 0.0, 1, 8, streams
+    )
     a, b = torch.tensor([[0.0], [1.0]]), torch.tensor([[3.0], [5.0]])
-    wrong += abs(energy_distance(a, b) - (2 * 3.5 - 0.5 - 1.0)) > 1e-6 or abs(energy_distance(a, a)) > 1e-6
+    wrong += not abs(energy_distance(a, b) - (2 * 3.5 - 0.5 - 1.0)) <= 1e-6 or not abs(energy_distance(a, a)) <= 1e-6
     labels = np.array([2, 0, 1, 0])
     rows = _rows(np.random.default_rng(0), labels, Setting("sgd", shuffle=False), 3, 4)
     wrong += rows.tolist() != [[1, 3, 2, 0]] * 3

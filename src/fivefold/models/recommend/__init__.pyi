@@ -4,6 +4,7 @@ from fivefold.models.recommend.autoint import AutoInt as AutoInt
 from fivefold.models.recommend.autoint import WeightedAutoInt as WeightedAutoInt
 from fivefold.models.recommend.bilinear import BilinearFM as BilinearFM
 from fivefold.models.recommend.bilinear import BilinearFMLearner as BilinearFMLearner
+from fivefold.models.recommend.cold_start import ColdStartEmbedding as ColdStartEmbedding
 from fivefold.models.recommend.deep_cross import DeepCross as DeepCross
 from fivefold.models.recommend.deep_interest import DeepInterestNetwork as DeepInterestNetwork
 from fivefold.models.recommend.deep_interest_evolution import (
@@ -16,6 +17,7 @@ from fivefold.models.recommend.field_aware import FieldAwareFM as FieldAwareFM
 from fivefold.models.recommend.field_aware import FieldAwareFMLearner as FieldAwareFMLearner
 from fivefold.models.recommend.implicit_als import AlternatingLeastSquares as AlternatingLeastSquares
 from fivefold.models.recommend.implicit_als import BayesianPersonalizedRanking as BayesianPersonalizedRanking
+from fivefold.models.recommend.listing_embedding import ListingEmbedding as ListingEmbedding
 from fivefold.models.recommend.matrix_factorization import MatrixFactorization as MatrixFactorization
 from fivefold.models.recommend.matrix_factorization import SVDPlusPlus as SVDPlusPlus
 from fivefold.models.recommend.neighbors import ItemBasedCF as ItemBasedCF

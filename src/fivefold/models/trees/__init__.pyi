@@ -10,6 +10,8 @@ from fivefold.models.trees.bagging import BaggingRegressor as BaggingRegressor
 from fivefold.models.trees.boosting.bundling import ExclusiveFeatureBundler as ExclusiveFeatureBundler
 from fivefold.models.trees.boosting.catboost import CatBoostClassifier as CatBoostClassifier
 from fivefold.models.trees.boosting.catboost import CatBoostRegressor as CatBoostRegressor
+from fivefold.models.trees.boosting.gpu_boosting import GPUBoostingClassifier as GPUBoostingClassifier
+from fivefold.models.trees.boosting.gpu_boosting import GPUBoostingRegressor as GPUBoostingRegressor
 from fivefold.models.trees.boosting.gradient_boosting import GradientBoostingClassifier as GradientBoostingClassifier
 from fivefold.models.trees.boosting.gradient_boosting import GradientBoostingRegressor as GradientBoostingRegressor
 from fivefold.models.trees.boosting.lightgbm import GOSSClassifier as GOSSClassifier
@@ -19,6 +21,8 @@ from fivefold.models.trees.boosting.lightgbm import LGBMRanker as LGBMRanker
 from fivefold.models.trees.boosting.lightgbm import LGBMRegressor as LGBMRegressor
 from fivefold.models.trees.boosting.ngboost import NGBClassifier as NGBClassifier
 from fivefold.models.trees.boosting.ngboost import NGBRegressor as NGBRegressor
+from fivefold.models.trees.boosting.pv_tree import PVTreeClassifier as PVTreeClassifier
+from fivefold.models.trees.boosting.pv_tree import PVTreeRegressor as PVTreeRegressor
 from fivefold.models.trees.boosting.xgboost import ApproximateXGBClassifier as ApproximateXGBClassifier
 from fivefold.models.trees.boosting.xgboost import ApproximateXGBRegressor as ApproximateXGBRegressor
 from fivefold.models.trees.boosting.xgboost import XGBClassifier as XGBClassifier

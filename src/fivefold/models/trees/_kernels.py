@@ -13,6 +13,7 @@ from numba import prange
 
 from fivefold.base.jit import njit
 
+from ._median import measure_median
 from ._search import (
     BITS,
     CUT,
@@ -28,6 +29,7 @@ from ._search import (
     LEFT,
     LOW_ROW,
     MEAN,
+    MEDIAN,
     MISSING,
     MISSING_LEFT,
     N_FLOATS,
@@ -59,6 +61,7 @@ __all__ = [
     "LEFT",
     "LOW_ROW",
     "MEAN",
+    "MEDIAN",
     "MISSING_LEFT",
     "PARENT",
     "RIGHT",
@@ -97,6 +100,10 @@ def pack_keys(order, columns, keys):
 def _measure(node, ints, floats, stats, kind, keys, target):
     """Fill weight, statistics and impurity of a node; return whether all its targets are equal."""
     start, end = ints[node, START], ints[node, END]
+    if kind == MEDIAN:
+        weight, pure = measure_median(keys[-1], start, end, target, stats[node])
+        floats[node, WEIGHT], floats[node, IMPURITY] = weight, stats[node, 1] / weight
+        return pure
     for c in range(stats.shape[1]):
         stats[node, c] = 0.0
     weight = add_rows(kind, keys[0], start, end, target, stats[node])
@@ -226,11 +233,12 @@ def grow(
 ):
     """Grow a tree and return (ints, floats, stats, bits) of its nodes in order of creation.
 
-    keys (d, n) uint64 are reordered in place; target (n, 2) holds value or class, and weight; ``rules`` is
-    (min_samples_leaf, min_weight_leaf); ``factor`` turns the impurity of the statistics into that of the criterion.
+    keys (d, n) uint64 are reordered in place; target (n, 2) holds value or class, and weight. For medians keys are
+    (d + 1, n), the last those of the targets, and target (n, 4) has room for ranks. ``rules`` is (min_samples_leaf,
+    min_weight_leaf); ``factor`` turns the impurity of the statistics into that of the criterion.
     ``max_leaf_nodes`` < 0 grows all nodes, otherwise the node with the largest total gain comes first.
     """
-    d, n = keys.shape
+    d, n = len(categorical), keys.shape[1]
     capacity = 64
     ints = np.empty((capacity, N_INTS), dtype=np.int64)
     floats = np.empty((capacity, N_FLOATS))
@@ -308,6 +316,8 @@ def grow(
             _partition_parallel(keys, start, end, goes_left)
         else:
             for f in range(width):
+                _partition_one(keys[f], start, end, goes_left, buffer)
+            for f in range(d, keys.shape[0]):
                 _partition_one(keys[f], start, end, goes_left, buffer)
         pending = [(node, 0, start, start + n_left, depth), (node, 1, start + n_left, end, depth)]
     # Nodes that the limit on leaves left unexpanded are leaves.

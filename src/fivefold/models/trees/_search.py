@@ -16,8 +16,11 @@ from numba import prange
 
 from fivefold.base.jit import njit
 
-MEAN, GINI, ENTROPY = 0, 1, 2
-"""Kinds of statistics: a sum (squared error, and Gini of two classes), class weights with Gini, class weights with entropy."""
+from ._median import search_median
+
+MEAN, GINI, ENTROPY, MEDIAN = 0, 1, 2, 3
+"""Kinds of statistics: a sum (squared error, and Gini of two classes), class weights with Gini, class weights with entropy,
+and median with absolute error."""
 
 MISSING = np.uint64(0xFFFFFFFF)
 ROW = np.uint64(0xFFFFFFFF)
@@ -181,6 +184,8 @@ def search_numeric(kind, keys, start, end, target, total, weight, min_leaf, min_
     best, cut, missing_left = -np.inf, -1, 0
     if stop == start or (n_missing == 0 and keys[start] >> HALF == keys[end - 1] >> HALF):
         return best, cut, missing_left
+    if kind == MEDIAN:
+        return search_median(keys, start, stop, end, target, total[1], weight, min_leaf, min_weight, tie)
     for side in range(2 if n_missing else 1):
         for c in range(left.shape[0]):
             left[c] = 0.0
@@ -328,7 +333,7 @@ def mix(state):
 @njit
 def _draw_features(keys, start, end, max_features, seed, node, drawn):
     """Draw features without replacement until ``max_features`` are drawn and one of them varies; return how many."""
-    d = keys.shape[0]
+    d = drawn.shape[0]
     for f in range(d):
         drawn[f] = f
     if max_features >= d:

@@ -63,15 +63,19 @@ class BinaryTree(Estimator):
         if len(kept) < n:  # rows without weight must not count as samples either
             X, y, ones = X[kept], y[kept], ones[kept]
         columns = np.ascontiguousarray(X.T)  # (d, n)
+        if kind == k.MEDIAN:
+            columns = np.vstack([columns, y])  # (d + 1, n)
         order = np.argsort(columns, axis=1)  # missing values last
         keys = order.view(np.uint64)
+        target = np.zeros((len(y), 4 if kind == k.MEDIAN else 2))
+        target[:, 0], target[:, 1] = y, ones
         self.categories_ = [_levels(columns[f]) if mask[f] else None for f in range(d)]
         n_levels = np.array([0 if c is None else len(c) for c in self.categories_], dtype=np.int64)
         with threads_for(columns.size) as threads:
             k.pack_keys(order, columns, keys)
             ints, floats, stats, bits = k.grow(
                 keys,
-                np.column_stack([y.astype(np.float64), ones]),
+                target,
                 kind,
                 n_stats,
                 mask,

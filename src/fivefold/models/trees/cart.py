@@ -7,8 +7,10 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 
+from fivefold.base.errors import InputError
+
 from . import _kernels as k
-from ._tree import BinaryTree
+from ._tree import BinaryTree, categorical_mask
 from ._validation import checked_data, choice, class_weights, encode_labels, require_fitted, sample_weights
 
 
@@ -153,21 +155,24 @@ class DecisionTreeClassifier(ClassifierMixin, BinaryTree):
 
 
 class DecisionTreeRegressor(RegressorMixin, BinaryTree):
-    r"""Binary tree that splits, again and again, where the squared error around the two means falls most.
+    r"""Binary tree that splits, again and again, where the error around the centers of the two sides falls most.
 
-    .. math:: \min_{j, v} \sum_{x_j \le v} w_i (y_i - \bar y_L)^2 + \sum_{x_j > v} w_i (y_i - \bar y_R)^2
+    .. math:: \min_{j, v} \sum_{x_j \le v} w_i \, \ell(y_i - c_L) + \sum_{x_j > v} w_i \, \ell(y_i - c_R)
+
+    with the square and means for :math:`\ell` and c, or the absolute value and medians.
 
     Parameters
     ----------
-    criterion : {"squared_error"}, default "squared_error"
-        The impurity of a node is the weighted variance of its targets.
+    criterion : {"squared_error", "absolute_error"}, default "squared_error"
+        The impurity of a node is the weighted mean of its squared or absolute errors.
     max_depth, min_samples_split, min_samples_leaf, min_weight_fraction_leaf, max_features, max_leaf_nodes, \
     min_impurity_decrease, ccp_alpha, categorical_features, random_state
-        As for :class:`DecisionTreeClassifier`; impurities are in squared units of y.
+        As for :class:`DecisionTreeClassifier`; impurities are in squared units of y, or in units of y. Categorical columns
+        need "squared_error".
 
     Attributes
     ----------
-    value_ : float array (m,), means of the nodes
+    value_ : float array (m,), means of the nodes, or medians
     children_left_, children_right_, feature_, threshold_, missing_go_to_left_, impurity_, n_node_samples_, \
     weighted_n_node_samples_, node_depth_, categories_, level_offset_, level_bits_, feature_importances_
         As for :class:`DecisionTreeClassifier`.
@@ -183,6 +188,8 @@ class DecisionTreeRegressor(RegressorMixin, BinaryTree):
     -----
     Algorithm 11 of the source gives no stopping rule; here a node stops when its targets are equal or a limit says so.
     The rule for equal targets is exact, so scaling y never changes the tree; scikit-learn stops at a variance of 2e-16.
+    A median between two targets, with half of the weight on either side, is their mean. With absolute errors NaN is missing
+    as ever; scikit-learn refuses it there.
 
     References
     ----------
@@ -224,16 +231,23 @@ class DecisionTreeRegressor(RegressorMixin, BinaryTree):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Grow the tree on X (n, d) and targets y (n,), with optional weights (n,) >= 0."""
-        choice("criterion", self.criterion, ("squared_error",))
+        choice("criterion", self.criterion, ("squared_error", "absolute_error"))
         X, y = checked_data(self, X, y, ensure_all_finite="allow-nan", y_numeric=True)
         weight = sample_weights(sample_weight, len(X))
         y = y.astype(np.float64)
+        if self.criterion == "absolute_error":
+            if categorical_mask(self, self.categorical_features, X.shape[1]).any():
+                raise InputError(
+                    "`categorical_features` needs criterion='squared_error': sets of levels are found by their means."
+                )
+            self.value_ = self._grow(X, y, weight, k.MEDIAN, 2, 1.0)[:, 0].copy()
+            return self
         center = np.average(y, weights=weight)
         stats = self._grow(X, y - center, weight, k.MEAN, 1, 1.0)
         self.value_ = center + stats[:, 0] / self.weighted_n_node_samples_
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the mean of each row's leaf: X (n, d) -> (n,)."""
+        """Return the mean, or the median, of each row's leaf: X (n, d) -> (n,)."""
         require_fitted(self, "value_")
         return self.value_[self._walk(X)]

@@ -282,7 +282,7 @@ def steps_on_the_face() -> Check:
     # Nothing to do moves nothing.
     idle = _descent(np.array([[2.0, 2.0]]), np.array([-1.0]), np.ones(1), 0.5, 0.0, False)
     worst = largest(worst, float(idle.face(np.zeros(2), np.zeros(1), np.zeros(1))))
-    worst = largest(worst, float(min(cut, edges) < 5))
+    worst = largest(worst, float(not min(cut, edges) >= 5))
     return Check(worst, 1e-10, "error", "NumPy")
 
 
@@ -352,4 +352,4 @@ def prox_newton_steps() -> Check:
         loss = one.loss(np.zeros(2))
         one.cycle(A.T @ one.r, loss, np.zeros(d), np.zeros(1), np.zeros(2), wanted)
         worst = largest(worst, float(asked != ([d] if known else [])))
-    return Check(largest(worst, float(min(seen) < 10)), 1e-9, "error", "NumPy")
+    return Check(largest(worst, float(not min(seen) >= 10)), 1e-9, "error", "NumPy")

@@ -49,13 +49,13 @@ def least_squares_claim() -> Check:
     with tempfile.TemporaryDirectory() as folder:
         for seed in (0, 1):
             seen = LeastSquaresClassificationDemo().run(seed, folder, quick=True).numbers
-            faults += seen["least squares: turn in degrees"] < 20
+            faults += not seen["least squares: turn in degrees"] >= 20
             faults += not largest(seen["logistic: turn in degrees"], seen["hinge: turn in degrees"]) <= 1
-            faults += seen["least squares: errors after"] <= seen["least squares: errors before"]
+            faults += not seen["least squares: errors after"] > seen["least squares: errors before"]
             faults += seen["hinge: errors after"] != seen["hinge: errors before"]
             # One class of three is right at best where the line through the coded centers is flat.
-            faults += seen["classes coded 1, 2, 3: accuracy of least squares"] > 0.5
-            faults += seen["classes coded 1, 2, 3: accuracy of softmax"] < 0.95
+            faults += not seen["classes coded 1, 2, 3: accuracy of least squares"] <= 0.5
+            faults += not seen["classes coded 1, 2, 3: accuracy of softmax"] >= 0.95
         none = LeastSquaresClassificationDemo(n_far=0).run(0, folder, quick=True).numbers
         faults += (
             not largest(none[f"{name}: turn in degrees"] for name in ("least squares", "logistic", "hinge")) <= 1e-6
@@ -117,17 +117,17 @@ def squared_error_claim() -> Check:
         for seed in (0, 3):
             result = SquaredErrorFailureDemo().run(seed, folder, quick=True)
             seen = result.numbers
-            faults += seen["cross-entropy: accuracy at the end from a bad start"] < 0.9
+            faults += not seen["cross-entropy: accuracy at the end from a bad start"] >= 0.9
             faults += not 0 < seen["cross-entropy: steps from a bad start"] < 100
-            faults += seen["squared error: accuracy at the end from a bad start"] > 0.5
+            faults += not seen["squared error: accuracy at the end from a bad start"] <= 0.5
             faults += seen["squared error: steps from a bad start"] != -1
-            faults += seen["squared error: accuracy at the end from a neutral start"] < 0.9
-            faults += seen["cross-entropy: accuracy at the end from a neutral start"] < 0.9
+            faults += not seen["squared error: accuracy at the end from a neutral start"] >= 0.9
+            faults += not seen["cross-entropy: accuracy at the end from a neutral start"] >= 0.9
             for score, expected in ((-10, 1 / (1 + np.exp(-10))), (0, 0.5), (10, 1 / (1 + np.exp(10)))):
                 got = seen[f"cross-entropy: size of the slope at score {score} for y = 1"]
                 square = seen[f"squared error: size of the slope at score {score} for y = 1"]
-                faults += abs(got - expected) > 1e-12
-                faults += abs(square - 2 * expected**2 * (1 - expected)) > 1e-12
+                faults += not abs(got - expected) <= 1e-12
+                faults += not abs(square - 2 * expected**2 * (1 - expected)) <= 1e-12
             faults += "does not get there in 400 steps" not in result.text
     facts = SquaredErrorFailureDemo()
     faults += (facts.n_points, facts.bad, facts.learning_rate, facts.n_steps) != (100, 12.0, 0.5, 400)
@@ -184,8 +184,10 @@ def generative_claim() -> Check:
         for seed in (0, 1):
             seen = GenerativeDiscriminativeDemo(n_repeats=30).run(seed, folder, quick=True).numbers
             first = "correlated features, {} examples: error of {}"
-            faults += seen[first.format(40, "naive Bayes")] >= seen[first.format(40, "logistic regression")]
-            faults += seen[first.format(2560, "naive Bayes")] <= seen[first.format(2560, "logistic regression")] + 0.02
+            faults += not seen[first.format(40, "naive Bayes")] < seen[first.format(40, "logistic regression")]
+            faults += (
+                not seen[first.format(2560, "naive Bayes")] > seen[first.format(2560, "logistic regression")] + 0.02
+            )
             faults += not 40 < seen["correlated features: logistic regression ahead from"] <= 2560
             faults += seen["independent features: logistic regression ahead from"] != -1
             for world in ("correlated features", "independent features"):
@@ -199,7 +201,7 @@ def generative_claim() -> Check:
                 seen["independent features: limit of naive Bayes"]
                 - seen["independent features: limit of logistic regression"]
             )
-            faults += abs(gap) > 1e-12
+            faults += not abs(gap) <= 1e-12
     facts = GenerativeDiscriminativeDemo()
     faults += (facts.n_features, facts.n_tied, facts.correlation, facts.signal, facts.n_repeats) != (
         30,

@@ -75,7 +75,7 @@ def ends_in_words() -> Check:
     apart = np.column_stack([x, x[:, 0] + 1e-5 * rng.normal(size=50)])
     known = apart @ np.linalg.lstsq(apart, y)[0]
     narrow = Ridge(0.0, solver="cholesky", fit_intercept=False).fit(apart, y).predict(apart)
-    wrong += int(np.abs(narrow - known).max() > 1e-6)  # columns that differ by 1e-5 are solved, not refused
+    wrong += int(not np.abs(narrow - known).max() <= 1e-6)  # columns that differ by 1e-5 are solved, not refused
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         Ridge(1.0, solver="lsqr").fit(x, y)

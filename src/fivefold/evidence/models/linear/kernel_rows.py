@@ -262,7 +262,9 @@ def one_pair() -> Check:
             worst = largest(worst, *(value / allowed for value in same), 2.0 * (count != (pair is not None)))
             # What reaches a bound is exactly there, and nothing passes it.
             at = np.isclose(expected, high, atol=1e-9) & (dtype is np.float64)
-            worst = largest(worst, 2.0 * (found[at] != high[at]).any(), 2.0 * ((found < low) | (found > high)).any())
+            worst = largest(
+                worst, 2.0 * (found[at] != high[at]).any(), 2.0 * ((~(found >= low)) | (~(found <= high))).any()
+            )
         gap = v[up].max() - v[down].min() if down.any() else -1.0
         idle = _pairs(K, beta.copy(), v.copy(), low, high, largest(gap, 0.0), 5)
         worst = largest(worst, 2.0 * (idle != 0))
@@ -301,7 +303,7 @@ def kept_rows() -> Check:
                 there = set(np.flatnonzero(cache._slot >= 0).tolist())
                 gone = [used for r, used in last_used.items() if r not in there]
                 wrong += int(len(there) != min(room, len(last_used)))
-                wrong += int(max(gone, default=-1) > min(last_used[r] for r in there))
+                wrong += int(not max(gone, default=-1) <= min(last_used[r] for r in there))
                 wrong += len(set(asked) & known)
                 known = there
     return Check(float(wrong), 0.0, "rows formed without need, or wrong", "a list")

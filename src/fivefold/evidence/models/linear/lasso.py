@@ -59,7 +59,7 @@ def conditions() -> Check:
             s = min(1.0, l1 / np.abs(g).max())
             gap = 0.5 * size + l1 * np.abs(w).sum() - s * (v * center) @ r + 0.5 * s * s * size
             half = 0.5 * v @ center**2
-            worst = largest(worst, abs(gap - model.dual_gap_) / half, 1e-5 * (model.dual_gap_ / half > 1e-12))
+            worst = largest(worst, abs(gap - model.dual_gap_) / half, 1e-5 * (not model.dual_gap_ / half <= 1e-12))
     # A relative gap of 1e-12 leaves the gradient within sqrt(2 · 1e-12) of the scale of y (5) times a column (4).
     return Check(worst, 20 * np.sqrt(2e-12) * 5, "largest violation", "definition")
 
@@ -85,8 +85,8 @@ def perturbations() -> Check:
         for _ in range(100):
             size = 10.0 ** rng.uniform(-6, 0)
             moved = model.coef_ + size * rng.normal(size=80) * (rng.random(80) < 0.2)
-            faults += int(value(moved, model.intercept_ + size * rng.normal()) < best - model.dual_gap_ - 1e-12)
-        faults += int(np.count_nonzero(model.coef_) > 45) + int(np.count_nonzero(model.coef_) == 0)
+            faults += int(not value(moved, model.intercept_ + size * rng.normal()) >= best - model.dual_gap_ - 1e-12)
+        faults += int(not np.count_nonzero(model.coef_) <= 45) + int(np.count_nonzero(model.coef_) == 0)
     return Check(float(faults), 0.0, "improvements", "objective")
 
 
@@ -195,8 +195,8 @@ def without_gram() -> Check:
                 for alpha in (2.0, 0.5, 0.1):
                     gap, passes = found.solve(alpha * ratio, alpha * (1 - ratio), goal, 100_000)
                     known.solve(alpha * ratio, alpha * (1 - ratio), goal, 100_000)
-                    worst = largest(worst, np.abs(found.coef() - known.coef()).max(), 1e-5 * (gap > goal))
-                worst = largest(worst, float(len(found.members) <= 8), float(passes < 1))
+                    worst = largest(worst, np.abs(found.coef() - known.coef()).max(), 1e-5 * (not gap <= goal))
+                worst = largest(worst, float(len(found.members) <= 8), float(not passes >= 1))
     # A gap of 1e-13 of |y|² (40) leaves the weights within sqrt(2 · 4e-12 / 0.01), the least curvature being near 0.01.
     return Check(worst, 1e-5, "max difference", "Gram matrix")
 
@@ -258,5 +258,7 @@ def unread() -> Check:
         size = np.square(r).sum(axis=0) / 120
         gap = 0.5 * size + alphas * np.abs(coefs).sum(axis=0) - scale * (center @ r) / 120 + 0.5 * scale**2 * size
         worst = largest(worst, gap.max() / half, 1e3 * np.abs(gap - gaps).max() / half)
-        worst = largest(worst, float(np.count_nonzero(coefs[:, -1]) > 120), float(np.count_nonzero(coefs[:, -1]) < 60))
+        worst = largest(
+            worst, float(not np.count_nonzero(coefs[:, -1]) <= 120), float(not np.count_nonzero(coefs[:, -1]) >= 60)
+        )
     return Check(worst, 1.001e-6, "relative gap", "definition")

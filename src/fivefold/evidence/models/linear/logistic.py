@@ -223,7 +223,7 @@ def likelihood_is_divergence() -> Check:
         for s in (1e-3, 1e-1)
         for _ in range(20)
     ]
-    return Check(value + sum(a <= best for a in around), 1e-12, "divergence, smaller neighbors", "theory")
+    return Check(value + sum(not a > best for a in around), 1e-12, "divergence, smaller neighbors", "theory")
 
 
 @evidence(
@@ -435,7 +435,7 @@ def separable_classes() -> Check:
         for method in (LogisticRegression, SoftmaxRegression):
             model = method(penalty=None, solver=solver).fit(X, [0, 0, 1, 1])
             p = model.predict_proba(X)[:, 1]
-            wrong += int((np.abs(p - [0, 0, 1, 1]) > 1e-3).sum() + (not np.isfinite(model.coef_).all()))
+            wrong += int((~(np.abs(p - [0, 0, 1, 1]) <= 1e-3)).sum() + (not np.isfinite(model.coef_).all()))
     return Check(wrong, 0, "rows on the wrong side", "theory")
 
 
@@ -453,13 +453,13 @@ def warm_start() -> Check:
         X, codes, _ = _table(100, 3, k)
         model = method(warm_start=True).fit(X, codes)
         cold, coef = model.n_iter_[0], model.coef_.copy()
-        wrong += cold < 3
-        wrong += model.fit(X, codes).n_iter_[0] > 1 or np.abs(model.coef_ - coef).max() > 1e-3
+        wrong += not cold >= 3
+        wrong += not model.fit(X, codes).n_iter_[0] <= 1 or not np.abs(model.coef_ - coef).max() <= 1e-3
         for solver in ("newton", "newton-cg", "lbfgs"):
             # From far on the wrong side, where undamped steps overshoot, the way still leads to the minimum.
             model.set_params(solver=solver)
             model.coef_, model.intercept_ = -60 * coef, model.intercept_ + 40 * np.arange(len(coef))
-            wrong += np.abs(model.fit(X, codes).coef_ - coef).max() > 1e-2
+            wrong += not np.abs(model.fit(X, codes).coef_ - coef).max() <= 1e-2
         model.set_params(solver="auto")
         wrong += method().fit(X, codes).n_iter_[0] != cold
         with warnings.catch_warnings(record=True) as caught:

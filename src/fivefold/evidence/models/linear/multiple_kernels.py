@@ -168,7 +168,7 @@ def simplex() -> Check:
     values = np.array([_value(np.tensordot(beta, K, 1), sign, bound) for beta in grid])
     below = model.objective_ - values.min() - model.dual_gap_
     worst = largest(below / model.objective_, model.dual_gap_ / model.objective_ - 1e-6)
-    worst = largest(worst, float(values.min() > 1.05 * model.objective_))
+    worst = largest(worst, float(not values.min() <= 1.05 * model.objective_))
     two = MultipleKernelSVC(named[:2], C=2.0, normalize=False, tol=1e-8).fit(X, y)
     line = minimize_scalar(
         lambda t: _value(t * K[0] + (1 - t) * K[1], sign, bound),
@@ -221,7 +221,7 @@ def conditions() -> Check:
         worst = largest(worst, np.abs(model.combined_kernel(X) - total[:, model.support_]).max())
         q = norm / (norm - 1)
         gap = value - np.abs(coef).sum() + 0.5 * (squares**q).sum() ** (1 / q)
-        worst = largest(worst, abs(gap - model.dual_gap_) / value, 1e-6 * (model.dual_gap_ > 1e-9 * value))
+        worst = largest(worst, abs(gap - model.dual_gap_) / value, 1e-6 * (not model.dual_gap_ <= 1e-9 * value))
     return Check(worst, 1e-7, "largest violation", "definition")
 
 
@@ -248,10 +248,10 @@ def informative() -> Check:
     # With the noise scaled down no kernel but the fourth can help.
     clean = MultipleKernelSVC([*groups[2:4], constant], C=0.05, tol=1e-6).fit(X, y)
     faults += abs(clean.kernel_weights_[2]) + float(clean.kernel_scales_[2] != 1)
-    faults += float(clean.kernel_weights_[1] < 0.9)
+    faults += float(not clean.kernel_weights_[1] >= 0.9)
     twice = MultipleKernelSVC([groups[3], groups[3]], tol=1e-8).fit(X, y)
     once = MultipleKernelSVC([groups[3]], tol=1e-8).fit(X, y)
-    faults += 1e-2 * float(abs(twice.objective_ / once.objective_ - 1) > 1e-7)
+    faults += 1e-2 * float(not abs(twice.objective_ / once.objective_ - 1) <= 1e-7)
     # In the p-norm copies get equal weights, 2^(-1/p) each.
     even = MultipleKernelSVC([groups[3], groups[3]], norm=3.0).fit(X, y).kernel_weights_
     faults += float(np.abs(even - 2 ** (-1 / 3)).max())

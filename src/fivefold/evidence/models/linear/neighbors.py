@@ -60,7 +60,7 @@ def searches_on_a_lattice() -> Check:
             for algorithm, leaf in (("brute", 30), ("kd_tree", 1), ("kd_tree", 30), ("auto", 30)):
                 model = KNeighborsClassifier(algorithm=algorithm, leaf_size=leaf, **options).fit(X, y)
                 distances, found = model.kneighbors(Q, k)
-                wrong += (found != rows).sum() + (np.abs(distances - known) > 1e-14 * (1 + known)).sum()
+                wrong += (found != rows).sum() + (~(np.abs(distances - known) <= 1e-14 * (1 + known))).sum()
             if k == 7:
                 for form, query in (
                     (sp.csr_array, sp.csr_array),
@@ -68,7 +68,7 @@ def searches_on_a_lattice() -> Check:
                     (np.asarray, sp.csr_array),
                 ):
                     distances, found = KNeighborsClassifier(**options).fit(form(X), y).kneighbors(query(Q), k)
-                    wrong += (found != rows).sum() + (np.abs(distances - known) > 1e-14 * (1 + known)).sum()
+                    wrong += (found != rows).sum() + (~(np.abs(distances - known) <= 1e-14 * (1 + known))).sum()
     return Check(float(wrong), 0, "neighbors or distances that differ", "sorting all distances")
 
 
@@ -100,7 +100,7 @@ def product_search() -> Check:
             known += (Q[:, None, j].astype(float) - X[None, :, j].astype(float)) ** 2
         values, rows = _sorted(known, 10)
         distances, found = KNeighborsRegressor(algorithm="brute").fit(X, np.arange(len(X))).kneighbors(Q, 10)
-        wrong += int((found != rows).sum() + (np.abs(distances - np.sqrt(values)) > 1e-15 * np.sqrt(values)).sum())
+        wrong += int((found != rows).sum() + (~(np.abs(distances - np.sqrt(values)) <= 1e-15 * np.sqrt(values))).sum())
     return Check(wrong, 0, "neighbors or distances that differ", "sorting all distances")
 
 
@@ -133,7 +133,7 @@ def halves_of_a_node() -> Check:
             middle = (start + stop) // 2
             kernels._halve(data, order, 1, start, stop, middle)
             left, right = data[order[start:middle], 1], data[order[middle:stop], 1]
-            wrong += int(left.max() > right.min()) + int(
+            wrong += int(not left.max() <= right.min()) + int(
                 (np.sort(order[start:stop]) != np.sort(before[start:stop])).sum()
             )
             wrong += int((order[:start] != before[:start]).sum() + (order[stop:] != before[stop:]).sum())
@@ -228,7 +228,7 @@ def without_itself() -> Check:
         for algorithm in ("brute", "kd_tree"):
             model = KNeighborsClassifier(4, algorithm=algorithm).fit(X, np.arange(300) % 2)
             distances, found = model.kneighbors()
-            wrong += int((found != rows).sum() + (np.abs(distances - values) > 1e-14).sum())
+            wrong += int((found != rows).sum() + (~(np.abs(distances - values) <= 1e-14)).sum())
     return Check(wrong, 0, "neighbors that differ", "sorting all distances")
 
 

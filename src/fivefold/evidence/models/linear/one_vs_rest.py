@@ -39,7 +39,9 @@ def single_fits() -> Check:
         # A second fit begins at the first: nothing is left to do.
         warm = OneVsRestLogistic(C=0.3, tol=1e-6, warm_start=True).fit(X, y).fit(X, y)
         cold = OneVsRestLogistic(C=0.3, tol=1e-6).fit(X, y)
-        worst = largest(worst, float(warm.n_iter_[0] > 1 or cold.n_iter_[0] < 2), np.abs(warm.coef_ - cold.coef_).max())
+        worst = largest(
+            worst, float(not warm.n_iter_[0] <= 1 or not cold.n_iter_[0] >= 2), np.abs(warm.coef_ - cold.coef_).max()
+        )
     # Class weights are those of the row's own class in every fit.
     model = OneVsRestLogistic(class_weight={"w": 3.0}, tol=1e-9).fit(X, y)
     same = OneVsRestLogistic(tol=1e-9).fit(X, y, np.where(y == "w", 3.0, 1.0))

@@ -68,7 +68,9 @@ def novikoff() -> Check:
         for seed in range(5):
             model = Perceptron(random_state=seed).fit(X, y)
             faults += (
-                int(model.n_mistakes_ > bound) + int((model.predict(X) != y).any()) + int(model.last_mistakes_ != 0)
+                int(not model.n_mistakes_ <= bound)
+                + int((model.predict(X) != y).any())
+                + int(model.last_mistakes_ != 0)
             )
     X, y = _rows(0.0)
     never = Perceptron(max_iter=30, random_state=0).fit(np.vstack([X, X]), np.concatenate([y, 1 - y]))

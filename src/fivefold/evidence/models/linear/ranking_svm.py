@@ -52,7 +52,7 @@ def optimality() -> Check:
         D = _differences(X, y, given)
         model = RankingSVM(C, tol=1e-7).fit(X, y, given)
         value = 0.5 * model.coef_ @ model.coef_ + C * np.maximum(0, 1 - D @ model.coef_).sum()
-        worst = largest(worst, abs(value / model.objective_ - 1), model.dual_gap_, float(model.dual_gap_ < 0))
+        worst = largest(worst, abs(value / model.objective_ - 1), model.dual_gap_, float(not model.dual_gap_ >= 0))
         for _ in range(50):
             w = model.coef_ + 10.0 ** rng.uniform(-5, 0) * rng.normal(size=4)
             worst = largest(worst, (value - 0.5 * w @ w - C * np.maximum(0, 1 - D @ w).sum()) / value)

@@ -89,7 +89,7 @@ def boxes_of_the_tree() -> Check:
                     continue
                 middle, axis = (start + stop) // 2, int(wide.argmax())
                 wrong += int((span[left] != [start, middle]).sum() + (span[right] != [middle, stop]).sum())
-                wrong += int(X[order[start:middle], axis].max() > X[order[middle:stop], axis].min())
+                wrong += int(not X[order[start:middle], axis].max() <= X[order[middle:stop], axis].min())
     # A tree of a single leaf.
     X, Q = rng.normal(size=(9, 2)), rng.normal(size=(5, 2))
     wrong += int((Search(X, "euclidean", 2.0, "kd_tree", 30).query(Q, 3)[1] != _nearest(X, Q, 3)).sum())

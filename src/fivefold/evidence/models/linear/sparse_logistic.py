@@ -90,7 +90,9 @@ def conditions() -> Check:
             off = np.where(W != 0, np.abs(G - l1 * np.sign(W)), np.maximum(np.abs(G) - l1, 0)).max()
             value = v @ _losses(model, X, codes, W, b) + l1 * np.abs(W).sum() + (1 - ratio) / (2 * C) * (W**2).sum()
             worst = largest(worst, off, np.abs(v @ R).max(), abs(value / v.sum() - model.objective_) * 1e3)
-            worst = largest(worst, float(model.dual_gap_ > 1e-10), float((W == 0).sum() < 2) if ratio == 1 else 0.0)
+            worst = largest(
+                worst, float(not model.dual_gap_ <= 1e-10), float((W == 0).sum() < 2) if ratio == 1 else 0.0
+            )
             answer = model.decision_function(rows)
             worst = largest(worst, np.abs(answer.reshape(Z.shape) - Z).max())
             chance = P if k > 2 and mode == "multinomial" else 1 / (1 + np.exp(-Z))
@@ -120,8 +122,8 @@ def gap() -> Check:
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 model = SparseLogisticRegression(0.7, l1_ratio=ratio, tol=1e-11, max_iter=steps).fit(X, codes, weight)
             truth = (model.objective_ - best) / model.objective_
-            faults += int(model.dual_gap_ < truth - 1e-12)
-            faults += int(model.n_iter_.max() > steps)
+            faults += int(not model.dual_gap_ >= truth - 1e-12)
+            faults += int(not model.n_iter_.max() <= steps)
     # That it closes shows in the fits without a warning to 1e-11.
     return Check(float(faults), 0.0, "stages where the gap is not a bound")
 
@@ -144,7 +146,7 @@ def perturbations() -> Check:
             V = W + size * rng.normal(size=W.shape) * (rng.random(W.shape) < 0.2)
             c = b + size * rng.normal(size=b.shape)
             value = (weight @ _losses(model, X, codes, V, c) + np.abs(V).sum() / 0.3) / total
-            faults += float(value < model.objective_ * (1 - 1e-9))
+            faults += float(not value >= model.objective_ * (1 - 1e-9))
         share = np.bincount(codes, weights=weight) / total
         top = max(np.abs(X.T @ (weight * ((codes == j) - share[j]))).max() for j in range(k))
         for factor, any_left in ((0.999, False), (1.02, True)):
@@ -153,7 +155,7 @@ def perturbations() -> Check:
         logits = np.log(share) if mode == "multinomial" else np.log(share / (1 - share))
         logits = logits[1:] if k == 2 else logits - (logits.mean() if mode == "multinomial" else 0)
         none = SparseLogisticRegression(0.5 / top, multi_class=mode, tol=1e-12).fit(X, codes, weight)
-        faults += float(np.abs(none.intercept_ - logits).max() > 1e-6)
+        faults += float(not np.abs(none.intercept_ - logits).max() <= 1e-6)
     return Check(faults, 0.0, "faults")
 
 
@@ -175,9 +177,9 @@ def hard_data() -> Check:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for rows in (wide, sp.csr_array(wide)):
-            worst = largest(worst, float(SparseLogisticRegression(1.0).fit(rows, codes).dual_gap_ > 1e-4))
+            worst = largest(worst, float(not SparseLogisticRegression(1.0).fit(rows, codes).dual_gap_ <= 1e-4))
             firm = SparseLogisticRegression(1e6, tol=1e-5).fit(rows[:, :12], split)
-            worst = largest(worst, float(firm.dual_gap_ > 1e-5), 1.0 - firm.score(rows[:, :12], split))
+            worst = largest(worst, float(not firm.dual_gap_ <= 1e-5), 1.0 - firm.score(rows[:, :12], split))
     return Check(worst, 1e-5, "difference")
 
 
@@ -236,4 +238,4 @@ def index_value_lines() -> Check:
     up, down = score[codes == 1][:, None], score[codes == 0][None, :]
     pairs = float(((up > down) + 0.5 * (up == down)).mean())
     rounded = get_metric("roc-auc").function(codes, np.round(score))
-    return Check(largest(worst, abs(area - pairs), float(abs(area - rounded) < 1e-3)), 1e-6, "difference")
+    return Check(largest(worst, abs(area - pairs), float(not abs(area - rounded) >= 1e-3)), 1e-6, "difference")

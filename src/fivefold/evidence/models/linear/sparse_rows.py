@@ -159,14 +159,14 @@ def step_on_the_face() -> Check:
         before = descent.loss(z) + descent.penalty(w)
         descent.face(w, b, z)
         after = descent.loss(z) + descent.penalty(w)
-        worst = largest(worst, np.abs(z - dense @ w - b).max(), float(after > before), float(w[0] < 0))
+        worst = largest(worst, np.abs(z - dense @ w - b).max(), float(not after <= before), float(not w[0] >= 0))
         hessian = (D.T * h) @ D + np.diag([0.1, 0.0])
         scale = np.diagonal(hessian)
         stays = np.array([start + slope[0] / scale[0] > 0, True])
         residual = slope - hessian @ (np.array([w[0], b[0]]) - [start, 0.1])
         if not descent.crossed and descent.radius == np.inf:
             off = np.linalg.norm(residual[stays]) / np.linalg.norm(slope[stays])
-            worst = largest(worst, float(off > 0.1 + 1e-9))
+            worst = largest(worst, float(not off <= 0.1 + 1e-9))
     # Far out the curvature misleads: the whole step overshoots, its halves are tried, and the region is their length.
     X = sp.csr_array(np.ones((2, 1)))
     descent = BinaryDescent(X, Columns(X), np.array([1.0, -1.0]), np.array([0.5, 0.5]), 1e-6, 0.0, False)
@@ -175,7 +175,7 @@ def step_on_the_face() -> Check:
     q = 1 / (1 + np.exp(-4.0))
     newton = (0.5 * (1 - 2 * q) - 1e-6 + 0.0) / (q * (1 - q)) * 1.0
     # Its own curvature sends the weight through zero: nothing is left to do here.
-    worst = largest(worst, float(4.0 + newton > 0), float(descent.face(w, b, z)), abs(w[0] - 4.0))
+    worst = largest(worst, float(not 4.0 + newton <= 0), float(descent.face(w, b, z)), abs(w[0] - 4.0))
     return Check(worst, 1e-12, "error", "NumPy")
 
 
@@ -258,4 +258,4 @@ def peer_without_bias() -> Check:
     ours = SparseLogisticRegression(2.0, fit_intercept=False, tol=1e-12).fit(X, y)
     worst = np.abs(ours.coef_ - theirs.coef_).max()
     support = np.mean((ours.coef_ != 0) != (theirs.coef_ != 0))
-    return Check(largest(worst, float(support > 0.01)), 1e-4, "largest difference", "scikit-learn liblinear")
+    return Check(largest(worst, float(not support <= 0.01)), 1e-4, "largest difference", "scikit-learn liblinear")

@@ -475,7 +475,7 @@ def series() -> Check:
         terms = [outer * inner**i / factorial(i) for i in range(60)]
         worst = largest(worst, np.abs(sum(terms) - K).max())
         # Three terms alone are not enough: the series is needed.
-        worst = largest(worst, float(np.abs(sum(terms[:3]) - K).max() < 1e-3))
+        worst = largest(worst, float(not np.abs(sum(terms[:3]) - K).max() >= 1e-3))
     return Check(worst, 1e-13, "max |series - kernel|", "power series")
 
 

@@ -175,7 +175,9 @@ def encoder_permutes() -> Check:
     order = torch.tensor([3, 0, 4, 1, 2])
     moved = (layer(x[:, order]) - layer(x)[:, order]).abs().max()
     normal = layer(x).mean(-1).abs().max() + (layer(x).var(-1, correction=0) - 1).abs().max()
-    return Check(float(moved.detach()) + float(normal.detach() > 1e-3), 1e-13, "max difference", "itself, permuted")
+    return Check(
+        float(moved.detach()) + float(not normal.detach() <= 1e-3), 1e-13, "max difference", "itself, permuted"
+    )
 
 
 @evidence(
@@ -234,7 +236,7 @@ def decoder_causal() -> Check:
     mask = torch.tensor([True, True, False, False])
     error += float((layer(x, m, mask) - layer(x, other, mask)).detach().abs().max())
     wrong = int(float((layer(changed, m).detach() - y)[:, 3:].abs().max()) < 1e-3)
-    wrong += int(float((layer(x, other).detach() - y).abs().max()) < 1e-3)
+    wrong += int(not float((layer(x, other).detach() - y).abs().max()) >= 1e-3)
     wrong += int(layer.p != 0.1) + int(TransformerDecoderLayer(2, 1).linear1.out_features != 2048)
     return Check(error + wrong, 1e-13, "max difference", "itself")
 
@@ -295,7 +297,9 @@ def heads_thinned() -> Check:
         worst = largest(worst, float((layer(v)[:, :3] - first).detach().abs().max()))
     finally:
         torch.set_num_threads(before)
-    return Check(wrong + int(far > 1) + worst, 1e-13, "differences and violations", "softmax and finite differences")
+    return Check(
+        wrong + int(not far <= 1) + worst, 1e-13, "differences and violations", "softmax and finite differences"
+    )
 
 
 @evidence(
@@ -323,5 +327,5 @@ def encoder_thinned() -> Check:
     # Both halves of a random word serve: neighbors are dropped together with probability p².
     gone = dropped_relu(torch.ones(100_001), p, True) == 0
     both = float((gone[1:] & gone[:-1]).double().mean())
-    wrong += int(abs(both - p * p) > 5 * (3 * p * p / 100_000) ** 0.5)
+    wrong += int(not abs(both - p * p) <= 5 * (3 * p * p / 100_000) ** 0.5)
     return Check(wrong + worst, 1e-13, "differences and violations", "the formula and finite differences")

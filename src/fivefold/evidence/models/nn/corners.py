@@ -139,10 +139,10 @@ def peephole_start() -> Check:
     layer, wrong = PeepholeLSTM(50, 64), 0.0
     for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"):
         w = getattr(layer, name).detach().double() * 8
-        wrong += float(float(w.abs().max()) > 1 + 1e-6) + float(float(w.abs().max()) < 0.95)
+        wrong += float(not float(w.abs().max()) <= 1 + 1e-6) + float(not float(w.abs().max()) >= 0.95)
         # Mean and variance 1/3 within five standard errors.
-        wrong += float(abs(float(w.mean())) > 5 * (1 / 3 / w.numel()) ** 0.5)
-        wrong += float(abs(float((w * w).mean()) - 1 / 3) > 5 * (4 / 45 / w.numel()) ** 0.5)
+        wrong += float(not abs(float(w.mean())) <= 5 * (1 / 3 / w.numel()) ** 0.5)
+        wrong += float(not abs(float((w * w).mean()) - 1 / 3) <= 5 * (4 / 45 / w.numel()) ** 0.5)
     return Check(wrong, 0, "violations", "U(-1/8, 1/8)")
 
 

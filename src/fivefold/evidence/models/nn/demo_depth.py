@@ -68,7 +68,7 @@ def theory_by_quadrature() -> Check:
         for factor in theory(name, 0.6, 4):
             worst = largest(worst, abs(factor - math.sqrt(gain * mean(slope, math.sqrt(q)))))
             q = gain * mean(value, math.sqrt(q))
-        worst += float(name == "relu" and abs(q - 0.6) > 1e-7)
+        worst += float(name == "relu" and not abs(q - 0.6) <= 1e-7)
     return Check(worst, 1e-6, "max difference", "quadrature")
 
 

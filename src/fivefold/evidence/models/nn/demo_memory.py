@@ -74,8 +74,10 @@ def sequences() -> Check:
     wrong += int(sorted(y.unique().tolist()) != [0, 1, 2])
     values = x[:, :, 3].double()
     # Mean and variance 1/3 of 21,000 uniform numbers, within five standard errors.
-    wrong += int(abs(float(values.mean())) > 5 * (1 / 3 / 21000) ** 0.5)
-    wrong += int(abs(float(values.var()) - 1 / 3) > 5 * (4 / 45 / 21000) ** 0.5) + int(float(values.abs().max()) > 1)
+    wrong += int(not abs(float(values.mean())) <= 5 * (1 / 3 / 21000) ** 0.5)
+    wrong += int(not abs(float(values.var()) - 1 / 3) <= 5 * (4 / 45 / 21000) ** 0.5) + int(
+        not float(values.abs().max()) <= 1
+    )
     return Check(wrong, 0, "violations", "the definition")
 
 

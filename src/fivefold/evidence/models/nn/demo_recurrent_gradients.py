@@ -87,7 +87,7 @@ def one_sided() -> Check:
     with tempfile.TemporaryDirectory() as folder:
         result = RecurrentGradientDemo().run(seed=1, out=folder, quick=True)
     wrong += result.numbers["shift, norm 1.5: Jacobian norm over 60 steps"]
-    wrong += float(result.numbers["orthogonal, norm 1.5: Jacobian norm over 60 steps"] < 100)
-    wrong += float(result.numbers["orthogonal, norm 0.9: Jacobian norm over 60 steps"] > 0.9**60)
+    wrong += float(not result.numbers["orthogonal, norm 1.5: Jacobian norm over 60 steps"] >= 100)
+    wrong += float(not result.numbers["orthogonal, norm 0.9: Jacobian norm over 60 steps"] <= 0.9**60)
     wrong += float("does not suffice" not in result.text)
     return Check(wrong, 1e-12, "sum of differences", "powers of the chain")

@@ -47,9 +47,9 @@ def shifting_noise() -> Check:
     wrong = float((first[2] - first[0] + 2 * (first[1] - first[0])).abs().max() > 1e-6)
     shift, scale = first[0], first[1] - first[0] - 1
     for values in (shift, scale):
-        wrong += float(float(values.abs().max()) > 0.6 + 1e-6) + float(float(values.abs().max()) < 0.59)
-        wrong += float(abs(float(values.mean())) > 5 * 0.6 / (3 * 4000) ** 0.5)
-    wrong += float(abs(float((shift * scale).mean())) > 5 * 0.12 / 4000**0.5) + float(torch.equal(first, second))
+        wrong += float(not float(values.abs().max()) <= 0.6 + 1e-6) + float(not float(values.abs().max()) >= 0.59)
+        wrong += float(not abs(float(values.mean())) <= 5 * 0.6 / (3 * 4000) ** 0.5)
+    wrong += float(not abs(float((shift * scale).mean())) <= 5 * 0.12 / 4000**0.5) + float(torch.equal(first, second))
     return Check(wrong + float(not torch.equal(layer.eval()(x), x)), 0.0, "violations", "the definition")
 
 

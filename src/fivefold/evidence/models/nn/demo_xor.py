@@ -97,14 +97,15 @@ def separated() -> Check:
         two = XorDemo(starts=50).run(seed=4, out=folder, quick=True).numbers
         one = XorDemo(hidden=1, starts=20).run(seed=4, out=folder, quick=True).numbers
     wrong += abs(two["logistic unit on distances: accuracy"] - 1) + abs(two["network 2-2-1: accuracy"] - 1)
-    wrong += float(two["logistic unit on distances: cross-entropy"] > 0.05) + float(
-        two["network 2-2-1: cross-entropy"] > 0.05
+    wrong += float(not two["logistic unit on distances: cross-entropy"] <= 0.05) + float(
+        not two["network 2-2-1: cross-entropy"] <= 0.05
     )
-    wrong += float(two["logistic unit on coordinates: accuracy"] > 0.75)
+    wrong += float(not two["logistic unit on coordinates: accuracy"] <= 0.75)
     wrong += abs(two["logistic unit on coordinates: cross-entropy"] - math.log(2))
     # One unit is a line again, and its best cross-entropy leaves the four points unsolved.
     wrong += (
-        float(one["network 2-1-1: accuracy"] > 0.75) + one["network 2-1-1: share of starts that separate all points"]
+        float(not one["network 2-1-1: accuracy"] <= 0.75)
+        + one["network 2-1-1: share of starts that separate all points"]
     )
-    wrong += float(two["network 2-2-1: share of starts that separate all points"] < 0.1)
+    wrong += float(not two["network 2-2-1: share of starts that separate all points"] >= 0.1)
     return Check(wrong, 1e-3, "sum of differences", "the construction")

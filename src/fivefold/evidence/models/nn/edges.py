@@ -220,7 +220,7 @@ def instance_border() -> Check:
         ],
     )
     wanted = torch.tensor([[-1.0, 1.0], [-1.0, 1.0]])[None]
-    return Check(found.value + int((norm(pair) - wanted).abs().max() > 1e-4), 0, found.unit, found.peer)
+    return Check(found.value + int(not (norm(pair) - wanted).abs().max() <= 1e-4), 0, found.unit, found.peer)
 
 
 @evidence(

@@ -203,8 +203,8 @@ def q_learning_two_ways() -> Check:
     for stats in ("episode_lengths_", "episode_returns_"):
         one, other = getattr(lake, stats).astype(float), getattr(real, stats).astype(float)
         error = np.sqrt(one.var(ddof=1) / len(one) + other.var(ddof=1) / len(other))
-        wrong += float(abs(one.mean() - other.mean()) > 5 * error)
-    wrong += float(lake.episode_lengths_.max() > 100)
+        wrong += float(not abs(one.mean() - other.mean()) <= 5 * error)
+    wrong += float(not lake.episode_lengths_.max() <= 100)
     return Check(wrong, 0.0, "differences", "the environment")
 
 

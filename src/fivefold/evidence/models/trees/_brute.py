@@ -11,7 +11,9 @@ import numpy as np
 
 
 def impurity(y: np.ndarray, w: np.ndarray, criterion: str) -> float:
-    """Return weighted variance, Gini or entropy in bits."""
+    """Return weighted variance, least mean absolute error around any of the values, Gini or entropy in bits."""
+    if criterion == "absolute_error":
+        return float((w * np.abs(y - y[:, None])).sum(axis=1).min() / w.sum())
     if criterion == "squared_error":
         mean = (w * y).sum() / w.sum()
         return float((w * (y - mean) ** 2).sum() / w.sum())

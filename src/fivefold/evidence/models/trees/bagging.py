@@ -121,7 +121,7 @@ def members_by_hand() -> Check:
                     wrong += not np.array_equal(bag.predict(X), total.argmax(axis=1))
                 else:
                     known = r2_score(target[some], mean[some], sample_weight=weights)
-                wrong += abs(bag.oob_score_ - known) > 1e-10
+                wrong += not abs(bag.oob_score_ - known) <= 1e-10
     return Check(int(wrong), 0, "facts that differ", "direct recomputation")
 
 
@@ -138,12 +138,12 @@ def draws() -> Check:
     bag = BaggingRegressor(n_estimators=200, random_state=2).fit(X, y)
     left = np.mean([len(np.setdiff1d(np.arange(100), rows)) for rows in bag.estimators_samples_]) / 100
     share = 0.99**100
-    wrong += abs(left - share) > 5 * np.sqrt(share * (1 - share) / 20_000)
+    wrong += not abs(left - share) <= 5 * np.sqrt(share * (1 - share) / 20_000)
     wrong += any(len(columns) != 4 or (columns != np.arange(4)).any() for columns in bag.estimators_features_)
     w = np.where(np.arange(100) < 50, 3.0, 1.0)
     heavy = BaggingRegressor(n_estimators=200, random_state=2).fit(X, y, w)
     light = np.mean([np.mean(rows >= 50) for rows in heavy.estimators_samples_])
-    wrong += abs(light - 0.25) > 5 * np.sqrt(0.25 * 0.75 / 20_000)
+    wrong += not abs(light - 0.25) <= 5 * np.sqrt(0.25 * 0.75 / 20_000)
     whole = BaggingRegressor(n_estimators=4, bootstrap=False, random_state=2).fit(X, y)
     wrong += sum(len(np.unique(rows)) != 100 for rows in whole.estimators_samples_)
     wrong += not np.allclose(whole.predict(X), y)

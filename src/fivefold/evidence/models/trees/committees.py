@@ -244,5 +244,5 @@ def columns_of_answers() -> Check:
     liars = [("a", Liar(max_depth=1)), ("b", Liar(max_depth=1)), ("c", DecisionTreeClassifier(max_depth=1))]
     stacked = StackingClassifier(liars).fit(x[:200], truth[:200]).score(x[200:], truth[200:])
     voted = VotingClassifier(liars).fit(x[:200], truth[:200]).score(x[200:], truth[200:])
-    wrong += stacked < 0.95 or voted > 0.05
+    wrong += not stacked >= 0.95 or not voted <= 0.05
     return Check(int(wrong), 0, "facts that differ", "definition")

@@ -140,13 +140,13 @@ def bootstrap_by_weights() -> Check:
     y, wrong = X[:, 0], 0
     forest = RandomForestRegressor(60, max_features=None, random_state=3).fit(X[:, [0, 2, 3]], y)
     drawn = np.array([_counts(tree, X[:, [0, 2, 3]]) for tree in forest.estimators_])  # (T, n)
-    wrong += int(np.sum(np.abs(drawn.sum(axis=1) - 400) > 1e-9))
+    wrong += int(np.sum(~(np.abs(drawn.sum(axis=1) - 400) <= 1e-9)))
     for tree, counts in list(zip(forest.estimators_, drawn, strict=True))[:5]:
         wrong += differences(tree, DecisionTreeRegressor().fit(X[:, [0, 2, 3]], y, counts))
     # Each of 60 x 400 counts is binomial (400, 1/400); five standard deviations of the mean share of rows left out.
     share, expected = (drawn == 0).mean(), (1 - 1 / 400) ** 400
-    wrong += abs(share - expected) > 5 * np.sqrt(expected * (1 - expected) / drawn.size)
-    wrong += abs((drawn == 2).mean() - 400 * 399 / 2 / 400**2 * (1 - 1 / 400) ** 398) > 0.013
+    wrong += not abs(share - expected) <= 5 * np.sqrt(expected * (1 - expected) / drawn.size)
+    wrong += not abs((drawn == 2).mean() - 400 * 399 / 2 / 400**2 * (1 - 1 / 400) ** 398) <= 0.013
     wrong += len(np.unique(drawn, axis=0)) != 60
     for given, size in ((0.25, 100), (37, 37), (0.0001, 1), (400, 400)):
         some = RandomForestRegressor(3, max_samples=given, random_state=0).fit(X, y)
@@ -177,7 +177,7 @@ def out_of_bag_by_enumeration() -> Check:
         known = np.full(150, np.nan)
         known[some] = [answers[~drawn[:, i], i].mean() for i in np.flatnonzero(some)]
         wrong += not np.allclose(regression.oob_prediction_, known, equal_nan=True)
-        wrong += abs(regression.oob_score_ - r2_score(X[some, 0], known[some])) > 1e-12
+        wrong += not abs(regression.oob_score_ - r2_score(X[some, 0], known[some])) <= 1e-12
     y = np.digitize(X[:, 0] + X[:, 1], [-0.5, 0.5])
     for labels in (y, (y > 0).astype(int)):
         for weight in (None, w):
@@ -189,7 +189,7 @@ def out_of_bag_by_enumeration() -> Check:
             known = np.array([shares[~drawn[:, i], i].mean(axis=0) for i in range(150)])
             wrong += not np.allclose(forest.oob_decision_function_, known)
             right = accuracy_score(labels, known.argmax(axis=1), sample_weight=weight)
-            wrong += abs(forest.oob_score_ - right) > 1e-12
+            wrong += not abs(forest.oob_score_ - right) <= 1e-12
     return Check(wrong, 0, "answers that differ", "enumeration")
 
 
@@ -290,11 +290,11 @@ def drawn_columns() -> Check:
     counts = np.bincount([tree.feature_[0] for tree in one.estimators_], minlength=6)
     wrong += int(counts[2] + counts[4])  # a constant column is no split, and drawing goes on
     # Chi-squared with 3 degrees of freedom: 0.999999 quantile 30.7.
-    wrong += int(((counts[[0, 1, 3, 5]] - 100) ** 2 / 100).sum() > 30.7)
+    wrong += int(not ((counts[[0, 1, 3, 5]] - 100) ** 2 / 100).sum() <= 30.7)
     # All four tell the same: the first drawn wins, so all are used, unless there is no drawing.
     every = RandomForestRegressor(400, max_depth=1, bootstrap=False, random_state=0).fit(X, column)
     counts = np.bincount([tree.feature_[0] for tree in every.estimators_], minlength=6)
-    wrong += int(((counts[[0, 1, 3, 5]] - 100) ** 2 / 100).sum() > 30.7)
+    wrong += int(not ((counts[[0, 1, 3, 5]] - 100) ** 2 / 100).sum() <= 30.7)
     lowest = RandomForestRegressor(9, max_features=None, max_depth=1, bootstrap=False).fit(X, column)
     wrong += sum(int(tree.feature_[0] != 0) for tree in lowest.estimators_)
     X, y = table(400, 9, "columns")
@@ -302,11 +302,12 @@ def drawn_columns() -> Check:
         forest = RandomForestClassifier(30, max_features=given, draw_per="tree", random_state=1).fit(X, y > 0)
         used = [set(tree.feature_[tree.feature_ >= 0].tolist()) for tree in forest.estimators_]
         wrong += sum(len(columns) > width for columns in used) + (forest.max_features_ != width)
-        wrong += largest(len(columns) for columns in used) < width or len(set.union(*used)) != 9
-        wrong += width < 9 and len({frozenset(columns) for columns in used}) < 5
+        wrong += not largest(len(columns) for columns in used) >= width or len(set.union(*used)) != 9
+        wrong += not width >= 9 and len({frozenset(columns) for columns in used}) < 5
     split = RandomForestClassifier(5, random_state=1).fit(X, y > 0)
     wrong += (
-        split.max_features_ != 3 or smallest(len(np.unique(t.feature_[t.feature_ >= 0])) for t in split.estimators_) < 8
+        split.max_features_ != 3
+        or not smallest(len(np.unique(t.feature_[t.feature_ >= 0])) for t in split.estimators_) >= 8
     )
     wrong += RandomForestRegressor(1).fit(X, y).max_features_ != 9
     # Nodes of one tree draw columns of their own: next to the root all of them turn up.
@@ -318,7 +319,7 @@ def drawn_columns() -> Check:
         tree.feature_[0]
         for tree in RandomForestClassifier(80, max_features=1, random_state=2).fit(X, y > 0).estimators_
     ]
-    wrong += len(set(deep)) < 9 or int(np.sum(np.array(deep) == np.array(root))) > 30
+    wrong += len(set(deep)) < 9 or not int(np.sum(np.array(deep) == np.array(root))) <= 30
     return Check(wrong, 0, "violations", "definition")
 
 
@@ -335,7 +336,7 @@ def weights() -> Check:
         base = kind(8, oob_score=True, random_state=0).fit(X, target, w)
         removed = kind(8, oob_score=True, random_state=0).fit(X[w > 0], target[w > 0], w[w > 0])
         wrong += not np.allclose(base.predict(X), removed.predict(X))
-        wrong += abs(base.oob_score_ - removed.oob_score_) > 1e-12
+        wrong += not abs(base.oob_score_ - removed.oob_score_) <= 1e-12
         wrong += not np.allclose(base.predict(X), kind(8, random_state=0).fit(X, target, 4 * w).predict(X))
     factors = {0: 2.0, 1: 1.0, 2: 0.5}
     ours = RandomForestClassifier(6, class_weight=factors, random_state=0).fit(X, codes, w)

@@ -196,6 +196,11 @@ def regression_invariances() -> Check:
     X, y, _ = _table(250, 4, "invariance")
     X, y = X.astype(np.float64).round(1), y.round(1)
     wrong = _invariances(DecisionTreeRegressor, X, y, "predict")
+    limits: dict[str, Any] = {"min_samples_leaf": 2, "max_leaf_nodes": 40}
+    wrong += _invariances(lambda: DecisionTreeRegressor(criterion="absolute_error"), X, y, "predict")
+    best = DecisionTreeRegressor(criterion="absolute_error", **limits).fit(X, y)
+    again = DecisionTreeRegressor(criterion="absolute_error", **limits).fit(X[::-1], y[::-1])
+    wrong += not np.array_equal(best.threshold_, again.threshold_) or best.get_n_leaves() != 40
     base = DecisionTreeRegressor().fit(X, y)
     for scale, offset in ((1e-12, 0.0), (1e9, 0.0), (1.0, 1e6)):
         tree = DecisionTreeRegressor().fit(X, y * scale + offset)
@@ -220,7 +225,7 @@ def grown_until_pure() -> Check:
     for criterion in ("gini", "entropy", "log_loss"):
         codes = np.digitize(target, [0.0, 1.0])
         tree = DecisionTreeClassifier(criterion=criterion).fit(X, codes)
-        wrong += int(np.sum(tree.predict(X) != codes)) + int(np.sum(tree.impurity_[tree.children_left_ < 0] > 0))
+        wrong += int(np.sum(tree.predict(X) != codes)) + int(np.sum(~(tree.impurity_[tree.children_left_ < 0] <= 0)))
     leaf = DecisionTreeClassifier().fit(
         xor[:1].repeat(4, axis=0), [3, 3, 5, 5]
     )  # equal rows: one leaf, first of equals
@@ -243,7 +248,7 @@ def pruning_by_dynamic_programming() -> Check:
     path = full.cost_complexity_pruning_path(X, y, w)
     steps = np.unique(path.ccp_alphas)
     wrong = int(abs(path.impurities[0] - risk[full.children_left_ < 0].sum()) > 1e-12)
-    wrong += int(abs(path.impurities[-1] - risk[0]) > 1e-12) + int(path.ccp_alphas[0] != 0)
+    wrong += int(not abs(path.impurities[-1] - risk[0]) <= 1e-12) + int(path.ccp_alphas[0] != 0)
     for alpha in [*(steps[:-1] + steps[1:])[::6] / 2, steps[-1] * 1.01]:
         cost, leaves = risk + alpha, np.ones(len(risk), dtype=int)
         for t in range(len(risk) - 1, -1, -1):  # children come after their parent
@@ -253,7 +258,7 @@ def pruning_by_dynamic_programming() -> Check:
         tree = DecisionTreeRegressor(min_samples_leaf=2, ccp_alpha=float(alpha)).fit(X, y, w)
         leaf = tree.children_left_ < 0
         own = (tree.impurity_ * tree.weighted_n_node_samples_)[leaf].sum() / tree.weighted_n_node_samples_[0]
-        wrong += abs(own + alpha * leaf.sum() - cost[0]) > 1e-10 or leaf.sum() != leaves[0]
+        wrong += not abs(own + alpha * leaf.sum() - cost[0]) <= 1e-10 or leaf.sum() != leaves[0]
         wrong += not np.allclose(tree.predict(X), tree.value_[tree.apply(X)])
     return Check(wrong, 0, "facts that differ", "dynamic programming")
 
@@ -287,7 +292,7 @@ def _drawn(kind: Any, target: np.ndarray) -> int:
     counts = np.bincount(roots, minlength=6)
     wrong = int(counts[2] + counts[4])  # a constant column is no split, and drawing goes on
     # Chi-squared with 3 degrees of freedom: 0.999999 quantile 30.7.
-    wrong += int(((counts[[0, 1, 3, 5]] - 50) ** 2 / 50).sum() > 30.7)
+    wrong += int(not ((counts[[0, 1, 3, 5]] - 50) ** 2 / 50).sum() <= 30.7)
     again = [kind(max_features=1, max_depth=1, random_state=s).fit(X, target).feature_[0] for s in range(20)]
     wrong += int(np.sum(roots[:20] != again))
     wrong += [kind(max_features=m).fit(X, target).max_features_ for m in ("sqrt", "log2", 0.5, 4, None)] != [
@@ -337,15 +342,21 @@ def threads_change_nothing() -> Check:
     n, d = 60_000, 10  # above the size from which threads are used
     columns = rng.normal(size=(d, n)).round(3)
     y = columns[0] + columns[1] * columns[2] + rng.normal(size=n)
-    trees = []
-    for threads in (1, 2):
-        order = np.argsort(columns, axis=1)
-        keys = order.view(np.uint64)
-        k.pack_keys(order, columns, keys)
-        target = np.column_stack([y - y.mean(), np.ones(n)])
-        flags, levels = np.zeros(d, dtype=bool), np.zeros(d, dtype=np.int64)
-        trees.append(k.grow(keys, target, k.MEAN, 1, flags, levels, 1.0, 6, 2, (1.0, 0.0), -1, 0.0, d, 0, threads))
-    differing = sum(int(np.sum(a != b)) for a, b in zip(*trees))
+    y -= y.mean()
+    flags, levels, differing = np.zeros(d, dtype=bool), np.zeros(d, dtype=np.int64), 0
+    for kind, n_stats, depth, table in ((k.MEAN, 1, 6, columns), (k.MEDIAN, 2, 2, np.vstack([columns, y]))):
+        trees = []
+        for threads in (1, 2):
+            order = np.argsort(table, axis=1)
+            keys = order.view(np.uint64)
+            k.pack_keys(order, table, keys)
+            target = np.zeros((n, 4))
+            target[:, 0], target[:, 1] = y, 1.0
+            rules = (1.0, 0.0)
+            trees.append(
+                k.grow(keys, target, kind, n_stats, flags, levels, 1.0, depth, 2, rules, -1, 0.0, d, 0, threads)
+            )
+        differing += sum(int(np.sum(a != b)) for a, b in zip(*trees)) + (len(trees[0][0]) < 2 * depth)
     return Check(differing, 0, "numbers that differ", "itself")
 
 

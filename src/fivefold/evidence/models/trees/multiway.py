@@ -247,9 +247,9 @@ def _like_recursion(kind: Any, ratio: bool, gaps: bool) -> Check:
             new[rng.random(new.shape) < 0.2] = np.nan
         for rows in (X, new):
             expected = np.array([_answer(known, x, model.classes_) for x in rows])
-            wrong += int(np.sum(np.abs(model.predict_proba(rows) - expected).max(axis=1) > 1e-9))
+            wrong += int(np.sum(~(np.abs(model.predict_proba(rows) - expected).max(axis=1) <= 1e-9)))
             top = expected[np.arange(len(rows)), np.searchsorted(model.classes_, model.predict(rows))]
-            wrong += int(np.sum(top < expected.max(axis=1) - 1e-9))
+            wrong += int(np.sum(~(top >= expected.max(axis=1) - 1e-9)))
     return Check(wrong, 0, "rows that differ", "plain recursion")
 
 
@@ -345,7 +345,9 @@ def prepruned_watermelons() -> Check:
     whole = ID3Classifier().fit(X[_TRAIN], _GOOD[_TRAIN])
     tree = _book(PrePrunedTreeClassifier)
     wrong = abs(whole.score(X[_HELD], _GOOD[_HELD]) - 3 / 7) > 1e-12
-    wrong += abs(tree.validation_score_ - 5 / 7) > 1e-12 or abs(tree.score(X[_HELD], _GOOD[_HELD]) - 5 / 7) > 1e-12
+    wrong += (
+        not abs(tree.validation_score_ - 5 / 7) <= 1e-12 or not abs(tree.score(X[_HELD], _GOOD[_HELD]) - 5 / 7) <= 1e-12
+    )
     wrong += tree.export_text(feature_names=[_NAMES[i] for i in _ORDER]).splitlines() != [
         "navel [5, 5]", "|   = 0: class: good [3, 1]", "|   = 1: class: good [2, 2]", "|   = 2: class: poor [0, 2]"
     ]  # fmt: skip
@@ -364,11 +366,11 @@ def postpruned_watermelons() -> Check:
     X = _X[:, _ORDER]
     wrong = abs(tree.validation_score_ - 5 / 7) > 1e-12 or abs(tree.score(X[_HELD], _GOOD[_HELD]) - 5 / 7) > 1e-12
     wrong += tree.feature_[tree.feature_ >= 0].tolist() != [0, 2, 1]  # navel, root, color
-    wrong += tree.get_n_leaves() <= _book(PrePrunedTreeClassifier).get_n_leaves()
+    wrong += not tree.get_n_leaves() > _book(PrePrunedTreeClassifier).get_n_leaves()
     ties = PostPrunedTreeClassifier(criterion="gain", categorical_features=range(6), prune_ties=True)
     ties.fit(X[_TRAIN], _GOOD[_TRAIN], validation=(X[_HELD], _GOOD[_HELD]))
     # Occam: the color below the root changes no answer, then neither does the root.
-    wrong += ties.feature_[ties.feature_ >= 0].tolist() != [0] or abs(ties.validation_score_ - 5 / 7) > 1e-12
+    wrong += ties.feature_[ties.feature_ >= 0].tolist() != [0] or not abs(ties.validation_score_ - 5 / 7) <= 1e-12
     return Check(int(wrong), 0, "facts that differ", "Zhou, chapter 4.3")
 
 
@@ -426,15 +428,15 @@ def best_pruning() -> Check:
                 stopped = sum(truth[i] == labels[node] for i in here if paths[i][-1] == node)
                 below = stopped + sum(best[c] for c in np.flatnonzero(whole.parent_ == node))
                 best[node] = max(leaf, below)
-            wrong += abs(tree.validation_score_ * 90 - best[0]) > 1e-9
-            wrong += abs(tree.score(V, truth) - tree.validation_score_) > 1e-12
-            wrong += tree.validation_score_ < whole.score(V, truth) - 1e-12
+            wrong += not abs(tree.validation_score_ * 90 - best[0]) <= 1e-9
+            wrong += not abs(tree.score(V, truth) - tree.validation_score_) <= 1e-12
+            wrong += not tree.validation_score_ >= whole.score(V, truth) - 1e-12
             small = PostPrunedTreeClassifier(criterion=criterion, prune_ties=True, **options).fit(
                 X, y, validation=(V, truth)
             )
             wrong += (
-                abs(small.validation_score_ - tree.validation_score_) > 1e-12
-                or small.get_n_leaves() > tree.get_n_leaves()
+                not abs(small.validation_score_ - tree.validation_score_) <= 1e-12
+                or not small.get_n_leaves() <= tree.get_n_leaves()
             )
             wrong += any(small.parent_[1:] >= np.arange(1, len(small.parent_)))
     return Check(int(wrong), 0, "facts that differ", "dynamic programming")
@@ -460,12 +462,12 @@ def every_split_helps() -> Check:
             rows, held = (np.flatnonzero(np.isin(a, inside)) for a in at)
             stump = C45Classifier(max_depth=1, **options).fit(X[rows], y[rows])
             if len(held) == 0:
-                wrong += tree.feature_[node] >= 0
+                wrong += not tree.feature_[node] < 0
                 continue
             majority = stump.classes_[stump.counts_[0].argmax()]
             gain = np.sum(stump.predict(V[held]) == truth[held]) - np.sum(truth[held] == majority)
             wrong += (tree.feature_[node] >= 0) != (gain > 0 and stump.feature_[0] >= 0)
-            wrong += tree.feature_[node] >= 0 and tree.feature_[node] != stump.feature_[0]
+            wrong += not tree.feature_[node] < 0 and tree.feature_[node] != stump.feature_[0]
     return Check(int(wrong), 0, "nodes that differ", "split by split")
 
 
@@ -594,5 +596,5 @@ def picture_without_overlaps() -> Check:
         wrong += not (left <= x and x + w <= left + wide and top <= y and y + h <= top + high)
         wrong += y != 84 * tree.node_depth_[i]
         for a, b, c, _ in boxes[:i]:
-            wrong += b == y and a < x + w and x < a + c
+            wrong += b == y and not (x + w <= a or a + c <= x)
     return Check(int(wrong), 0, "faults of the picture", "geometry")

@@ -114,7 +114,7 @@ def same_labels_as_scikit_learn() -> Check:
             peer = Peer(k, init=X[:k], n_init=1).fit(X, sample_weight=weight)
             wrong += int(np.sum(ours.labels_ != peer.labels_)) + (ours.n_iter_ != peer.n_iter_)
             wrong += not np.allclose(ours.cluster_centers_, peer.cluster_centers_, rtol=1e-9)
-            wrong += abs(ours.inertia_ / peer.inertia_ - 1) > 1e-10
+            wrong += not abs(ours.inertia_ / peer.inertia_ - 1) <= 1e-10
         # In float32 a row may fall on either side of a border that lies within the rounding of its squared distances.
         rows = X.astype(np.float32)
         single = KMeans(k, init=rows[:k], max_iter=3).fit(rows)
@@ -160,13 +160,13 @@ def inertia_never_rises() -> Check:
             KMeans(9, init=X[:9], max_iter=i, tol=0.0, algorithm=algorithm).fit(X, sample_weight=w).inertia_
             for i in range(1, 25)
         ]
-        wrong += int(np.sum(np.diff(values) > 1e-9 * values[0])) + int(values[0] <= values[-1])
+        wrong += int(np.sum(~(np.diff(values) <= 1e-9 * values[0]))) + int(not values[0] > values[-1])
         model = KMeans(9, init=X[:9], tol=0.0, algorithm=algorithm).fit(X, sample_weight=w)
         wrong += int(np.sum(_squares(X, model.cluster_centers_).argmin(axis=1) != model.labels_))
         for j in range(9):
             mine = model.labels_ == j
             gap = np.average(X[mine], axis=0, weights=w[mine]) - model.cluster_centers_[j]
-            wrong += np.abs(gap).max() > 1e-9
+            wrong += not np.abs(gap).max() <= 1e-9
     return Check(wrong, 0, "violations", "theory")
 
 
@@ -246,13 +246,13 @@ def invariances() -> Check:
 
     base, repeated = fitted(X, w), fitted(np.repeat(X, w.astype(int), axis=0))
     wrong = int(not np.allclose(base.cluster_centers_, repeated.cluster_centers_, rtol=1e-9))
-    wrong += abs(base.inertia_ / repeated.inertia_ - 1) > 1e-10
+    wrong += not abs(base.inertia_ / repeated.inertia_ - 1) <= 1e-10
     plain = fitted(X)
     for scale, shift in ((1.0, 1e7), (1e-6, 0.0), (1e6, -3e9)):
         moved = fitted(X * scale + shift, init=seeds * scale + shift)
         wrong += int(np.sum(moved.labels_ != plain.labels_))
         # The offset costs the data themselves as many digits.
-        wrong += abs(moved.inertia_ / scale**2 / plain.inertia_ - 1) > 1e-6
+        wrong += not abs(moved.inertia_ / scale**2 / plain.inertia_ - 1) <= 1e-6
     return Check(wrong, 0, "changes that matter", "invariance")
 
 
@@ -305,9 +305,9 @@ def predictions() -> Check:
     squares = _squares(X, model.cluster_centers_)
     wrong = int(np.sum(model.predict(X) != squares.argmin(axis=1)))
     wrong += int(np.sum(model.predict(X[:2000]) != model.labels_))
-    wrong += int(np.abs(model.transform(X) - np.sqrt(squares)).max() > 1e-9)
-    wrong += abs(model.score(X) + squares.min(axis=1).sum()) > 1e-8 * squares.sum()
-    wrong += abs(model.score(X, None, w) + (w * squares.min(axis=1)).sum()) > 1e-8 * squares.sum()
+    wrong += int(not np.abs(model.transform(X) - np.sqrt(squares)).max() <= 1e-9)
+    wrong += not abs(model.score(X) + squares.min(axis=1).sum()) <= 1e-8 * squares.sum()
+    wrong += not abs(model.score(X, None, w) + (w * squares.min(axis=1)).sum()) <= 1e-8 * squares.sum()
     halves = KMeans(2, init=np.array([[0.0], [2.0]])).fit([[0.0], [2.0]])
     wrong += halves.predict([[1.0], [0.9], [1.1]]).tolist() != [0, 0, 1]  # the first of equals
     wrong += not np.array_equal(KMeans(3, random_state=5).fit(X).labels_, KMeans(3, random_state=5).fit(X).labels_)
@@ -327,14 +327,14 @@ def defaults_and_starts() -> Check:
         one, many = (KMeans(12, init=init, n_init=n, random_state=4).fit(X).inertia_ for n in (1, auto))
         wrong += KMeans(12, init=init, random_state=4).fit(X).inertia_ != many
         best = [KMeans(12, init=init, n_init=n, random_state=4).fit(X).inertia_ for n in (1, 2, 5, 20)]
-        wrong += int(np.sum(np.diff(best) > 0)) + (best[0] == best[-1]) + (one < many)
+        wrong += int(np.sum(~(np.diff(best) <= 0))) + (best[0] == best[-1]) + (not one >= many)
     # A row far away is always a seed of k-means++, hardly ever of random rows; one iteration does not mend that.
     far = np.concatenate([np.linspace(0, 1, 99), [1e6]])[:, None]
     left = {
         init: [KMeans(2, init=init, n_init=1, max_iter=1, random_state=s).fit(far).inertia_ for s in range(10)]
         for init in ("k-means++", "random")
     }
-    wrong += max(left["k-means++"]) > 99 or max(left["random"]) < 1e6
+    wrong += not max(left["k-means++"]) <= 99 or not max(left["random"]) >= 1e6
     # Every start ends at the same inertia here, so the first start stands.
     even = np.array([[0.0], [1.0], [9.0], [10.0]])
     for seed in range(8):

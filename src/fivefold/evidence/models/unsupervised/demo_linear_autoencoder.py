@@ -83,4 +83,4 @@ def oblique() -> Check:
         worst = largest(worst, float(np.abs(D @ E - w @ w.T).max()))
         skew.append(abs(D[:, 0] @ D[:, 1]) / (np.linalg.norm(D[:, 0]) * np.linalg.norm(D[:, 1])))
     # Random codes are oblique with probability one; a cosine below 0.01 four times has a chance below 1e-6.
-    return Check(largest(worst, float(max(skew) < 0.01)), 1e-6, "distance of D E from the projector", "PCA")
+    return Check(largest(worst, float(not max(skew) >= 0.01)), 1e-6, "distance of D E from the projector", "PCA")

@@ -34,12 +34,12 @@ def merged_classes() -> Check:
         worst = largest(worst, abs(area(X @ w, y) - known) / error)
         first = PCA(1).fit(X).components_[0]
         worst = largest(
-            worst, abs(area(X @ first, y) - (known if along else 0.5)) / error, float(abs(first[along]) < 0.99)
+            worst, abs(area(X @ first, y) - (known if along else 0.5)) / error, float(not abs(first[along]) >= 0.99)
         )
         means = [X[y == c].mean(axis=0) for c in (0, 1)]
         wanted = np.array([[0.0, -distance / 2], [0.0, distance / 2]])
         worst = largest(
-            worst, float((np.abs(np.array(means) - wanted) > 4 * np.array([spread, 1.0]) / np.sqrt(n)).any()) * 2
+            worst, float((~(np.abs(np.array(means) - wanted) <= 4 * np.array([spread, 1.0]) / np.sqrt(n))).any()) * 2
         )
         worst = largest(worst, float(np.abs(X[y == 0].std(axis=0) / [spread, 1.0] - 1).max()) / (4 / np.sqrt(2 * n)))
     return Check(worst, 1.0, "largest deviation in units of its bound", "closed form")
@@ -61,7 +61,9 @@ def flattened() -> Check:
     center = np.where(t > 0, -1.0, 1.0)
     worst = float(np.abs(curve[:, 0] ** 2 + (curve[:, 2] - center) ** 2 - 1).max())
     worst = largest(
-        worst, float(np.abs(curve[:, 1] - across).max()), float(np.abs(t).max() > 1.5 * np.pi or across.max() > 5)
+        worst,
+        float(np.abs(curve[:, 1] - across).max()),
+        float(not np.abs(t).max() <= 1.5 * np.pi or not across.max() <= 5),
     )
     line = np.arange(6.0)[:, None]
     worst = largest(
@@ -96,9 +98,9 @@ def whole_digits() -> Check:
     )
     # One part alone is the first singular vector of the pictures themselves, a whole digit (NMF stops at 1e-3).
     perron = np.linalg.svd(X, full_matrices=False)[2][:1]
-    worst = largest(worst, float(abs(one["pixels in a part of NMF"] - wholeness(perron)[0]) > 0.01))
-    worst = largest(worst, float(one["pixels in a part of NMF"] < one["pixels in a component"] / 1.5))
-    worst = largest(worst, float(numbers["pixels in a component"] < 1.5 * numbers["pixels in a part of NMF"]))
+    worst = largest(worst, float(not abs(one["pixels in a part of NMF"] - wholeness(perron)[0]) <= 0.01))
+    worst = largest(worst, float(not one["pixels in a part of NMF"] >= one["pixels in a component"] / 1.5))
+    worst = largest(worst, float(not numbers["pixels in a component"] >= 1.5 * numbers["pixels in a part of NMF"]))
     worst = largest(worst, float(not 0.2 < numbers["negative entries, components"] < 0.8))
-    worst = largest(worst, float(numbers["error of NMF"] < numbers["error of PCA"]))
+    worst = largest(worst, float(not numbers["error of NMF"] >= numbers["error of PCA"]))
     return Check(worst, 1e-10, "largest difference", "numpy SVD")

@@ -135,7 +135,7 @@ def degenerate_rows() -> Check:
             n = len(rows)
             wrong += sorted(table[:, :2].ravel().astype(int).tolist()) != list(range(2 * n - 2)) or table[-1, 3] != n
             distinct = len(np.unique(rows, axis=0))
-            wrong += int((table[:, 2] == 0).sum()) < n - distinct
+            wrong += not int((table[:, 2] == 0).sum()) >= n - distinct
         base = AgglomerativeClustering(3, linkage=linkage).fit(X[:150])
         far = AgglomerativeClustering(3, linkage=linkage).fit(X[:150] * 2.0**27)
         wrong += not np.array_equal(base.children_, far.children_)

@@ -39,7 +39,7 @@ def weights_and_map() -> Check:
     error = ((Z - W @ Z) ** 2).sum()
     values = np.linalg.eigvalsh((np.eye(60) - W).T @ (np.eye(60) - W))
     worst = largest(worst, abs(error - values[1:3].sum()), abs(model.reconstruction_error_ - error))
-    worst = largest(worst, float((Z[np.abs(Z).argmax(axis=0), [0, 1]] <= 0).any()))
+    worst = largest(worst, float((~(Z[np.abs(Z).argmax(axis=0), [0, 1]] > 0)).any()))
     x = X[20:21] + 0.02
     near = np.argsort(((X - x) ** 2).sum(axis=1))[:6]
     G = (X[near] - x) @ (X[near] - x).T

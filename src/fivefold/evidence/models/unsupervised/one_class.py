@@ -43,7 +43,7 @@ def shares() -> Check:
         model = OneClassSVM(nu=nu, tol=1e-8).fit(X)
         # Rows on the edge have f = 0 up to tol; they are no outliers.
         outliers = (model.decision_function(X) < -1e-6).mean()
-        faults += int(outliers > nu) + int(len(model.support_) / 300 < nu) + int(outliers < nu - 0.05)
+        faults += int(not outliers <= nu) + int(not len(model.support_) / 300 >= nu) + int(not outliers >= nu - 0.05)
         far = model.predict(np.full((1, 3), 20.0))[0]
         faults += int(far != -1)
     return Check(float(faults), 0.0, "violations", "Schölkopf et al., proposition 4")

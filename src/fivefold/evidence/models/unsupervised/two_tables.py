@@ -42,7 +42,7 @@ def eigenproblem() -> Check:
         float(np.abs(CanonicalCorrelationAnalysis().fit_transform(X, Y) - a).max()),
     )
     in_deviations = model.x_weights_ * X.std(axis=0)[:, None]
-    worst = largest(worst, float((in_deviations[np.abs(in_deviations).argmax(axis=0), np.arange(3)] <= 0).any()))
+    worst = largest(worst, float((~(in_deviations[np.abs(in_deviations).argmax(axis=0), np.arange(3)] > 0)).any()))
     two = CanonicalCorrelationAnalysis(2).fit(X, Y)
     worst = largest(
         worst, float(np.abs(two.x_weights_ - model.x_weights_[:, :2]).max()), float(two.y_weights_.shape != (3, 2))

@@ -38,7 +38,7 @@ def bfgs_update_direct() -> Check:
         scale = np.linalg.cond(direct) * np.abs(found).max()
         worst = largest(worst, np.abs(found - np.linalg.inv(direct)).max() / scale)
         worst = largest(worst, np.abs(found @ y - s).max() / (np.abs(found).max() * np.abs(y).sum()))
-        worst = largest(worst, float(np.any(found != found.T)), float(np.linalg.eigvalsh(found).min() <= 0))
+        worst = largest(worst, float(np.any(found != found.T)), float(not np.linalg.eigvalsh(found).min() > 0))
     return Check(float(worst), 1e-14, "max error relative to conditioning", "closed form")
 
 
@@ -128,7 +128,7 @@ def bfgs_known_minima() -> Check:
     worst = 0.0
     for function, start, known in _suite().values():
         result = BFGS().minimize(function, start)
-        worst = largest(worst, float(not result.success), float(np.abs(result.jac).max() > 1e-5))
+        worst = largest(worst, float(not result.success), float(not np.abs(result.jac).max() <= 1e-5))
         worst = largest(worst, abs(result.fun - function(result.x)))
         if known is not None:
             worst = largest(worst, float(np.abs(result.x - known).max()))
@@ -198,8 +198,8 @@ def bfgs_wolfe() -> Check:
         BFGS(c1=c1, c2=c2, gtol=1e-4).minimize(rosen, start, rosen_der, callback=lambda x, path=path: path.append(x))
         for a, b in zip(path[:-1], path[1:]):
             slope = rosen_der(a) @ (b - a)  # α ∇fᵀp
-            wrong += int(rosen(b) > rosen(a) + c1 * slope + 1e-14)
-            wrong += int(abs(rosen_der(b) @ (b - a)) > c2 * abs(slope) * (1 + 1e-12))
+            wrong += int(not rosen(b) <= rosen(a) + c1 * slope + 1e-14)
+            wrong += int(not abs(rosen_der(b) @ (b - a)) <= c2 * abs(slope) * (1 + 1e-12))
         wrong += int(len(path) < 10)
     defaults = BFGS()
     wrong += int((defaults.c1, defaults.c2, defaults.gtol, defaults.maxiter) != (1e-4, 0.9, 1e-5, None))
@@ -268,7 +268,7 @@ def bfgs_differences() -> Check:
             worst = largest(worst, float(problem.nfev != (3 if scheme == "2-point" else 6)))
     # Forward differences end at an error of about 1e-4 here; central ones then reach a gradient of 1e-7.
     fine = BFGS(gtol=1e-7).minimize(lambda x: float(1e4 * (x[0] - 1) ** 2 + (x[1] + 2) ** 2), [0.0, 0.0])
-    worst += float(not fine.success) + float(np.abs(fine.x - [1, -2]).max() > 1e-6)
+    worst += float(not fine.success) + float(not np.abs(fine.x - [1, -2]).max() <= 1e-6)
     plain, chosen = Problem(np.sum), Problem(np.sum, "2-point")
     worst += float([plain.refine(), plain.refine(), chosen.refine()] != [True, False, False])
     return Check(worst, 1.0, "error over its bound", "theory")
@@ -295,12 +295,12 @@ def bfgs_accounts() -> Check:
         fun, [-1.2, 1.0], jac, callback=lambda intermediate_result: seen.append(intermediate_result.fun)
     )
     wrong = int(result.nfev != calls["f"]) + int(result.njev != calls["g"]) + int(result.nit != len(seen))
-    wrong += sum(b > a for a, b in zip([float(rosen(np.array([-1.2, 1.0]))), *seen], seen))
-    wrong += int(np.abs(result.jac - rosen_der(result.x)).max() > 0) + int(np.abs(result.jac).max() > 1e-5)
+    wrong += sum(not b <= a for a, b in zip([float(rosen(np.array([-1.2, 1.0]))), *seen], seen))
+    wrong += int(not np.abs(result.jac - rosen_der(result.x)).max() <= 0) + int(not np.abs(result.jac).max() <= 1e-5)
     short = BFGS(maxiter=3).minimize(fun, [-1.2, 1.0], jac)
     wrong += int(short.nit != 3 or short.status != 1 or short.success)
     both = BFGS().minimize(lambda x: (rosen(x), rosen_der(x)), [-1.2, 1.0], True)
-    wrong += int(np.abs(both.x - result.x).max() > 0 or both.nit != result.nit)
+    wrong += int(not np.abs(both.x - result.x).max() <= 0 or both.nit != result.nit)
     done = BFGS().minimize(fun, [1.0, 1.0], jac)
     wrong += int(done.nit != 0 or not done.success)
 
@@ -314,7 +314,7 @@ def bfgs_accounts() -> Check:
     known = BFGS(hess_inv0=np.linalg.inv(A)).minimize(lambda x: 0.5 * x @ A @ x, np.ones(4), lambda x: A @ x)
     wrong += int(known.nit != 1 or known.nfev != 2)
     args = BFGS().minimize(lambda x, a: float(((x - a) ** 2).sum()), [0.0, 0.0], lambda x, a: 2 * (x - a), args=(3.0,))
-    wrong += int(np.abs(args.x - 3.0).max() > 1e-6)
+    wrong += int(not np.abs(args.x - 3.0).max() <= 1e-6)
     endless = BFGS().minimize(lambda x: -x[0], [0.0], lambda x: np.array([-1.0]))
     wrong += int(endless.nit != 200 or endless.status != 1)  # 200 iterations for each variable
     falls = BFGS().minimize(lambda x: -np.inf if x[0] > 5 else -x[0], [0.0], lambda x: np.array([-1.0]))
@@ -378,11 +378,11 @@ def bfgs_recovers() -> Check:
     wrong = 0
     for size in (1e30, 5e-324):  # steps that 40 halvings do not bring back, and steps of nothing
         found = BFGS(hess_inv0=size * np.eye(2), gtol=1e-7).minimize(bowl, np.array([1e-2, -5e-3]), lambda x: 2 * x)
-        wrong += not found.success or np.abs(found.x).max() > 1e-7
+        wrong += not found.success or not np.abs(found.x).max() <= 1e-7
     A = np.diag([1.0, 30.0, 1000.0])
     for offset in (1e6, -1e6):
         found = BFGS(gtol=1e-9).minimize(lambda x, c=offset: c + 0.5 * x @ A @ x, np.ones(3), lambda x: A @ x)
-        wrong += not found.success or np.abs(found.x).max() > 1e-9
+        wrong += not found.success or not np.abs(found.x).max() <= 1e-9
     return Check(int(wrong), 0, "failures", "known minimum")
 
 
@@ -460,8 +460,8 @@ def bfgs_line_search() -> Check:
                 wrong += 1
                 continue
             step = found.trial.step
-            wrong += int(value(step) > value(0.0) + c1 * step * slope(0.0)) + int(step <= 0.0)
-            wrong += int(abs(slope(step)) > c2 * abs(slope(0.0)))
+            wrong += int(not value(step) <= value(0.0) + c1 * step * slope(0.0)) + int(not step > 0.0)
+            wrong += int(not abs(slope(step)) <= c2 * abs(slope(0.0)))
             wrong += int(found.trial.f != value(step) or found.trial.slope != slope(step))
     return Check(wrong + trials / halvings, 1.0, "violations + trials over those of halving", "Wolfe's conditions")
 

@@ -16,9 +16,10 @@ from fivefold.base.random import Streams
 
 from .._validation import real, require_fitted, sample_weights, whole
 from . import _grow as k
-from ._binning import BinMapper
+from ._binning import BinMapper, Binned
 from ._bundles import bundled, bundles
 from ._core import Grower, Grown, Growth
+from ._fitted import Fitted
 from ._following import EvalSet, Stopper
 from ._losses import Loss, quantile_of
 from ._metrics import measure, metrics_of
@@ -64,7 +65,7 @@ class Plan:
     held_out: float = 0.0
 
 
-class Boosted(Estimator):
+class Boosted(Fitted, Estimator):
     """Base of the boosting estimators; a subclass says what its parameters mean in :meth:`_plan_with`."""
 
     _ALIASES: ClassVar[dict[str, str]] = {}
@@ -129,7 +130,7 @@ class Boosted(Estimator):
             followed = [item for s in sets for item in (s.X, s.y, s.weight, s.raw)]
             identity = fingerprint(self, X, y, weight, init_score, *followed)
             saved = keeper.load(identity)
-        streams = Streams(saved.seed) if saved is not None else Streams.of(getattr(self, "random_state", None))
+        streams = Streams(saved.seed) if saved is not None else self._streams()
         if plan.held_out > 0 and not sets:
             keys = streams.numpy("held-out").permutation(X.shape[0])
             n_held = max(1, int(plan.held_out * len(keys)))
@@ -142,6 +143,8 @@ class Boosted(Estimator):
             init_score = None if init_score is None else np.asarray(init_score)[kept]
         n, d = X.shape
         continues = self._continues()
+        if continues and not hasattr(self, "bins_"):
+            raise InputError("A model read from another library has no bins to go on with; fit without `warm_start`.")
         if saved is not None:
             self.bins_, self.trees_, continues = saved.bins, saved.trees, True
         if continues and self.trees_.n_outputs != loss.n_outputs:
@@ -150,12 +153,12 @@ class Boosted(Estimator):
             )
         if not continues:
             mapper = BinMapper(plan.max_bins, plan.min_rows_in_bin, plan.sample_for_bins)
-            self.bins_ = mapper.fit(X, self.columns_.categorical, streams, weight)
+            self.bins_ = self._fit_bins(mapper, X, streams, weight)
             base = np.zeros(loss.n_outputs)
             if plan.start is not None:
                 base[:] = plan.start
             elif plan.start_from_average and init_score is None:
-                base = loss.start(y, weight)
+                base = self._start(loss, y, weight)
             levels = [c if kind else None for c, kind in zip(self.bins_.cuts, self.bins_.kinds, strict=True)]
             self.trees_ = Trees(loss.n_outputs, base, levels)
         self.loss_ = loss
@@ -167,9 +170,7 @@ class Boosted(Estimator):
             table = self.bins_.transform(X, threads)
             groups = bundles(table.columns, table.n_bins, table.kinds) if plan.bundle else []
             self.n_columns_ = d - sum(len(q) - 1 for q in groups)
-            grower = Grower(
-                bundled(table, groups) if groups else table, plan.growth, threads, plan.monotone, plan.groups
-            )
+            grower = self._grower(bundled(table, groups) if groups else table, plan, threads)
         else:
             refuse_categories(self.bins_.kinds, plan.finder)
             grower = SortedGrower(X, plan.growth, plan.finder, plan.sketch_eps, plan.monotone, plan.groups)
@@ -198,7 +199,7 @@ class Boosted(Estimator):
             if plan.goss is not None:
                 rows = _one_side(g, h, every_row, plan, streams, round_)
             elif plan.subsample < 1 and (rows is None or round_ % plan.subsample_every == 0):
-                rows = _drawn(every_row, plan.subsample, streams, round_ - round_ % plan.subsample_every)
+                rows = self._drawn(every_row, plan.subsample, streams, round_ - round_ % plan.subsample_every)
             used = rows if rows is not None else (every_row if len(every_row) < n else None)
             mask = _column_draw(d, plan.columns, streams, round_)
             grew = False
@@ -232,6 +233,25 @@ class Boosted(Estimator):
         self.evals_result_ = {s.name: s.history for s in sets}
         self.best_iteration_ = stopper.best_round + 1 if stopper.best_round is not None else None
         self.best_score_ = stopper.best_value
+
+    def _streams(self) -> Streams:
+        return Streams.of(getattr(self, "random_state", None))
+
+    def _fit_bins(self, mapper: BinMapper, X: Any, streams: Streams, weight: np.ndarray | None) -> BinMapper:
+        """Return the bins of the training table."""
+        return mapper.fit(X, self.columns_.categorical, streams, weight)
+
+    def _start(self, loss: Loss, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+        """Return the scores to begin with: (K,)."""
+        return loss.start(y, weight)
+
+    def _grower(self, table: Binned, plan: Plan, threads: int) -> Grower:
+        """Return what grows trees on the binned training table."""
+        return Grower(table, plan.growth, threads, plan.monotone, plan.groups)
+
+    def _drawn(self, rows: np.ndarray, share: float, streams: Streams, round_: int) -> np.ndarray:
+        """Return the share of the rows that a round uses, ascending."""
+        return _drawn(rows, share, streams, round_)
 
     def _continues(self) -> bool:
         """Return whether a fit goes on from the trees of the last one."""

@@ -253,7 +253,8 @@ class Grower:
         threads = self.threads if len(score) >= _SERIAL else 1
         if len(grown.rows) == len(self.binned):
             leaves = grown.leaves
-            order = np.argsort(grown.ints[leaves, k.START])
+            # Empty leaves, which a share of the rows may leave, come before the one that begins at the same row.
+            order = np.lexsort((grown.ints[leaves, k.END], grown.ints[leaves, k.START]))
             leaves = leaves[order]
             edges = np.append(grown.ints[leaves, k.START], len(grown.rows))
             add_by_leaf(grown.rows, edges, np.ascontiguousarray(grown.values[leaves]), score, threads)

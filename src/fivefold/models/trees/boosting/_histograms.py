@@ -60,25 +60,31 @@ def _fill(words, first_word, n_words, used, rows, start, end, gh, scratch, buffe
 
 
 @njit
+def _flush_bins(scratch, at, n, sums, counts, to, fresh):
+    """Hand the pairs of n bins from ``at`` on to the bins from ``to`` on."""
+    pairs, pair_sums, rows = scratch[2 * at : 2 * (at + n)], sums[2 * to : 2 * (to + n)], counts[to : to + n]
+    if fresh:
+        for b in range(n):
+            g, h = pairs[2 * b], pairs[2 * b + 1]
+            pair_sums[2 * b] = g
+            pair_sums[2 * b + 1] = h >> _COUNT_BITS
+            rows[b] = h & _COUNT_MASK
+    else:
+        for b in range(n):
+            g, h = pairs[2 * b], pairs[2 * b + 1]
+            pair_sums[2 * b] += g
+            pair_sums[2 * b + 1] += h >> _COUNT_BITS
+            rows[b] += h & _COUNT_MASK
+    pairs[:] = 0
+
+
+@njit
 def _flush(scratch, first_column, n_columns, n_bins, sums, counts, fresh):
     """Add the pairs of a chunk to a node's histogram, or write them when it is ``fresh``, and clear them."""
     for c in range(n_columns):
         column = first_column + c
-        for b in range(n_bins[column] + 1):
-            bin_ = b if b < n_bins[column] else MISSING
-            at = 2 * (c * BINS + bin_)
-            to = column * BINS + bin_
-            g, h = scratch[at], scratch[at + 1]
-            scratch[at] = 0
-            scratch[at + 1] = 0
-            if fresh:
-                sums[2 * to] = g
-                sums[2 * to + 1] = h >> _COUNT_BITS
-                counts[to] = h & _COUNT_MASK
-            else:
-                sums[2 * to] += g
-                sums[2 * to + 1] += h >> _COUNT_BITS
-                counts[to] += h & _COUNT_MASK
+        _flush_bins(scratch, c * BINS, n_bins[column], sums, counts, column * BINS, fresh)
+        _flush_bins(scratch, c * BINS + MISSING, 1, sums, counts, column * BINS + MISSING, fresh)
 
 
 @njit
@@ -96,17 +102,24 @@ def fill_block(words, block, blocks, used, n_bins, rows, start, end, gh, scratch
 
 
 @njit
+def _add(numbers, others, first, n, sign):
+    own, other = numbers[first : first + n], others[first : first + n]
+    if sign > 0:
+        for i in range(n):
+            own[i] += other[i]
+    else:
+        for i in range(n):
+            own[i] -= other[i]
+
+
+@njit
 def combine(column, n, sums, counts, other_sums, other_counts, sign):
     """Add one column of another histogram (``sign`` 1) or take it away (-1)."""
-    first = column * BINS
-    for i in range(2 * first, 2 * (first + n)):
-        sums[i] += sign * other_sums[i]
-    for i in range(first, first + n):
-        counts[i] += sign * other_counts[i]
-    last = first + MISSING
-    sums[2 * last] += sign * other_sums[2 * last]
-    sums[2 * last + 1] += sign * other_sums[2 * last + 1]
-    counts[last] += sign * other_counts[last]
+    first, last = column * BINS, column * BINS + MISSING
+    _add(sums, other_sums, 2 * first, 2 * n, sign)
+    _add(counts, other_counts, first, n, sign)
+    _add(sums, other_sums, 2 * last, 2, sign)
+    _add(counts, other_counts, last, 1, sign)
 
 
 @njit

@@ -49,25 +49,65 @@ def leaf_score(g, h, l1, l2, value):
     return -(2.0 * shrink(g, l1) * value + (h + l2) * value * value)
 
 
-@njit(error_model="numpy")
-def _scores(gl, hl, cl, n, g, h, c, l2, min_samples, min_hessian, out):
-    """Score every cut of plain second-order boosting: (n,) sums of the left -> out (n,), -1 where it is not allowed."""
+@njit
+def _sum_up(sums, counts, where, n, node, gl, hl, cl):
+    """Write the sums over the bins 0 ... b of a column, missing values apart, for every b < n."""
+    first, offset, default = where[0] * BINS, where[1], where[2]
+    sum_g, sum_h, count = np.int64(0), np.int64(0), np.int64(0)
+    if default < 0:
+        pairs, rows = sums[2 * first : 2 * (first + n)].reshape(n, 2), counts[first : first + n]
+        for b in range(n):
+            sum_g += pairs[b, 0]
+            sum_h += pairs[b, 1]
+            count += rows[b]
+            gl[b], hl[b], cl[b] = sum_g, sum_h, count
+        return
+    # In a bundle the default bin holds what the other bins leave of the node.
+    start = first + offset
+    pairs, rows = sums[2 * start : 2 * (start + n - 1)].reshape(n - 1, 2), counts[start : start + n - 1]
+    rest_g, rest_h, rest = node[0], node[1], node[2]
+    for j in range(n - 1):
+        rest_g -= pairs[j, 0]
+        rest_h -= pairs[j, 1]
+        rest -= rows[j]
     for b in range(n):
-        left, weight = gl[b], hl[b]
+        if b == default:
+            sum_g += rest_g
+            sum_h += rest_h
+            count += rest
+        else:
+            j = b - np.int64(b > default)
+            sum_g += pairs[j, 0]
+            sum_h += pairs[j, 1]
+            count += rows[j]
+        gl[b], hl[b], cl[b] = sum_g, sum_h, count
+
+
+@njit(error_model="numpy")
+def _scores(gl, hl, cl, more, n, node, unit, l2, min_samples, min_hessian, out):
+    """Score every cut of plain second-order boosting: sums (n,) of the left, and ``more`` (3,) there -> out (n,).
+
+    A cut that is not allowed scores -inf.
+    """
+    more_g, more_h, more_rows = more
+    g, h, most, unit_g, unit_h = node[0] * unit[0], node[1] * unit[1], node[2] - min_samples, unit[0], unit[1]
+    for b in range(n):
+        left, weight, rows = (gl[b] + more_g) * unit_g, (hl[b] + more_h) * unit_h, cl[b] + more_rows
         right, rest = g - left, h - weight
         score = left * left / (weight + l2) + right * right / (rest + l2)
-        allowed = (cl[b] >= min_samples) & (c - cl[b] >= min_samples) & (weight >= min_hessian) & (rest >= min_hessian)
-        out[b] = score if allowed else -1.0
+        allowed = (rows >= min_samples) & (rows <= most) & (weight >= min_hessian) & (rest >= min_hessian)
+        out[b] = score if allowed else -np.inf
 
 
 @njit(error_model="numpy")
-def _scores_bounded(gl, hl, cl, n, g, h, c, l2, min_samples, min_hessian, l1, step, low, high, direction, out):
+def _scores_bounded(gl, hl, cl, more, n, node, unit, l2, min_samples, min_hessian, l1, step, low, high, direction, out):
     """Score every cut with l1, a limited step, bounds on the values and a monotone direction."""
+    g, h = node[0] * unit[0], node[1] * unit[1]
     for b in range(n):
-        left, weight = gl[b], hl[b]
+        left, weight, rows = (gl[b] + more[0]) * unit[0], (hl[b] + more[1]) * unit[1], cl[b] + more[2]
         right, rest = g - left, h - weight
         out[b] = -np.inf
-        if cl[b] < min_samples or c - cl[b] < min_samples or weight < min_hessian or rest < min_hessian:
+        if rows < min_samples or node[2] - rows < min_samples or weight < min_hessian or rest < min_hessian:
             continue
         below = leaf_value(left, weight, l1, l2, step, low, high)
         above = leaf_value(right, rest, l1, l2, step, low, high)
@@ -75,32 +115,22 @@ def _scores_bounded(gl, hl, cl, n, g, h, c, l2, min_samples, min_hessian, l1, st
             out[b] = leaf_score(left, weight, l1, l2, below) + leaf_score(right, rest, l1, l2, above)
 
 
+@njit(fastmath={"nnan", "nsz"})
+def _highest(scores, n):
+    """Return the largest of the first n scores, which are numbers or -inf: so many are compared at once."""
+    top = -np.inf
+    for b in range(n):
+        top = max(top, scores[b])
+    return top
+
+
 @njit
-def _best(scores, n, best, from_high):
-    """Return the first cut (the last one ``from_high``) with the highest score above ``best``, or -1."""
-    at = -1
-    if from_high:
-        for b in range(n - 1, -1, -1):
-            if scores[b] > best:
-                best = scores[b]
-                at = b
-    else:
-        for b in range(n):
-            if scores[b] > best:
-                best = scores[b]
-                at = b
+def _place_of(score, scores, n, from_high):
+    """Return the first cut with this score (the last one ``from_high``)."""
+    at = n - 1 if from_high else 0
+    while scores[at] != score:
+        at += -1 if from_high else 1
     return at
-
-
-@njit
-def _bin_of(sums, counts, first, offset, default, rest, b):
-    """Return the sums of one bin of a column; in a bundle, the default bin holds what the other bins leave."""
-    if b == default:
-        return rest
-    at = first + b
-    if default >= 0:
-        at += offset - np.int64(b > default)
-    return sums[2 * at], sums[2 * at + 1], np.int64(counts[at])
 
 
 @njit(error_model="numpy")
@@ -113,69 +143,41 @@ def split_column(sums, counts, column, where, n, node, unit, limits, whole, real
     left[column] = sums of the left in units; else the score is -inf.
     """
     score[column] = -np.inf
-    gl, hl, cl, out = work[0], work[1], work[2], work[3]
-    first, offset, default = where[0] * BINS, where[1], where[2]
-    sum_g, sum_h, count = np.int64(0), np.int64(0), np.int64(0)
-    rest = (node[0], node[1], node[2])
-    if default >= 0:
-        for j in range(first + offset, first + offset + n - 1):
-            rest = (rest[0] - sums[2 * j], rest[1] - sums[2 * j + 1], rest[2] - counts[j])
-    for b in range(n):
-        bin_g, bin_h, bin_count = _bin_of(sums, counts, first, offset, default, rest, b)
-        sum_g += bin_g
-        sum_h += bin_h
-        count += bin_count
-        gl[b] = sum_g * unit[0]
-        hl[b] = sum_h * unit[1]
-        cl[b] = count
-    g, h, c = node[0] * unit[0], node[1] * unit[1], node[2]
+    gl, hl, cl, out = work[0].view(np.int64), work[1].view(np.int64), work[2].view(np.int64), work[3]
+    _sum_up(sums, counts, where, n, node, gl, hl, cl)
     l1, l2, step, low, high = real[L1], real[L2], real[MAX_STEP], limits[0], limits[1]
-    min_samples, min_hessian = np.float64(whole[MIN_SAMPLES]), max(real[MIN_HESSIAN], unit[1])
+    min_samples, min_hessian = whole[MIN_SAMPLES], max(real[MIN_HESSIAN], unit[1])
     plain = l1 == 0 and step == 0 and direction == 0 and low == -np.inf and high == np.inf
-    n_missing = counts[first + MISSING]
+    missing = where[0] * BINS + MISSING
+    n_missing = np.int64(counts[missing])
+    nothing = (np.int64(0), np.int64(0), np.int64(0))
+    absent = (sums[2 * missing], sums[2 * missing + 1], n_missing)
     from_high = whole[PREFER_HIGH] == 1
     best, at, missing_left = limits[2], -1, False
     for turn in range(2 if n_missing > 0 else 1):
         # Of equal cuts LightGBM keeps the highest (missing left first), XGBoost the lowest (missing right first).
         to_left = n_missing > 0 and (turn == 0) == from_high
-        if to_left:
-            for b in range(n):
-                gl[b] += sums[2 * (first + MISSING)] * unit[0]
-                hl[b] += sums[2 * (first + MISSING) + 1] * unit[1]
-                cl[b] += n_missing
-        elif turn == 1:
-            for b in range(n):
-                gl[b] -= sums[2 * (first + MISSING)] * unit[0]
-                hl[b] -= sums[2 * (first + MISSING) + 1] * unit[1]
-                cl[b] -= n_missing
+        more = absent if to_left else nothing
         if plain:
-            _scores(gl, hl, cl, n, g, h, c, l2, min_samples, min_hessian, out)
+            _scores(gl, hl, cl, more, n, node, unit, l2, min_samples, min_hessian, out)
         else:
-            _scores_bounded(gl, hl, cl, n, g, h, c, l2, min_samples, min_hessian, l1, step, low, high, direction, out)
-        found = _best(out, n, best, (turn == 0) == from_high)
-        if found >= 0:
-            best, at, missing_left = out[found], found, to_left
+            _scores_bounded(
+                gl, hl, cl, more, n, node, unit, l2, min_samples, min_hessian, l1, step, low, high, direction, out
+            )
+        top = _highest(out, n)
+        if top > best:
+            best, at, missing_left = top, _place_of(top, out, n, (turn == 0) == from_high), to_left
     if at < 0:
         return
-    sum_g, sum_h, count = np.int64(0), np.int64(0), np.int64(0)
-    for b in range(at + 1):
-        bin_g, bin_h, bin_count = _bin_of(sums, counts, first, offset, default, rest, b)
-        sum_g += bin_g
-        sum_h += bin_h
-        count += bin_count
-    if missing_left:
-        sum_g += sums[2 * (first + MISSING)]
-        sum_h += sums[2 * (first + MISSING) + 1]
-        count += n_missing
-    elif n_missing == 0:
-        missing_left = 2 * count >= node[2]
+    more = absent if missing_left else nothing
     score[column] = best
     what[column, 0] = at
-    what[column, 1] = np.int64(missing_left)
+    # A node without missing values sends them to its heavier side.
+    what[column, 1] = np.int64(missing_left if n_missing > 0 else 2 * cl[at] >= node[2])
     what[column, 2] = 0
-    left[column, 0] = sum_g
-    left[column, 1] = sum_h
-    left[column, 2] = count
+    left[column, 0] = gl[at] + more[0]
+    left[column, 1] = hl[at] + more[1]
+    left[column, 2] = cl[at] + more[2]
 
 
 @njit(error_model="numpy")

@@ -51,8 +51,20 @@ class BoostedRegressor(RegressorMixin, Boosted):
         self._boost(X, y, weight, plan, init_score=init_score, eval_sets=sets, callbacks=callbacks)
         return self
 
-    def predict(self, X: Any, *, num_iteration: int | None = None, raw_score: bool = False) -> np.ndarray:
-        """Return predictions: X (n, d) -> (n,); ``raw_score`` leaves the link out."""
+    def _refit_targets(
+        self, y: Any, weight: np.ndarray | None, group: Any
+    ) -> tuple[np.ndarray, np.ndarray | None, losses.Loss]:
+        return numeric_targets(y), weight, self.loss_
+
+    def predict(
+        self, X: Any, *, num_iteration: int | None = None, raw_score: bool = False, pred_contrib: bool = False
+    ) -> np.ndarray:
+        """Return predictions: X (n, d) -> (n,); ``raw_score`` leaves the link out.
+
+        With ``pred_contrib``, (n, d + 1): what each column adds to the raw score, and the expected score (TreeSHAP).
+        """
+        if pred_contrib:
+            return self._flat_contributions(X, num_iteration)
         raw = self.predict_raw(X, num_iteration)
         return raw[:, 0] if raw_score else self.loss_.link(raw)
 
@@ -87,18 +99,10 @@ class BoostedClassifier(ClassifierMixin, Boosted):
         if self._continues():
             codes = self._codes(labels, "y").astype(np.int64)
         else:
-            self.classes_, codes = encode_labels(labels)
+            self.classes_, codes = self._labels(labels)
         K = len(self.classes_)
         self.n_classes_ = K
-        class_weight = getattr(self, "class_weight", None)
-        if class_weight is not None:
-            factors = class_weights(class_weight, self.classes_, codes, weight)[codes]
-            weight = factors if weight is None else weight * factors
-        positive = real("scale_pos_weight", getattr(self, "scale_pos_weight", 1.0), low=0.0, above=True)
-        if positive != 1:
-            if K > 2:
-                raise InputError(f"`scale_pos_weight` is for two classes; y holds {K}.")
-            weight = (np.ones(len(codes)) if weight is None else weight) * np.where(codes == 1, positive, 1.0)
+        weight = self._weighted(codes, weight)
         loss = self._classification_loss(K)
         metric = "loss" if not isinstance(loss, losses.Custom) else "error"
         sets = self._eval_sets(
@@ -110,6 +114,23 @@ class BoostedClassifier(ClassifierMixin, Boosted):
         )
         return self
 
+    def _labels(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the classes (K,) and the class of each row (n,)."""
+        return encode_labels(y)
+
+    def _weighted(self, codes: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
+        """Return the weights of rows times those of their classes, given the class of each row (n,)."""
+        class_weight = getattr(self, "class_weight", None)
+        if class_weight is not None:
+            factors = class_weights(class_weight, self.classes_, codes, weight)[codes]
+            weight = factors if weight is None else weight * factors
+        positive = real("scale_pos_weight", getattr(self, "scale_pos_weight", 1.0), low=0.0, above=True)
+        if positive != 1:
+            if len(self.classes_) > 2:
+                raise InputError(f"`scale_pos_weight` is for two classes; y holds {len(self.classes_)}.")
+            weight = (np.ones(len(codes)) if weight is None else weight) * np.where(codes == 1, positive, 1.0)
+        return weight
+
     def _codes(self, y: Any, name: str = "eval_set") -> np.ndarray:
         labels = np.asarray(y).ravel()
         at = np.minimum(np.searchsorted(self.classes_, labels), len(self.classes_) - 1)
@@ -119,6 +140,12 @@ class BoostedClassifier(ClassifierMixin, Boosted):
                 f"`{name}` holds the class {other!r}, which is not one of the fit: {self.classes_.tolist()}."
             )
         return at.astype(np.float64)
+
+    def _refit_targets(
+        self, y: Any, weight: np.ndarray | None, group: Any
+    ) -> tuple[np.ndarray, np.ndarray | None, losses.Loss]:
+        codes = self._codes(label_targets(y), "y")
+        return codes, self._weighted(codes.astype(np.int64), weight), self.loss_
 
     def predict_proba(self, X: Any, *, num_iteration: int | None = None) -> np.ndarray:
         """Return the probabilities of the classes: X (n, d) -> (n, K)."""
@@ -138,9 +165,17 @@ class BoostedClassifier(ClassifierMixin, Boosted):
         raw = self.predict_raw(X)
         return raw[:, 0] if raw.shape[1] == 1 else raw
 
-    def predict(self, X: Any, *, num_iteration: int | None = None, raw_score: bool = False) -> np.ndarray:
-        """Return the most probable class of each row: X (n, d) -> (n,); ``raw_score`` returns the scores."""
+    def predict(
+        self, X: Any, *, num_iteration: int | None = None, raw_score: bool = False, pred_contrib: bool = False
+    ) -> np.ndarray:
+        """Return the most probable class of each row: X (n, d) -> (n,); ``raw_score`` returns the scores.
+
+        With ``pred_contrib``, (n, d + 1) for two classes and (n, K (d + 1)) for more: what each column adds to the raw score
+        of a class, and the expected score (TreeSHAP).
+        """
         require_fitted(self, "trees_")
+        if pred_contrib:
+            return self._flat_contributions(X, num_iteration)
         if raw_score:
             raw = self.predict_raw(X, num_iteration)
             return raw[:, 0] if raw.shape[1] == 1 else raw
@@ -196,8 +231,18 @@ class BoostedRanker(Boosted):
         self._boost(X, y, weight, plan, init_score=init_score, eval_sets=sets, callbacks=callbacks)
         return self
 
-    def predict(self, X: Any, *, num_iteration: int | None = None) -> np.ndarray:
-        """Return scores that order the rows of a query: X (n, d) -> (n,)."""
+    def _refit_targets(
+        self, y: Any, weight: np.ndarray | None, group: Any
+    ) -> tuple[np.ndarray, np.ndarray | None, losses.Loss]:
+        return numeric_targets(y), weight, LambdaRank(group_sizes(group, len(y)))
+
+    def predict(self, X: Any, *, num_iteration: int | None = None, pred_contrib: bool = False) -> np.ndarray:
+        """Return scores that order the rows of a query: X (n, d) -> (n,).
+
+        With ``pred_contrib``, (n, d + 1): what each column adds to the score, and the expected score (TreeSHAP).
+        """
+        if pred_contrib:
+            return self._flat_contributions(X, num_iteration)
         return self.predict_raw(X, num_iteration)[:, 0]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, *, group: Any = None) -> float:
