@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from fivefold.base.errors import CapabilityError, DataError, FivefoldError, InputError, SpecError
+from fivefold.data import MultiFieldReader
 from fivefold.evidence.batteries.ctr import FEATURES, clicks
 from fivefold.models.recommend import AutoInt, DeepCross, DeepFM, DeepInterestNetwork, WideDeep, XDeepFM
 
@@ -165,3 +166,25 @@ def test_string_labels_pandas_and_a_batch_of_one_row() -> None:
     )
     assert model.classes_.tolist() == ["no", "yes"]
     assert set(model.predict(frame).tolist()) <= {"no", "yes"}
+
+
+def test_rows_of_index_and_value() -> None:
+    reader = MultiFieldReader(field_size=2)
+    rows = reader.read([f"{i % 2} {i % 3}:1 {3 + i % 2}:1" for i in range(30)])
+    model = DeepFM(features=6, **SMALL).fit(rows)
+    assert model.encoder_.rows == 6
+    assert model.predict_proba(reader.read(["0:1 5:0.5"])).shape == (1, 2)
+    with pytest.raises(DataError, match="The rows hold the index 6; indices are 0 to 5."):
+        model.predict(reader.read(["0:1 6:1"]))
+    with pytest.raises(
+        DataError, match="This model was fitted on rows of index and value; give such rows, as a reader returns"
+    ):
+        model.predict(clicks())
+    with pytest.raises(DataError, match="The rows have the shape .1, 3.; the model was fitted on 2 fields a row."):
+        model.predict(MultiFieldReader(field_size=3).read(["0:1 1:1 2:1"]))
+    with pytest.raises(DataError, match="Lines of one length are needed: give the reader field_size."):
+        DeepFM(**SMALL).fit(MultiFieldReader().read(["1 0:1", "0 1:1 2:1"]))
+    with pytest.raises(
+        DataError, match="This model was fitted on a table; give a table with the same columns, not rows"
+    ):
+        DeepFM(features=["user"], **SMALL).fit(clicks(), "click").predict(rows)

@@ -9,7 +9,7 @@ import typer
 
 from fivefold.base.errors import FivefoldError
 
-from . import methods, runs, sets
+from . import methods, phases, runs, sets
 from .console import log, say
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
 methods.register(app)
 runs.register(app)
 sets.register(app)
+phases.register(app)
 
 
 def _version(wanted: bool) -> None:

@@ -1,4 +1,5 @@
 # Written by tools/stubs.py from the cards; `make stubs` renews it.
+from fivefold.demos.recommend.click_benchmark import ClickBenchmark as ClickBenchmark
 from fivefold.models.recommend.autoint import AutoInt as AutoInt
 from fivefold.models.recommend.autoint import WeightedAutoInt as WeightedAutoInt
 from fivefold.models.recommend.bilinear import BilinearFM as BilinearFM

@@ -22,7 +22,7 @@ from fivefold.engine.learner import PartSpec, SupervisedLearner
 from fivefold.engine.schema import NetworkSchema
 from fivefold.engine.session import current_session
 
-from ._fields import FieldEncoder, infer_fields, to_frame
+from ._fields import FieldEncoder, IndexEncoder, infer_fields, is_rows, to_frame
 from ._inputs import FieldLearner, FieldNetwork, Layout
 
 UPDATES = ("lazy", "dense")
@@ -34,10 +34,11 @@ class CTRModel(NeuralEstimator):
 
     Parameters
     ----------
-    features : mapping column -> kind or options, or sequence of columns, optional
+    features : mapping column -> kind or options, sequence of columns, or int, optional
         Kinds are "categorical", "numeric", "set" and "sequence"; options those of a field: ``table`` (shared by name),
         ``buckets``, ``min_count``, ``scale`` ("standard", "log", "bucket") and ``max_length``. By default every column but the
-        target: numbers with decimals are numeric, lists are sequences, all else is categorical.
+        target: numbers with decimals are numeric, lists are sequences, all else is categorical. An int is the size of the
+        joint index space, for rows of index and value that :class:`~fivefold.data.MultiFieldReader` returns.
     embedding_dim : int >= 1, default 16
         Length of the vector of a category.
     task : {"binary", "multiclass", "regression"}, default "binary"
@@ -83,7 +84,7 @@ class CTRModel(NeuralEstimator):
     def __init__(
         self,
         *,
-        features: Mapping[str, Any] | Sequence[str] | None = None,
+        features: Mapping[str, Any] | Sequence[str] | int | None = None,
         embedding_dim: int = 16,
         task: str = "binary",
         l2: float = 0.0,
@@ -164,27 +165,30 @@ class CTRModel(NeuralEstimator):
         """Return the method's own parameters that are whole numbers, with the least each may be."""
         return ()
 
-    def fit(self, table: Any, target: Any, sample_weight: Any = None) -> Self:
-        """Train on a table and its target: the name of a column, or one value a row."""
+    def fit(self, table: Any, target: Any = None, sample_weight: Any = None) -> Self:
+        """Train on a table and its target: the name of a column, or one value a row.
+
+        What a reader of sparse lines returned may stand for the table; it brings its own target.
+        """
         self._check_settings()
-        frame = to_frame(table)
-        if isinstance(target, str):
-            if target not in frame.columns:
-                raise DataError(
-                    f"The table has no column {target!r} to be the target; columns are: {', '.join(frame.columns)}."
-                )
-            values, frame = frame[target].to_numpy(), frame.drop(target)
+        self.encoder_: FieldEncoder | IndexEncoder
+        if is_rows(table):
+            size = self.features if isinstance(self.features, int) else None
+            self.encoder_ = IndexEncoder.of(table, size)
+            frame, n = table, len(table["inds"])
+            values = np.asarray(table["label"] if target is None and "label" in table else target)
         else:
-            values = target.to_numpy() if isinstance(target, pl.Series) else np.asarray(target)
-        if values.shape != (frame.height,):
-            raise DataError(
-                f"The target has the shape {values.shape}, the table {frame.height} rows; give one value a row."
-            )
+            frame, values = self._split(to_frame(table), target)
+            self.encoder_ = FieldEncoder(infer_fields(frame, self.features))
+            n = frame.height
+        if values.shape != (n,):
+            raise DataError(f"The target has the shape {values.shape}, the table {n} rows; give one value a row.")
         y, outputs = self._targets(values)
-        self.encoder_ = FieldEncoder(infer_fields(frame, self.features)).fit(frame)
+        if isinstance(self.encoder_, FieldEncoder):
+            self.encoder_.fit(frame)
         schema = NetworkSchema((self.encoder_.width,), outputs, self.task, self._dtype_name())
         rows = self._encode(frame, schema)
-        weight = _weights(sample_weight, rows["vals"] if self.encoder_.width else np.zeros((frame.height, 1)))
+        weight = _weights(sample_weight, rows["vals"] if self.encoder_.width else np.zeros((n, 1)))
         self.memory_plan_ = self._memory_plan()
         around = current_session()
         if around is not None and around.progress:
@@ -192,6 +196,17 @@ class CTRModel(NeuralEstimator):
         self._train(rows, y, weight, schema)
         self._warn_of_overfitting()
         return self
+
+    @staticmethod
+    def _split(frame: pl.DataFrame, target: Any) -> tuple[pl.DataFrame, NDArray[Any]]:
+        """Return the features and the target of a table."""
+        if not isinstance(target, str):
+            return frame, target.to_numpy() if isinstance(target, pl.Series) else np.asarray(target)
+        if target not in frame.columns:
+            raise DataError(
+                f"The table has no column {target!r} to be the target; columns are: {', '.join(frame.columns)}."
+            )
+        return frame.drop(target), frame[target].to_numpy()
 
     def _targets(self, values: NDArray[Any]) -> tuple[NDArray[Any], int]:
         """Return the target as the loss takes it, and the outputs of the network."""
@@ -218,7 +233,7 @@ class CTRModel(NeuralEstimator):
             raise DataError(f"A {self.task} task needs {wanted} classes; the target holds: {shown}.")
         return codes.astype(np.int64), 1 if self.task == "binary" else len(self.classes_)
 
-    def _encode(self, frame: pl.DataFrame, schema: NetworkSchema) -> dict[str, NDArray[Any]]:
+    def _encode(self, frame: Any, schema: NetworkSchema) -> dict[str, NDArray[Any]]:
         rows = self.encoder_.transform(frame)
         rows["vals"] = rows["vals"].astype(schema.dtype_name)
         return rows
@@ -249,7 +264,10 @@ class CTRModel(NeuralEstimator):
     def _outputs(self, table: Any) -> NDArray[Any]:
         """Return the network's outputs, shape (n, n_outputs)."""
         self._check_fitted()
-        rows = {name: torch.from_numpy(a) for name, a in self._encode(to_frame(table), self.schema_).items()}
+        rows = {
+            name: torch.from_numpy(a)
+            for name, a in self._encode(table if is_rows(table) else to_frame(table), self.schema_).items()
+        }
         found = []
         with torch.no_grad():
             for first in range(0, len(rows["inds"]), PREDICTION_ROWS):

@@ -306,6 +306,10 @@ class FieldEncoder(Stateful):
         DataError
             For missing columns, all named at once.
         """
+        if is_rows(frame):
+            raise DataError(
+                "This model was fitted on a table; give a table with the same columns, not rows of index and value."
+            )
         lost = [field.name for field in self.fields if field.name not in frame.columns]
         if lost:
             raise DataError(f"The table lacks the columns {', '.join(map(repr, lost))} that the model was fitted on.")
@@ -361,3 +365,68 @@ def to_frame(table: Any) -> pl.DataFrame:
     if frame.height == 0:
         raise InputError("The table has no rows; give at least one.")
     return frame
+
+
+def is_rows(table: Any) -> bool:
+    """Tell whether this is what a reader of sparse lines returned: arrays named ``inds`` and ``vals``."""
+    return isinstance(table, Mapping) and "inds" in table and "vals" in table
+
+
+class IndexEncoder(Stateful):
+    """Stands in for :class:`FieldEncoder` where rows come as indices of a joint space, one a field, with their values."""
+
+    def __init__(self, rows: int, width: int, occurrences: NDArray[Any]) -> None:
+        self.rows = rows
+        self.width = width
+        self.occurrences = occurrences
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any], size: int | None) -> Self:
+        """Take size and counts from rows (n, fields); ``size`` of the joint space is by default what they hold."""
+        inds = np.asarray(found["inds"])
+        if inds.ndim != 2:
+            raise DataError("Lines of one length are needed: give the reader field_size.")
+        rows = int(inds.max(initial=0)) + 1 if size is None else size
+        self = cls(rows, inds.shape[1], np.bincount(inds.reshape(-1), minlength=rows))
+        self.transform(found)
+        return self
+
+    @property
+    def singles(self) -> list[Field]:
+        """One field a column."""
+        return [Field(name=f"field {i}", kind="categorical") for i in range(self.width)]
+
+    @property
+    def numeric(self) -> list[int]:
+        """None: every value multiplies its vector."""
+        return []
+
+    @property
+    def sets(self) -> list[Field]:
+        """None."""
+        return []
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """None of its own: the indices are given."""
+        return {}
+
+    def counts(self) -> NDArray[np.int64]:
+        """Return how often each index occurred in training."""
+        return self.occurrences
+
+    def transform(self, found: Any) -> dict[str, NDArray[Any]]:
+        """Return ``inds`` int64 and ``vals`` float64 (n, fields), after looking at them."""
+        if not is_rows(found):
+            raise DataError(
+                "This model was fitted on rows of index and value; give such rows, as a reader returns them."
+            )
+        inds, vals = np.asarray(found["inds"]).astype(np.int64), np.asarray(found["vals"], dtype=np.float64)
+        if inds.ndim != 2 or inds.shape != vals.shape or inds.shape[1] != self.width:
+            raise DataError(f"The rows have the shape {inds.shape}; the model was fitted on {self.width} fields a row.")
+        if inds.min(initial=0) < 0 or inds.max(initial=0) >= self.rows:
+            wrong = int(inds.max()) if inds.max() >= self.rows else int(inds.min())
+            raise DataError(f"The rows hold the index {wrong}; indices are 0 to {self.rows - 1}.")
+        if not np.isfinite(vals).all():
+            raise DataError("The rows contain NaN or infinity; give finite numbers.")
+        return {"inds": inds, "vals": vals}

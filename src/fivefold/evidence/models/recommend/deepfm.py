@@ -55,7 +55,11 @@ def deepfm_parameters() -> Check:
     wrong += plain.count(bare) != 25 * 3 + plain.perceptron_count([18, 8], batch_norm=False) + 8
     wrong += plain.count(DeepFMNetwork(layout, (), dim=3)) != 25 * 4 + 1
     weight = full.inputs.table.weight.detach()
-    wrong += bool((weight[:, 3] != 0).any()) + (not 0.004 < float(weight[:, :3].std()) < 0.02) + (full.bias.item() != 0)
+    wrong += (
+        bool((weight[:, 3] != 0).any())
+        + (not 0.004 < float(weight[:, :3].std()) < 0.02)
+        + (full.bias.detach().item() != 0)
+    )
     return Check(wrong, 0, "counts that differ", "arithmetic")
 
 
@@ -160,7 +164,7 @@ def penalty_and_lazy_rows() -> Check:
     table = plain.weights(network.inputs.table.weight)
     codes = {c for name in ("inds", "tags", "history") for row in batch[name].tolist() for c in row if c >= 0}
     expected = sum(0.7 / 2 * plain.dot(table[c], table[c]) / max(layout.counts[c], 1) for c in codes)
-    found = float(network.inputs.penalty(batch, 0.7, network.counts))
+    found = float(network.inputs.penalty(batch, 0.7, network.counts).detach())
     wrong = int(not abs(found - expected) < 1e-12)
     frame = clicks()
     half = frame.filter(pl.col("user") < 3)

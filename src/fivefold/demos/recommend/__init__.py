@@ -1,0 +1,1 @@
+"""Demonstrations of recommenders and models of click logs."""

@@ -1,0 +1,189 @@
+"""Evidence for the command line of four phases."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tempfile
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import numpy as np
+
+from fivefold.evidence import Check, evidence
+
+
+def folder_of_lines(place: Path, rows: int = 240) -> np.ndarray:
+    """Write train*, eval* and predict* of three fields of 4 + 4 + 1 features; return the labels of predict*."""
+    draw = np.random.default_rng(0)
+    a, b, x = draw.integers(0, 4, rows), draw.integers(0, 4, rows), draw.normal(size=rows)
+    y = ((a + b) % 2).astype(int)
+    lines = [f"{t} {i}:1 {4 + j}:1 8:{v:.4f}" for t, i, j, v in zip(y.tolist(), a.tolist(), b.tolist(), x.tolist())]
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "train-1.txt").write_text("\n".join(lines[:80]) + "\n")
+    (place / "train-2.txt").write_text("\n".join(lines[80:160]) + "\n")
+    (place / "eval.txt").write_text("\n".join(lines[160:200]) + "\n")
+    (place / "predict.txt").write_text("\n".join(line.partition(" ")[2] for line in lines[200:]) + "\n")
+    return y[200:]
+
+
+def _call(*words: str) -> tuple[int, str]:
+    """Run the command in this process; return its status and what it told on stderr."""
+    from fivefold.cli import main
+
+    told = io.StringIO()
+    with redirect_stderr(told), redirect_stdout(io.StringIO()):
+        try:
+            status = main(["phase", *words])
+        except SystemExit as error:
+            status = int(error.code or 0)
+    return int(status or 0), told.getvalue()
+
+
+@evidence(
+    "phase-cli",
+    claim="Train, eval and predict on one folder: status 0, all files of a prefix, metrics by probabilities, the model's answers",
+    against="scikit-learn's metrics of the saved model's probabilities; the rule that made the labels",
+)
+def three_phases() -> Check:
+    from sklearn.metrics import log_loss, precision_score, recall_score, roc_auc_score
+
+    from fivefold.base import codec
+    from fivefold.data.readers_sparse import MultiFieldReader
+
+    wrong = 0
+    with tempfile.TemporaryDirectory() as name:
+        data, out = Path(name) / "data", Path(name) / "model"
+        y = folder_of_lines(data)
+        common = ["--data_dir", str(data), "--model_dir", str(out), "--field_size", "3"]
+        made = ["--feat_size=9", "--embed_size", "4", "--batch-size", "16", "--epochs", "12", "--learning_rate", "0.02"]
+        extra = ["--hidden_sizes", "16,8", "--dropouts", "None", "--lamb", "0", "--noshuffle", "--use_bn", "False"]
+        timed = ["--start_delay_secs", "0", "--throttle_secs", "0.2"]
+        status, told = _call("--phase", "train", *common, *made, *extra, *timed)
+        wrong += int(status != 0) + int("step " not in told)
+        wrong += int(json.loads((out / "train.json").read_text())["rows"] != 160)
+        wrong += int(not (out / "checkpoints").is_dir()) + int(not (out / "metrics.jsonl").is_file())
+        wrong += sum(_call("--phase", phase, *common)[0] != 0 for phase in ("eval", "predict"))
+        model = codec.load(out / "model")
+        rows = MultiFieldReader(field_size=3).read(data / "eval.txt")
+        p, t = model.predict_proba(rows)[:, 1], rows["label"]
+        found = json.loads((out / "eval.json").read_text())
+        expected = {
+            "accuracy": np.mean((p > 0.5) == t),
+            "precision": precision_score(t, p > 0.5),
+            "recall": recall_score(t, p > 0.5),
+            "log-loss": log_loss(t, p),
+            "roc-auc": roc_auc_score(t, p),
+        }
+        wrong += int(set(found) != set(expected)) + sum(not abs(found[k] - v) < 1e-6 for k, v in expected.items())
+        lines = list(csv.DictReader((out / "predictions.csv").open()))
+        answers = model.predict_proba(MultiFieldReader(field_size=3).read(data / "predict.txt"))[:, 1]
+        wrong += int([float(line["prob"]) for line in lines] != answers.tolist())
+        wrong += int(np.mean([float(line["class"]) == label for line, label in zip(lines, y)]) < 0.9)
+    return Check(wrong, 0, "violations", "scikit-learn and the rule")
+
+
+@evidence(
+    "phase-cli",
+    claim="The exported model directory answers as the model, and model.onnx with the inputs inds and vals to 1e-5",
+    against="ONNX's reference evaluator",
+    peer="onnx",
+)
+def exported() -> Check:
+    from onnx.reference import ReferenceEvaluator
+
+    from fivefold.base import codec
+
+    with tempfile.TemporaryDirectory() as name:
+        data, out, served = (Path(name) / part for part in ("data", "model", "served"))
+        folder_of_lines(data)
+        words = ["--data_dir", str(data), "--model_dir", str(out), "--field_size", "3", "--feat_size", "9"]
+        wrong = float(_call("--phase", "train", *words, "--noperform_valid_during_train", "--embed_size", "3")[0])
+        wrong += _call("--phase", "export", "--model_dir", str(out), "--export_dir", str(served))[0]
+        model = codec.load(served / "model")
+        draw = np.random.default_rng(1)
+        inds, vals = draw.integers(0, 9, (5, 3)), draw.normal(size=(5, 3))
+        answers = ReferenceEvaluator(str(served / "model.onnx")).run(None, {"inds": inds, "vals": vals.astype("f")})[0]
+        difference = np.abs(answers - model.predict_proba({"inds": inds, "vals": vals})[:, 1]).max()
+    return Check(float(difference) + wrong, 1e-5, "largest difference", "ONNX")
+
+
+@evidence(
+    "phase-cli",
+    claim="Every flag of the sources' runner has its default; values are read in all forms and lead to the stated model",
+    against="the list of the sources",
+)
+def flags() -> Check:
+    from fivefold.workbench.phases import build, parse_flags
+
+    base = ["--phase=train", "--model_dir=m", "--data_dir=d", "--field_size=3", "--feat_size=9"]
+    values = parse_flags(base)
+    stated = {
+        "perform_valid_during_train": True, "log_step_count_steps": 500, "save_checkpoints_steps": 20000,
+        "keep_checkpoint_max": 2, "shuffle": True, "buffer_size": 100000, "num_parallel_calls": 4,
+        "use_dtype_high_precision": False, "name_feat_inds": "inds", "name_feat_vals": "vals", "use_global_bias": True,
+        "use_linear": True, "lamb": 0.001, "optimizer": "adam", "learning_rate": 0.003, "use_bn": True,
+        "start_delay_secs": 120.0, "throttle_secs": 600.0, "dropouts": None, "delimiter": " ", "separator": ":",
+    }  # fmt: skip
+    wrong = sum(values[name] != value for name, value in stated.items())
+    given = parse_flags(
+        [*base, "--hidden_sizes=[8, 4]", "--dropouts", "0.1,0.1", "--nouse_bn", "--use-linear", "false"]
+    )
+    wrong += int(given["hidden_sizes"] != [8, 4]) + int(given["dropouts"] != [0.1, 0.1])
+    wrong += int(given["use_bn"]) + int(given["use_linear"])
+    model = build({**given, "optimizer": "momentum-exp-decay", "use_dtype_high_precision": True, "seed": 3})
+    wrong += (
+        int(model.hidden_sizes != (8, 4)) + int(model.dropout != 0.1) + int(model.batch_norm) + int(model.use_linear)
+    )
+    wrong += int(model.optimizer != "momentum") + int(model.updates != "dense") + int(model.precision != "64-true")
+    wrong += int(model.schedule_options != {"gamma": 0.998, "decay_steps": 5000, "staircase": True})
+    wrong += (
+        int(model.features != 9) + int(model.random_state != 3) + int(model.l2 != 0.001) + int(model.batch_size != 128)
+    )
+    usual = build(parse_flags(base))
+    wrong += int(usual.optimizer != "sparse-adam") + int(usual.updates != "lazy") + int(usual.schedule is not None)
+    other = build(
+        parse_flags([*base, "--model", "Deep_Cross_Network", "--num_cross_hidden_layers", "2", "--task", "multi"])
+    )
+    wrong += int(type(other).__name__ != "DeepCross") + int(other.n_cross_layers != 2) + int(other.task != "multiclass")
+    return Check(wrong, 0, "differences", "the list")
+
+
+@evidence(
+    "phase-cli",
+    claim="Unknown flags, wrong values, missing flags, files and models, and malformed lines end with status 2 and one line",
+    against="the sentence that names what is wrong",
+)
+def exit_codes() -> Check:
+    wrong = 0
+    with tempfile.TemporaryDirectory() as name:
+        data = Path(name) / "data"
+        folder_of_lines(data)
+        bad = Path(name) / "bad"
+        folder_of_lines(bad)
+        (bad / "train-2.txt").write_text("1 0:1 4:1 8:1\n1 0:1 9:1 8:1\n")
+        train = ["--phase", "train", "--model_dir", f"{name}/m", "--field_size", "3", "--feat_size", "9"]
+        cases = [
+            ([], "--phase is missing"),
+            (["--phase", "tune"], "--phase has the value 'tune'; give one of train, eval, predict, export"),
+            ([*train, "--batchsize", "3"], "There is no flag --batchsize; did you mean --batch_size"),
+            (
+                [*train, "--data_dir", "d", "--batch_size", "0"],
+                "--batch_size has the value '0'; give a number of at least 1",
+            ),
+            ([*train, "--data_dir", "d", "--epochs", "many"], "--epochs has the value 'many'; give a number"),
+            ([*train, "--data_dir"], "--data_dir needs a value"),
+            ([*train, "words"], "'words' is no flag"),
+            (train, "The phase train needs --data_dir"),
+            ([*train, "--data_dir", f"{name}/none"], "There is no file train* in"),
+            ([*train, "--data_dir", str(bad)], "Line 2 of"),
+            ([*train, "--data_dir", str(data), "--model", "deepfn"], "deepfm"),
+            ([*train, "--data_dir", str(data), "--dropouts", "0.1"], "--dropouts has 1 rates for 2 --hidden_sizes"),
+            ([*train, "--data_dir", str(data), "--dropouts", "0.1,0.2"], "--dropouts has different rates"),
+            (["--phase", "eval", *train[2:], "--data_dir", str(data)], "There is no trained model in"),
+        ]
+        for words, sentence in cases:
+            status, told = _call(*words)
+            wrong += int(status != 2) + int(sentence not in told) + int(len(told.strip().splitlines()) != 1)
+    return Check(wrong, 0, "wrong statuses or sentences", "house rule")
