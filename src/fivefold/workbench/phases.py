@@ -330,6 +330,7 @@ def _callbacks(
     saves = ModelCheckpoint(every_batches=flags["save_checkpoints_steps"], keep=flags["keep_checkpoint_max"])
     if watched is None:
         return [saves]
+    rows = watched
 
     class Watch(Callback):
         def on_fit_start(self, fit: Fit) -> None:
@@ -339,9 +340,11 @@ def _callbacks(
             if time.monotonic() < self.next:
                 return
             self.next = time.monotonic() + flags["throttle_secs"]
-            was, model.module_ = fit.learner.training, fit.learner.module.eval()
+            was, network = fit.learner.training, fit.learner.module
+            model.module_ = network
+            fit.learner.eval()
             with torch.no_grad():
-                found = metrics(model, watched)
+                found = metrics(model, rows)
             fit.learner.train(was)
             say(f"step {fit.counters['batches']}: " + ", ".join(f"{k} {v:.4f}" for k, v in found.items()))
 

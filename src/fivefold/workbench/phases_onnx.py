@@ -62,7 +62,8 @@ def write_onnx(model: Any, path: Path, inds: str, vals: str) -> float:
             output_names=["prob" if model.task != "regression" else "pred"],
             dynamic_axes={inds: {0: "rows"}, vals: {0: "rows"}},
         )
-    found = ReferenceEvaluator(str(path)).run(None, {inds: i[:3], vals: v[:3]})[0]
+    outputs: Any = ReferenceEvaluator(str(path)).run(None, {inds: i[:3], vals: v[:3]})
+    found = outputs[0]
     with torch.no_grad():
         difference = float(np.abs(found - served(given[0][:3], given[1][:3]).numpy()).max())
     if not difference <= TOLERANCE:
