@@ -56,7 +56,7 @@ def rows_and_columns_drawn() -> Check:
                 depth += 1
     # 13 % of 8 columns is one column: one for each level, or one for each node.
     wrong += float(max(len(s) for t in levels for s in t) != 1) + float(len(set().union(*sum(levels, []))) < 4)
-    wrong += float(max(len(s) for t in others for s in t) < 2)
+    wrong += float(not max(len(s) for t in others for s in t) >= 2)
     return Check(wrong, 0, "counts that differ")
 
 
@@ -298,13 +298,13 @@ def bins_by_counts() -> Check:
         worst = largest(worst, float((columns[f, present] != bins).sum()), float((columns[f, ~present] != 255).sum()))
     counts = np.bincount(columns[0], minlength=32)
     # Each of 32 bins closes with the row that brings it to the mean of what is left.
-    worst = largest(worst, float(len(mapper.cuts[0]) != 31), float(np.abs(counts - 5000 / 32).max() > 1.0))
+    worst = largest(worst, float(len(mapper.cuts[0]) != 31), float(not np.abs(counts - 5000 / 32).max() <= 1.0))
     common = columns[1, X[:, 1] == 1.0]
     alone = np.unique(X[columns[1] == common[0], 1])
     # As in LightGBM, up to half a bin of smaller values may lie with a common one.
     worst = largest(worst, float(len(np.unique(common)) != 1), float(alone.max() != 1.0), float(len(alone) > 50))
     rest = np.bincount(columns[1], minlength=32)[np.arange(32) != common[0]]
-    worst = largest(worst, float(rest[rest > 0].max() > 1.6 * 3000 / 31), float((rest > 0).sum() < 29))
+    worst = largest(worst, float(not rest[rest > 0].max() <= 1.6 * 3000 / 31), float(not (rest > 0).sum() >= 29))
     worst = largest(worst, float(np.abs(mapper.cuts[2] - (np.arange(29) / 2 + 0.25)).max()))
     few = np.repeat([1.0, 2.0, 3.0, 4.0, 5.0], [3, 2, 1, 5, 2])[:, None]
     got = BinMapper(255, 3).fit(few, np.array([False]), Streams(0)).cuts[0]
@@ -315,5 +315,5 @@ def bins_by_counts() -> Check:
     # Quantiles of 100 rows of 5,000: 5 standard errors of the rank are 0.25.
     ranks = np.searchsorted(np.sort(X[:, 0]), drawn) / 5000
     worst = largest(worst, float(not np.array_equal(drawn, again)), float(np.array_equal(drawn, full)))
-    worst = largest(worst, float(np.abs(ranks - np.arange(1, 8) / 8).max() > 0.25), float(len(drawn) != 7))
+    worst = largest(worst, float(not np.abs(ranks - np.arange(1, 8) / 8).max() <= 0.25), float(len(drawn) != 7))
     return Check(worst, 0, "counts that differ")

@@ -273,7 +273,7 @@ def catboost_levels() -> Check:
         if 2 in source.members:
             place = first + at * width
             wrong += int(not (rows[:, place] == f.prior[0]).all()) + int(rows[:, place + 1].any())
-    wrong += int(abs(f.prior[0] - y.mean()) > 1e-12)
+    wrong += int(not abs(f.prior[0] - y.mean()) <= 1e-12)
     for table, model in ((new, codes), (frame.assign(many="new"), text)):
         model.columns_.strict = True
         try:
