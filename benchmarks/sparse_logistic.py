@@ -4,7 +4,7 @@ L1, elastic-net (half and half) and L2 penalties at C = 0.01, 1 and 100. Both si
 ``Σ log(1 + exp(-s w·x)) + (ρ |w|₁ + (1 - ρ)/2 |w|²) / C`` without an intercept, since liblinear would penalize it, and stop
 at a relative duality gap of 1e-4, computed here for both from the weights alone. The peers are scikit-learn's lbfgs,
 liblinear, newton-cg and saga, celer and skglm (newton-cholesky would form the Hessian, 80 GB at full size). Each gets the
-loosest tolerance that reaches the gap, found outside the clock, and the fastest plays; a peer that takes ten times as long as
+loosest tolerance that reaches the gap, found outside the clock, and the fastest plays; a peer that takes three times as long as
 we do without reaching it is out, and plays unfinished where all are. A smaller ``--rows`` keeps the proportions, but fixed
 costs weigh more there. Fails when a gap of ours is above 1e-4, or when a ratio misses its target.
 """
@@ -141,7 +141,7 @@ def contest(penalty: str, C: float, rows: int, repeats: int) -> Contest:
     start = time.process_time()
     ours(X, y, my_tol)
     own = time.process_time() - start
-    limit = 10 * own
+    limit = 3 * own
     # Whether the gap was missed, the time, the tolerance and the name: the least of these plays.
     best = (True, np.inf, 0.0, "")
     for peer_name, fit in peers.items():
