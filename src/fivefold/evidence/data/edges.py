@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, largest
 
 
 @evidence(
@@ -82,48 +82,98 @@ def cut_line_does_not_count() -> Check:
     return Check(int(wrong), 0, "tables read otherwise", "by hand")
 
 
+class _Fixed:
+    """A stream whose chances all come out as ``draw`` and whose ranges at one ``end``: -1, 0 or 1."""
+
+    def __init__(self, draw: float, end: float = 0.0) -> None:
+        self.draw, self.end = draw, end
+
+    def uniform(self, low: float, high: float, shape: Any) -> np.ndarray:
+        return np.full(shape, (low + high + self.end * (high - low)) / 2)
+
+    def random(self, shape: Any) -> np.ndarray:
+        return np.full(shape, self.draw)
+
+    def as_streams(self) -> Any:
+        from fivefold.base.random import Streams
+
+        return patch.object(Streams, "numpy", lambda *_: self)
+
+
+_EXTREMES = (0.0, 1.0 - 2.0**-53)
+
+
 @evidence(
     "image-augmentation",
     claim="A chance of zero never mirrors, a chance of one always does; the ends of a draw give the ends of every range",
     against="the least and the greatest draw there can be",
 )
 def certain_mirrors() -> Check:
-    from fivefold.data import image_augmentation
     from fivefold.data.image_augmentation import ImageAugmentation, center_matrices
 
-    class Fixed:
-        def __init__(self, draw: float, end: float = 0.0) -> None:
-            self.draw, self.end = draw, end
-
-        def numpy(self, *_: Any) -> Fixed:
-            return self
-
-        def uniform(self, low: float, high: float, shape: tuple[int, ...]) -> np.ndarray:
-            return np.full(shape, (low + high + self.end * (high - low)) / 2)
-
-        def random(self, shape: tuple[int, ...]) -> np.ndarray:
-            return np.full(shape, self.draw)
-
-    X = np.arange(12.0).reshape(1, 1, 3, 4)
-    wrong = 0
+    X, wrong = np.arange(12.0).reshape(1, 1, 3, 4), 0
     for across, down, expected in ((0.0, 0.0, X), (1.0, 0.0, X[..., ::-1]), (0.0, 1.0, X[..., ::-1, :])):
-        model = ImageAugmentation(
-            rotation=0, translation=0, flip_horizontal=across, flip_vertical=down, random_state=0
-        ).fit(X)
-        for draw in (0.0, 1.0 - 2.0**-53):
-            with patch.object(image_augmentation, "Streams", lambda _, draw=draw: Fixed(draw)):
+        model = ImageAugmentation(rotation=0, translation=0, flip_horizontal=across, flip_vertical=down).fit(X)
+        for draw in _EXTREMES:
+            with _Fixed(draw).as_streams():
                 wrong += not np.allclose(model.transform(X), expected, rtol=0, atol=1e-9)
     ranges = {"rotation": 20, "shear": 10, "zoom": 0.2, "translation": 0.1}
     model = ImageAugmentation(**ranges, flip_horizontal=0, flip_vertical=0).fit(X)
-    for sign in (-1.0, 1.0):
-        largest = center_matrices(
+    for end in (-1.0, 1.0):
+        expected = center_matrices(
             (3, 4),
-            angle=np.array([sign * 20]),
-            shear=np.array([sign * 10]),
-            scale=np.array([1 + sign * 0.2]),
-            shift=np.array([[sign * 0.4, sign * 0.3]]),
+            angle=np.array([end * 20]),
+            shear=np.array([end * 10]),
+            scale=np.array([1 + end * 0.2]),
+            shift=np.array([[end * 0.4, end * 0.3]]),
             flip=np.array([[False, False]]),
         )
-        with patch.object(image_augmentation, "Streams", lambda _, sign=sign: Fixed(0.5, sign)):
-            wrong += not np.allclose(model.matrices(1), largest, rtol=0, atol=1e-9)
+        with _Fixed(0.5, end).as_streams():
+            wrong += not np.allclose(model.matrices(1), expected, rtol=0, atol=1e-9)
     return Check(int(wrong), 0, "images that differ", "the extreme draws")
+
+
+@evidence(
+    "bbox-augmentation",
+    claim="A chance of zero never mirrors or turns, a chance of one always does, by the angle drawn",
+    against="the least and the greatest draw there can be",
+)
+def certain_turns() -> Check:
+    from fivefold.data.image_augmentation import BoxAugmentation, center_matrices
+
+    wrong = 0
+    for turn, across, down in ((0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)):
+        model = BoxAugmentation(
+            rotation=20, rotation_chance=turn, flip_horizontal=across, flip_vertical=down, scale=1.5
+        )
+        for draw in _EXTREMES:
+            for end in (-1.0, 1.0):
+                expected = center_matrices(
+                    (3, 4),
+                    angle=np.array([turn * end * 20]),
+                    shear=np.zeros(1),
+                    scale=np.array([1.5]),
+                    shift=np.zeros((1, 2)),
+                    flip=np.array([[across == 1, down == 1]]),
+                )
+                with _Fixed(draw, end).as_streams():
+                    wrong += not np.allclose(model.matrices(1, (3, 4)), expected, rtol=0, atol=1e-9)
+    return Check(int(wrong), 0, "maps that differ", "the extreme draws")
+
+
+@evidence(
+    "image-preprocessing",
+    claim="Images of two channels have their mean as brightness: contrast and saturation move pixels from it",
+    against="the formula",
+)
+def two_channels() -> Check:
+    from fivefold.data.image_preprocessing import ImagePreprocessing
+
+    X = np.random.default_rng(5).uniform(0.3, 0.6, (2, 2, 3, 4))
+    own = X.mean(axis=1, keepdims=True)
+    middle = own.mean(axis=(2, 3), keepdims=True)
+    worst = 0.0
+    for name, center in (("contrast", middle), ("saturation", own)):
+        found = ImagePreprocessing(normalize=False, **{name: 0.5}).fit_transform(X)
+        worst = largest(worst, float(np.abs(found - (center + 0.5 * (X - center))).max()))
+    return Check(worst, 1e-14, "largest difference", "the formula")
