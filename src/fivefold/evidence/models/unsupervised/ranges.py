@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
 from fivefold.base.random import Streams
 from fivefold.evidence import Check, evidence
-
-_CLAIM = "The ends of every range are taken, what lies beyond is refused by the name of the parameter"
+from fivefold.evidence.ranges import CLAIM, range_ends
 
 
 def _table(n: int = 14) -> np.ndarray:
@@ -18,48 +16,27 @@ def _table(n: int = 14) -> np.ndarray:
     return Streams(3).numpy("ranges").integers(1, 9, size=(n, 4)).astype(np.float64)
 
 
-def _ends(
-    make: Any, taken: list[dict[str, Any]], refused: list[dict[str, Any]], *data: Any, verb: str = "fit"
-) -> Check:
-    """Count the settings that are judged otherwise; the last parameter of a refused one is what the message names."""
-    from fivefold.base.errors import InputError
-
-    wrong, data = 0, data or (_table(),)
-    with warnings.catch_warnings(record=True):  # few steps may not settle
-        warnings.simplefilter("always")
-        for setting in taken:
-            try:
-                getattr(make(**setting), verb)(*data)
-            except InputError:
-                wrong += 1
-        for setting in refused:
-            try:
-                getattr(make(**setting), verb)(*data)
-                wrong += 1
-            except InputError as error:
-                wrong += list(setting)[-1] not in str(error)
-    return Check(wrong, 0, "settings judged otherwise", "the documentation")
-
-
-@evidence("k-means", claim=_CLAIM, against="the documentation")
+@evidence("k-means", claim=CLAIM, against="the documentation")
 def k_means() -> Check:
     from fivefold.models.unsupervised import KMeans
 
     taken = [{"n_clusters": 1}, {"n_clusters": 2, "max_iter": 1, "n_init": 1}, {"n_clusters": 2, "tol": 0.0}]
     refused = [{"n_clusters": 0}, {"max_iter": 0}, {"tol": -1e-9}, {"n_init": 0}]
-    return _ends(KMeans, taken, [{"n_clusters": 2} | case for case in refused])
+    return range_ends(KMeans, taken, [{"n_clusters": 2} | case for case in refused], _table())
 
 
-@evidence("hierarchical-agglomerative-clustering", claim=_CLAIM, against="the documentation")
+@evidence("hierarchical-agglomerative-clustering", claim=CLAIM, against="the documentation")
 def hierarchical() -> Check:
     from fivefold.models.unsupervised import AgglomerativeClustering
 
     none: dict[str, Any] = {"n_clusters": None}
     taken = [{"n_clusters": 1}, none | {"distance_threshold": 0.0}]
-    return _ends(AgglomerativeClustering, taken, [{"n_clusters": 0}, none | {"distance_threshold": -1e-9}])
+    return range_ends(
+        AgglomerativeClustering, taken, [{"n_clusters": 0}, none | {"distance_threshold": -1e-9}], _table()
+    )
 
 
-@evidence("isolation-forest", claim=_CLAIM, against="the documentation")
+@evidence("isolation-forest", claim=CLAIM, against="the documentation")
 def isolation_forest() -> Check:
     from fivefold.models.unsupervised import IsolationForest
 
@@ -67,28 +44,28 @@ def isolation_forest() -> Check:
     taken += [{"contamination": 0.0}, {"contamination": 0.5}]
     refused = [{"n_estimators": 0}, {"max_samples": 1}, {"max_samples": 0.0}, {"max_samples": 1.5}]
     refused += [{"contamination": 0.6}, {"contamination": -0.1}]
-    return _ends(IsolationForest, [{"n_estimators": 2} | case for case in taken], refused)
+    return range_ends(IsolationForest, [{"n_estimators": 2} | case for case in taken], refused, _table())
 
 
-@evidence("one-class-svm", claim=_CLAIM, against="the documentation")
+@evidence("one-class-svm", claim=CLAIM, against="the documentation")
 def one_class() -> Check:
     from fivefold.models.unsupervised import OneClassSVM
 
     taken = [{"nu": 0.05}, {"nu": 1.0}, {"tol": 0.05}, {"cache_size": 0.05}]
-    return _ends(OneClassSVM, taken, [{"nu": 0.0}, {"nu": 1.5}, {"tol": 0.0}, {"cache_size": 0.0}])
+    return range_ends(OneClassSVM, taken, [{"nu": 0.0}, {"nu": 1.5}, {"tol": 0.0}, {"cache_size": 0.0}], _table())
 
 
-@evidence("kernel-pca", claim=_CLAIM, against="the documentation")
+@evidence("kernel-pca", claim=CLAIM, against="the documentation")
 def kernel_pca() -> Check:
     from fivefold.models.unsupervised import KernelPCA
 
     poly: dict[str, Any] = {"n_components": 1, "kernel": "poly"}
     taken = [{"n_components": 1}, poly | {"gamma": 0.05}, poly | {"degree": 0.05}, poly | {"coef0": -5.0}]
     refused = [{"n_components": 0}, poly | {"gamma": 0.0}, poly | {"degree": 0.0}, poly | {"coef0": -np.inf}]
-    return _ends(KernelPCA, taken, refused)
+    return range_ends(KernelPCA, taken, refused, _table())
 
 
-@evidence("latent-dirichlet-allocation", claim=_CLAIM, against="the documentation")
+@evidence("latent-dirichlet-allocation", claim=CLAIM, against="the documentation")
 def latent_dirichlet() -> Check:
     from fivefold.models.unsupervised import LatentDirichletAllocation
 
@@ -101,141 +78,151 @@ def latent_dirichlet() -> Check:
     few: dict[str, Any] = {"max_iter": 2}
     taken += [{"learning_method": "online", "batch_size": 1}]
     refused += [{"learning_method": "online", "batch_size": 0}]
-    whole = _ends(LatentDirichletAllocation, [few | case for case in taken], refused)
+    whole = range_ends(LatentDirichletAllocation, [few | case for case in taken], refused, _table())
     parts: list[dict[str, Any]] = [few | {"total_samples": 1}, few | {"batch_size": 1}]
     beyond: list[dict[str, Any]] = [few | {"total_samples": 0}, few | {"batch_size": 0}]
-    part = _ends(LatentDirichletAllocation, parts, beyond, verb="partial_fit")
+    part = range_ends(LatentDirichletAllocation, parts, beyond, _table(), verb="partial_fit")
     return Check(whole.value + part.value, 0, "settings judged otherwise", "the documentation")
 
 
-@evidence("probabilistic-lsa", claim=_CLAIM, against="the documentation")
+@evidence("probabilistic-lsa", claim=CLAIM, against="the documentation")
 def probabilistic_lsa() -> Check:
     from fivefold.models.unsupervised import ProbabilisticLSA
 
     taken = [{"n_components": 1}, {"n_components": 2, "max_iter": 1}, {"n_components": 2, "tol": 0.0}]
-    return _ends(ProbabilisticLSA, taken, [{"n_components": 0}, {"max_iter": 0}, {"tol": -1e-9}])
+    return range_ends(ProbabilisticLSA, taken, [{"n_components": 0}, {"max_iter": 0}, {"tol": -1e-9}], _table())
 
 
-@evidence("locally-linear-embedding", claim=_CLAIM, against="the documentation")
+@evidence("locally-linear-embedding", claim=CLAIM, against="the documentation")
 def lle() -> Check:
     from fivefold.models.unsupervised import LocallyLinearEmbedding
 
     taken = [{"n_components": 1}, {"n_neighbors": 1}, {"reg": 0.05}]
-    return _ends(LocallyLinearEmbedding, taken, [{"n_components": 0}, {"n_neighbors": 0}, {"reg": 0.0}])
+    return range_ends(LocallyLinearEmbedding, taken, [{"n_components": 0}, {"n_neighbors": 0}, {"reg": 0.0}], _table())
 
 
-@evidence("latent-semantic-analysis", claim=_CLAIM, against="the documentation")
+@evidence("latent-semantic-analysis", claim=CLAIM, against="the documentation")
 def lsa() -> Check:
     from fivefold.models.unsupervised import LatentSemanticAnalysis
 
     rough: dict[str, Any] = {"n_components": 1, "algorithm": "randomized"}
     refused = [{"n_components": 0}, rough | {"n_iter": -1}]
-    return _ends(LatentSemanticAnalysis, [{"n_components": 1}, rough | {"n_iter": 0}], refused)
+    return range_ends(LatentSemanticAnalysis, [{"n_components": 1}, rough | {"n_iter": 0}], refused, _table())
 
 
-@evidence("singular-value-decomposition", claim=_CLAIM, against="the documentation")
+@evidence("singular-value-decomposition", claim=CLAIM, against="the documentation")
 def svd() -> Check:
     from fivefold.models.unsupervised import TruncatedSVD
 
     rough: dict[str, Any] = {"n_components": 1, "algorithm": "randomized"}
     refused = [{"n_components": 0}, rough | {"n_iter": -1}]
-    return _ends(TruncatedSVD, [{"n_components": 1}, rough | {"n_iter": 0}], refused)
+    return range_ends(TruncatedSVD, [{"n_components": 1}, rough | {"n_iter": 0}], refused, _table())
 
 
-@evidence("nmf", claim=_CLAIM, against="the documentation")
+@evidence("nmf", claim=CLAIM, against="the documentation")
 def nmf() -> Check:
     from fivefold.models.unsupervised import NMF
 
     taken = [{"n_components": 1}, {"n_components": 1, "max_iter": 1}, {"n_components": 1, "tol": 0.0}]
-    return _ends(NMF, taken, [{"n_components": 0}, {"max_iter": 0}, {"tol": -1e-9}])
+    return range_ends(NMF, taken, [{"n_components": 0}, {"max_iter": 0}, {"tol": -1e-9}], _table())
 
 
-@evidence("pca", claim=_CLAIM, against="the documentation")
+@evidence("pca", claim=CLAIM, against="the documentation")
 def pca() -> Check:
     from fivefold.models.unsupervised import PCA
 
     values = (-1, 0.0, 1.0, 1.5)
-    return _ends(PCA, [{"n_components": 1}, {"n_components": 0.05}], [{"n_components": value} for value in values])
+    return range_ends(
+        PCA, [{"n_components": 1}, {"n_components": 0.05}], [{"n_components": value} for value in values], _table()
+    )
 
 
-@evidence("multidimensional-scaling", claim=_CLAIM, against="the documentation")
+@evidence("multidimensional-scaling", claim=CLAIM, against="the documentation")
 def multidimensional_scaling() -> Check:
     from fivefold.models.unsupervised import ClassicalMDS
 
-    return _ends(ClassicalMDS, [{"n_components": 1}], [{"n_components": 0}])
+    return range_ends(ClassicalMDS, [{"n_components": 1}], [{"n_components": 0}], _table())
 
 
-@evidence("probabilistic-pca", claim=_CLAIM, against="the documentation")
+@evidence("probabilistic-pca", claim=CLAIM, against="the documentation")
 def probabilistic_pca() -> Check:
     from fivefold.models.unsupervised import ProbabilisticPCA
 
     steps: dict[str, Any] = {"algorithm": "em"}
     taken = [{"n_components": 1}, steps | {"max_iter": 1}, steps | {"max_iter": 20, "tol": 0.0}]
-    return _ends(ProbabilisticPCA, taken, [{"n_components": 0}, steps | {"max_iter": 0}, steps | {"tol": -1e-9}])
+    return range_ends(
+        ProbabilisticPCA, taken, [{"n_components": 0}, steps | {"max_iter": 0}, steps | {"tol": -1e-9}], _table()
+    )
 
 
-@evidence("laplacian-eigenmaps", claim=_CLAIM, against="the documentation")
+@evidence("laplacian-eigenmaps", claim=CLAIM, against="the documentation")
 def laplacian_eigenmaps() -> Check:
     from fivefold.models.unsupervised import LaplacianEigenmaps
 
     rbf: dict[str, Any] = {"affinity": "rbf"}
     taken = [rbf | {"n_components": 1}, rbf | {"gamma": 0.05}, rbf | {"n_neighbors": 2}]
-    return _ends(LaplacianEigenmaps, taken, [{"n_components": 0}, rbf | {"gamma": 0.0}, {"n_neighbors": 1}])
+    return range_ends(
+        LaplacianEigenmaps, taken, [{"n_components": 0}, rbf | {"gamma": 0.0}, {"n_neighbors": 1}], _table()
+    )
 
 
-@evidence("spectral-clustering", claim=_CLAIM, against="the documentation")
+@evidence("spectral-clustering", claim=CLAIM, against="the documentation")
 def spectral_clustering() -> Check:
     from fivefold.models.unsupervised import SpectralClustering
 
     rbf: dict[str, Any] = {"affinity": "rbf", "n_clusters": 2}
     taken = [{"n_clusters": 1}, rbf | {"gamma": 0.05}, rbf | {"n_init": 1}]
-    return _ends(SpectralClustering, taken, [{"n_clusters": 0}, rbf | {"gamma": 0.0}, rbf | {"n_init": 0}])
+    return range_ends(
+        SpectralClustering, taken, [{"n_clusters": 0}, rbf | {"gamma": 0.0}, rbf | {"n_init": 0}], _table()
+    )
 
 
-@evidence("independent-component-analysis", claim=_CLAIM, against="the documentation")
+@evidence("independent-component-analysis", claim=CLAIM, against="the documentation")
 def ica() -> Check:
     from fivefold.models.unsupervised import FastICA
 
     taken = [{"n_components": 1}, {"max_iter": 1}, {"tol": 0.05}]
-    return _ends(FastICA, taken, [{"n_components": 0}, {"max_iter": 0}, {"tol": 0.0}])
+    return range_ends(FastICA, taken, [{"n_components": 0}, {"max_iter": 0}, {"tol": 0.0}], _table())
 
 
-@evidence("canonical-correlation-analysis", claim=_CLAIM, against="the documentation")
+@evidence("canonical-correlation-analysis", claim=CLAIM, against="the documentation")
 def cca() -> Check:
     from fivefold.models.unsupervised import CanonicalCorrelationAnalysis
 
     data = _table(), _table()[::-1, :2]
-    return _ends(CanonicalCorrelationAnalysis, [{"n_components": 1}], [{"n_components": 0}], *data)
+    return range_ends(CanonicalCorrelationAnalysis, [{"n_components": 1}], [{"n_components": 0}], *data)
 
 
-@evidence("gaussian-anomaly-detector", claim=_CLAIM, against="the documentation")
+@evidence("gaussian-anomaly-detector", claim=CLAIM, against="the documentation")
 def gaussian_detector() -> Check:
     from fivefold.models.unsupervised import GaussianAnomalyDetector
 
     taken = [{"reg_covar": 0.0}, {"threshold": -5.0}, {"contamination": 0.0}, {"contamination": 0.5}]
     refused = [{"reg_covar": -1e-9}, {"threshold": -np.inf}, {"contamination": -1e-9}, {"contamination": 0.6}]
-    return _ends(GaussianAnomalyDetector, taken, refused)
+    return range_ends(GaussianAnomalyDetector, taken, refused, _table())
 
 
-@evidence("autoencoder-anomaly-detector", claim=_CLAIM, against="the documentation")
+@evidence("autoencoder-anomaly-detector", claim=CLAIM, against="the documentation")
 def autoencoder_detector() -> Check:
     from fivefold.models.unsupervised import AutoencoderAnomalyDetector
 
     few: dict[str, Any] = {"max_epochs": 1}
     refused = [few | {"hidden": (0,)}, few | {"contamination": 0.6}]
-    return _ends(AutoencoderAnomalyDetector, [few | {"hidden": (1,)}, few | {"contamination": 0.5}], refused)
+    return range_ends(
+        AutoencoderAnomalyDetector, [few | {"hidden": (1,)}, few | {"contamination": 0.5}], refused, _table()
+    )
 
 
-@evidence("msp-open-set-detection", claim=_CLAIM, against="the documentation")
+@evidence("msp-open-set-detection", claim=CLAIM, against="the documentation")
 def open_set() -> Check:
     from fivefold.models.unsupervised import OpenSetClassifier
 
     taken = [{"contamination": 0.0}, {"contamination": 0.95}, {"threshold": -5.0}]
     refused = [{"contamination": -1e-9}, {"contamination": 1.0}, {"contamination": 2.0}, {"threshold": -np.inf}]
-    return _ends(OpenSetClassifier, taken, refused, _table(), np.arange(14) % 2)
+    return range_ends(OpenSetClassifier, taken, refused, _table(), np.arange(14) % 2)
 
 
-@evidence("anomaly-detection-protocol", claim=_CLAIM, against="the documentation")
+@evidence("anomaly-detection-protocol", claim=CLAIM, against="the documentation")
 def anomaly_protocol() -> Check:
     from fivefold.models.unsupervised.anomaly_protocol import anomaly_split
 
@@ -248,10 +235,10 @@ def anomaly_protocol() -> Check:
 
     ends = (0.0, 1.0, 2.0)
     refused = [{name: value} for name in ("train", "dev") for value in ends]
-    return _ends(Split, [{"train": 0.05}, {"dev": 0.05}], refused, np.arange(4000) % 4 == 0)
+    return range_ends(Split, [{"train": 0.05}, {"dev": 0.05}], refused, np.arange(4000) % 4 == 0)
 
 
-@evidence("t-sne", claim=_CLAIM, against="the documentation")
+@evidence("t-sne", claim=CLAIM, against="the documentation")
 def tsne() -> Check:
     from fivefold.models.unsupervised import TSNE
 
@@ -269,4 +256,4 @@ def tsne() -> Check:
     ]
     refused += [few | {"n_iter_without_progress": -1}, few | {"min_grad_norm": -1e-9}]
     refused += [tree | {"angle": -0.1}, tree | {"angle": 1.5}, grid | {"spacing": 0.0}]
-    return _ends(TSNE, taken, refused, _table(40))
+    return range_ends(TSNE, taken, refused, _table(40))
