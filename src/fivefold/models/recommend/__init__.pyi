@@ -26,6 +26,7 @@ from fivefold.models.recommend.neighbors import UserBasedCF as UserBasedCF
 from fivefold.models.recommend.poly2 import Poly2 as Poly2
 from fivefold.models.recommend.seqfm import SeqFM as SeqFM
 from fivefold.models.recommend.svd_recommender import SVDRecommender as SVDRecommender
+from fivefold.models.recommend.two_stage import TwoStageRecommender as TwoStageRecommender
 from fivefold.models.recommend.type_embedding import UserListingTypeEmbedding as UserListingTypeEmbedding
 from fivefold.models.recommend.wide_deep import WideDeep as WideDeep
 from fivefold.models.recommend.xdeepfm import XDeepFM as XDeepFM
