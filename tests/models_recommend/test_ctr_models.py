@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from fivefold.base.errors import CapabilityError, DataError, FivefoldError, InputError, SpecError
+from fivefold.base.estimator import NotFittedError
 from fivefold.data import MultiFieldReader
 from fivefold.evidence.batteries.ctr import FEATURES, clicks
 from fivefold.models.recommend import (
@@ -14,6 +15,7 @@ from fivefold.models.recommend import (
     DeepCross,
     DeepFM,
     DeepInterestNetwork,
+    FactorizationMachine,
     MultiSequenceCNN,
     SeqFM,
     WideDeep,
@@ -213,6 +215,19 @@ def test_string_labels_pandas_and_a_batch_of_one_row() -> None:
     )
     assert model.classes_.tolist() == ["no", "yes"]
     assert set(model.predict(frame).tolist()) <= {"no", "yes"}
+
+
+@pytest.mark.parametrize("cls", [DeepFM, FactorizationMachine])
+def test_a_failed_fit_leaves_nothing(cls: type) -> None:
+    frame = clicks()
+    model = cls(features=FEATURES, embedding_dim=2).fit(frame, "click")
+    for wrong in (np.arange(64), np.zeros(3)):
+        with pytest.raises(DataError):
+            model.fit(frame, wrong)
+        with pytest.raises(NotFittedError, match=f"This {cls.__name__} is not fitted yet; call `fit` before using it."):
+            model.predict(frame)
+        assert not hasattr(model, "encoder_")
+    assert cls(features=FEATURES).fit(frame, "click").fit(frame, "click").predict(frame).shape == (64,)
 
 
 def test_orders_by_name() -> None:
