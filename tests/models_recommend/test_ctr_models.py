@@ -9,7 +9,7 @@ import pytest
 from fivefold.base.errors import CapabilityError, DataError, FivefoldError, InputError, SpecError
 from fivefold.data import MultiFieldReader
 from fivefold.evidence.batteries.ctr import FEATURES, clicks
-from fivefold.models.recommend import AutoInt, DeepCross, DeepFM, DeepInterestNetwork, WideDeep, XDeepFM
+from fivefold.models.recommend import AutoInt, DeepCross, DeepFM, DeepInterestNetwork, SeqFM, WideDeep, XDeepFM
 
 SMALL = {"embedding_dim": 2, "max_epochs": 1, "batch_size": 64}
 
@@ -96,6 +96,17 @@ SMALL = {"embedding_dim": 2, "max_epochs": 1, "batch_size": 64}
             DataError,
             "DeepInterestNetwork needs a sequence that shares its table with a categorical",
         ),
+        (
+            SeqFM(features=["user", "item"]),
+            DataError,
+            "SeqFM needs a sequence, for example features={'history': {'kind'",
+        ),
+        (
+            SeqFM(features={"history": "sequence"}),
+            DataError,
+            "SeqFM needs a static field beside the sequence, such as the user or the candidate.",
+        ),
+        (SeqFM(n_layers=0), SpecError, "SeqFM: n_layers must be a whole number of at least 1, got 0."),
     ],
 )
 def test_refusals(model: DeepFM, error: type[FivefoldError], message: str) -> None:
