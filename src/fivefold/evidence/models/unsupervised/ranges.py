@@ -10,6 +10,8 @@ from fivefold.base.random import Streams
 from fivefold.evidence import Check, evidence
 from fivefold.evidence.ranges import CLAIM, range_ends
 
+_TWO = "Two rows are enough"
+
 
 def _table(n: int = 14) -> np.ndarray:
     """Return counts above zero, (n, 4)."""
@@ -257,3 +259,59 @@ def tsne() -> Check:
     refused += [few | {"n_iter_without_progress": -1}, few | {"min_grad_norm": -1e-9}]
     refused += [tree | {"angle": -0.1}, tree | {"angle": 1.5}, grid | {"spacing": 0.0}]
     return range_ends(TSNE, taken, refused, _table(40))
+
+
+@evidence("kernel-pca", claim=_TWO, against="the documentation")
+def two_rows_kernel() -> Check:
+    from fivefold.models.unsupervised import KernelPCA
+
+    return range_ends(KernelPCA, [{}], [], _table(2))
+
+
+@evidence("locally-linear-embedding", claim=_TWO, against="the documentation")
+def two_rows_lle() -> Check:
+    from fivefold.models.unsupervised import LocallyLinearEmbedding
+
+    return range_ends(LocallyLinearEmbedding, [{"n_components": 1, "n_neighbors": 1}], [], _table(2))
+
+
+@evidence("canonical-correlation-analysis", claim=_TWO, against="the documentation")
+def two_rows_cca() -> Check:
+    from fivefold.models.unsupervised import CanonicalCorrelationAnalysis
+
+    return range_ends(CanonicalCorrelationAnalysis, [{}], [], _table(2), np.array([1.0, 2.0]))
+
+
+@evidence("independent-component-analysis", claim=_TWO, against="the documentation")
+def two_rows_ica() -> Check:
+    from fivefold.models.unsupervised import FastICA
+
+    return range_ends(FastICA, [{}], [], _table(2))
+
+
+@evidence("autoencoder-anomaly-detector", claim=_TWO, against="the documentation")
+def two_rows_autoencoder() -> Check:
+    from fivefold.models.unsupervised import AutoencoderAnomalyDetector
+
+    return range_ends(AutoencoderAnomalyDetector, [{"max_epochs": 1}], [], _table(2))
+
+
+@evidence("hierarchical-agglomerative-clustering", claim=_TWO, against="the documentation")
+def two_rows_hierarchical() -> Check:
+    from fivefold.models.unsupervised import AgglomerativeClustering
+
+    return range_ends(AgglomerativeClustering, [{}], [], _table(2))
+
+
+@evidence("multidimensional-scaling", claim=_TWO, against="the documentation")
+def two_rows_scaling() -> Check:
+    from fivefold.models.unsupervised import ClassicalMDS
+
+    return range_ends(ClassicalMDS, [{"n_components": 1}], [], _table(2))
+
+
+@evidence("spectral-clustering", claim=_TWO, against="the documentation")
+def two_rows_spectral() -> Check:
+    from fivefold.models.unsupervised import SpectralClustering
+
+    return range_ends(SpectralClustering, [{"n_clusters": 1}, {"n_clusters": 2}], [], _table(2))
