@@ -50,8 +50,7 @@ def smooth_vectors(W: Any, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
     """Return the ``count`` least eigenvalues of I - D^(-1/2) W D^(-1/2), their vectors (n, count) and degrees (n,)."""
     n = W.shape[0]
     degree = np.asarray(W.sum(axis=1)).ravel()
-    unlinked = 1.0  # any value: it divides rows of zeros
-    root = np.sqrt(np.where(degree > 0, degree, unlinked))
+    root = np.sqrt(np.where(degree > 0, degree, 1.0))
     if n <= _DENSE or count > n // 4:
         dense = W.toarray() if sparse.issparse(W) else W
         normal = dense / root[:, None] / root
@@ -155,8 +154,7 @@ class LaplacianEigenmaps(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Esti
                 stacklevel=2,
             )
         values, vectors, degree = smooth_vectors(W, k + 1)
-        unlinked = 1.0  # any value: it divides rows of zeros
-    root = np.sqrt(np.where(degree > 0, degree, unlinked))
+        root = np.sqrt(np.where(degree > 0, degree, 1.0))
         self.eigenvalues_ = values[1:]
         self.embedding_ = vectors[:, 1:] / root[:, None]
         self.training_rows_ = X
