@@ -21,7 +21,7 @@ def phase(context: typer.Context) -> None:
     """
     from fivefold.workbench.phases import FLAGS, parse_flags, run_phase
 
-    if not context.args or {"-h", "--help"} & set(context.args):
+    if {"-h", "--help"} & set(context.args):
         rows = [[f"--{name}", _shown(flag.default), flag.doc] for name, flag in FLAGS.items()]
         table(["flag", "default", ""], rows, title="fivefold phase --phase train|eval|predict|export [FLAGS]")
         return
