@@ -358,12 +358,23 @@ class IndexEncoder(Stateful):
     @classmethod
     def of(cls, found: Mapping[str, Any], size: int | None) -> Self:
         """Take size and counts from rows (n, fields); ``size`` of the joint space is by default what they hold."""
-        inds = np.asarray(found["inds"])
-        if inds.ndim != 2:
-            raise DataError("Lines of one length are needed: give the reader field_size.")
-        rows = int(inds.max(initial=0)) + 1 if size is None else size
-        self = cls(rows, inds.shape[1], np.bincount(inds.reshape(-1), minlength=rows))
-        self.transform(found)
+        return cls.of_pieces([found], size)
+
+    @classmethod
+    def of_pieces(cls, pieces: Iterable[Mapping[str, Any]], size: int | None) -> Self:
+        """Take the same from rows that come in pieces."""
+        self = cls(size or 0, 0, np.zeros(size or 0, dtype=np.int64))
+        for number, found in enumerate(pieces):
+            inds = np.asarray(found["inds"])
+            if inds.ndim != 2:
+                raise DataError("Lines of one length are needed: give the reader field_size.")
+            self.width = self.width if number else inds.shape[1]
+            if size is None:
+                self.rows = max(self.rows, int(inds.max(initial=0)) + 1)
+            self.transform(found)
+            fresh = np.bincount(inds.reshape(-1), minlength=self.rows)
+            fresh[: len(self.occurrences)] += self.occurrences
+            self.occurrences = fresh
         return self
 
     @property
