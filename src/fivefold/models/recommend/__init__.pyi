@@ -5,6 +5,7 @@ from fivefold.models.recommend.autoint import WeightedAutoInt as WeightedAutoInt
 from fivefold.models.recommend.bilinear import BilinearFM as BilinearFM
 from fivefold.models.recommend.bilinear import BilinearFMLearner as BilinearFMLearner
 from fivefold.models.recommend.cold_start import ColdStartEmbedding as ColdStartEmbedding
+from fivefold.models.recommend.collaborative_vae import CollaborativeVAE as CollaborativeVAE
 from fivefold.models.recommend.deep_cross import DeepCross as DeepCross
 from fivefold.models.recommend.deep_interest import DeepInterestNetwork as DeepInterestNetwork
 from fivefold.models.recommend.deep_interest_evolution import (

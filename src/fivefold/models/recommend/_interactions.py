@@ -42,7 +42,7 @@ class Recommender(Estimator):
         sample_weight : array (n,) or name of a column, optional
             Weight of each row, >= 0; a row of weight 0 counts for nothing.
         """
-        data = read_interactions(table, self.user, self.item, self.rating, sample_weight)
+        data = self._read(table, sample_weight)
         self._check(data)
         seen = data.matrix()
         seen.sort_indices()
@@ -64,6 +64,10 @@ class Recommender(Estimator):
                     "raise the regularization."
                 )
         return self
+
+    def _read(self, table: Any, sample_weight: Any) -> Interactions:
+        """Return the table as codes and numbers."""
+        return read_interactions(table, self.user, self.item, self.rating, sample_weight)
 
     def _check(self, data: Interactions) -> None:
         """Refuse wrong parameters and data that the method cannot use."""
