@@ -7,9 +7,20 @@ import polars as pl
 import pytest
 
 from fivefold.base.errors import CapabilityError, DataError, FivefoldError, InputError, SpecError
+from fivefold.base.estimator import NotFittedError
 from fivefold.data import MultiFieldReader
 from fivefold.evidence.batteries.ctr import FEATURES, clicks
-from fivefold.models.recommend import AutoInt, DeepCross, DeepFM, DeepInterestNetwork, WideDeep, XDeepFM
+from fivefold.models.recommend import (
+    AutoInt,
+    DeepCross,
+    DeepFM,
+    DeepInterestNetwork,
+    FactorizationMachine,
+    MultiSequenceCNN,
+    SeqFM,
+    WideDeep,
+    XDeepFM,
+)
 
 SMALL = {"embedding_dim": 2, "max_epochs": 1, "batch_size": 64}
 
@@ -96,6 +107,44 @@ SMALL = {"embedding_dim": 2, "max_epochs": 1, "batch_size": 64}
             DataError,
             "DeepInterestNetwork needs a sequence that shares its table with a categorical",
         ),
+        (
+            SeqFM(features=["user", "item"]),
+            DataError,
+            "SeqFM needs a sequence, for example features={'history': {'kind'",
+        ),
+        (
+            SeqFM(features={"history": "sequence"}),
+            DataError,
+            "SeqFM needs a static field beside the sequence, such as the user or the candidate.",
+        ),
+        (
+            MultiSequenceCNN(orders=4),
+            SpecError,
+            "MultiSequenceCNN: 5 fields have 1 to 3 orders that bring new pairs together; got orders=4.",
+        ),
+        (
+            MultiSequenceCNN(orders=[["user", "itme"]]),
+            DataError,
+            "orders names 'itme', which is no field; did you mean item",
+        ),
+        (
+            MultiSequenceCNN(orders=[["user", "item"]]),
+            DataError,
+            "orders holds ('user', 'item'); each names every field once: user, item, price, tags, history.",
+        ),
+        (MultiSequenceCNN(orders=[]), SpecError, "MultiSequenceCNN: orders is empty; give at least one, or None."),
+        (MultiSequenceCNN(sharing="all"), SpecError, "MultiSequenceCNN: sharing must be one of each, one; got 'all'."),
+        (
+            MultiSequenceCNN(filters=()),
+            SpecError,
+            "MultiSequenceCNN: filters must be whole numbers of at least 1, got ().",
+        ),
+        (
+            MultiSequenceCNN(widths=(2,)),
+            SpecError,
+            "MultiSequenceCNN: filters and widths must have as many numbers as there are layers; got 2 and 1.",
+        ),
+        (SeqFM(n_layers=0), SpecError, "SeqFM: n_layers must be a whole number of at least 1, got 0."),
     ],
 )
 def test_refusals(model: DeepFM, error: type[FivefoldError], message: str) -> None:
@@ -166,6 +215,25 @@ def test_string_labels_pandas_and_a_batch_of_one_row() -> None:
     )
     assert model.classes_.tolist() == ["no", "yes"]
     assert set(model.predict(frame).tolist()) <= {"no", "yes"}
+
+
+@pytest.mark.parametrize("cls", [DeepFM, FactorizationMachine])
+def test_a_failed_fit_leaves_nothing(cls: type) -> None:
+    frame = clicks()
+    model = cls(features=FEATURES, embedding_dim=2).fit(frame, "click")
+    for wrong in (np.arange(64), np.zeros(3)):
+        with pytest.raises(DataError):
+            model.fit(frame, wrong)
+        with pytest.raises(NotFittedError, match=f"This {cls.__name__} is not fitted yet; call `fit` before using it."):
+            model.predict(frame)
+        assert not hasattr(model, "encoder_")
+    assert cls(features=FEATURES).fit(frame, "click").fit(frame, "click").predict(frame).shape == (64,)
+
+
+def test_orders_by_name() -> None:
+    names = ["history", "tags", "price", "item", "user"]
+    model = MultiSequenceCNN(features=FEATURES, orders=[names], hidden_sizes=(2,), **SMALL).fit(clicks(), "click")
+    assert model.module_.orders.tolist() == [[4, 3, 2, 1, 0]]
 
 
 def test_rows_of_index_and_value() -> None:

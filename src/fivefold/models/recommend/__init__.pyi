@@ -22,9 +22,11 @@ from fivefold.models.recommend.implicit_als import BayesianPersonalizedRanking a
 from fivefold.models.recommend.listing_embedding import ListingEmbedding as ListingEmbedding
 from fivefold.models.recommend.matrix_factorization import MatrixFactorization as MatrixFactorization
 from fivefold.models.recommend.matrix_factorization import SVDPlusPlus as SVDPlusPlus
+from fivefold.models.recommend.multi_sequence_cnn import MultiSequenceCNN as MultiSequenceCNN
 from fivefold.models.recommend.neighbors import ItemBasedCF as ItemBasedCF
 from fivefold.models.recommend.neighbors import UserBasedCF as UserBasedCF
 from fivefold.models.recommend.poly2 import Poly2 as Poly2
+from fivefold.models.recommend.seqfm import SeqFM as SeqFM
 from fivefold.models.recommend.svd_recommender import SVDRecommender as SVDRecommender
 from fivefold.models.recommend.two_stage import TwoStageRecommender as TwoStageRecommender
 from fivefold.models.recommend.type_embedding import UserListingTypeEmbedding as UserListingTypeEmbedding

@@ -22,7 +22,7 @@ from fivefold.engine.learner import PartSpec, SupervisedLearner
 from fivefold.engine.schema import NetworkSchema
 from fivefold.engine.session import current_session
 
-from ._fields import FieldEncoder, IndexEncoder, infer_fields, is_rows, to_frame
+from ._fields import FieldEncoder, IndexEncoder, fresh_fit, infer_fields, is_rows, to_frame
 from ._inputs import FieldLearner, FieldNetwork, Layout
 
 UPDATES = ("lazy", "dense")
@@ -171,6 +171,11 @@ class CTRModel(NeuralEstimator):
         What a reader of sparse lines returned may stand for the table; it brings its own target.
         """
         self._check_settings()
+        with fresh_fit(self):
+            self._fit(table, target, sample_weight)
+        return self
+
+    def _fit(self, table: Any, target: Any, sample_weight: Any) -> None:
         self.encoder_: FieldEncoder | IndexEncoder
         if is_rows(table):
             size = self.features if isinstance(self.features, int) else None
@@ -195,7 +200,6 @@ class CTRModel(NeuralEstimator):
             sys.stderr.write(self.memory_plan_ + "\n")
         self._train(rows, y, weight, schema)
         self._warn_of_overfitting()
-        return self
 
     @staticmethod
     def _split(frame: pl.DataFrame, target: Any) -> tuple[pl.DataFrame, NDArray[Any]]:
@@ -256,7 +260,7 @@ class CTRModel(NeuralEstimator):
                 f"The validation loss rose after the first epoch ({losses[0]:.4f} to {losses[1]:.4f}), as models of click logs "
                 "often do; train for one epoch, or set patience=0.",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
     # -- answers ------------------------------------------------------------------------------------------------------

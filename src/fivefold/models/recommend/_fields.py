@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -365,6 +366,24 @@ def to_frame(table: Any) -> pl.DataFrame:
     if frame.height == 0:
         raise InputError("The table has no rows; give at least one.")
     return frame
+
+
+@contextlib.contextmanager
+def fresh_fit(model: Any) -> Iterator[None]:
+    """Forget what an earlier fit learned, and all that this one has set should it fail: half a model answers nothing."""
+
+    def forget() -> None:
+        for name in [n for n in vars(model) if n.endswith("_") and not n.startswith("_")]:
+            delattr(model, name)
+
+    forget()
+    done = False
+    try:
+        yield
+        done = True
+    finally:
+        if not done:
+            forget()
 
 
 def is_rows(table: Any) -> bool:

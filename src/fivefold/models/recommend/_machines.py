@@ -15,7 +15,7 @@ from fivefold.base.estimator import Estimator
 from fivefold.base.random import Streams
 from fivefold.engine.estimator import _merge_signatures
 
-from ._fields import FieldEncoder, infer_fields, to_frame
+from ._fields import FieldEncoder, fresh_fit, infer_fields, to_frame
 from ._machines_kernels import ADAGRAD, FTRL, SGD
 
 SOLVERS = {"sgd": SGD, "adagrad": ADAGRAD, "ftrl": FTRL}
@@ -139,6 +139,11 @@ class SparseMachine(Estimator):
         sample_weight : array (n,) >= 0, optional
         """
         self._check_settings()
+        with fresh_fit(self):
+            self._fit(table, target, sample_weight)
+        return self
+
+    def _fit(self, table: Any, target: Any, sample_weight: Any) -> None:
         frame = None if _is_sparse(table) else to_frame(table)
         if isinstance(target, str):
             if frame is None or target not in frame.columns:
@@ -170,7 +175,6 @@ class SparseMachine(Estimator):
         if not np.isfinite(self.theta_).all():
             raise DataError(f"{type(self).__name__} diverged; use a smaller learning_rate than {self.learning_rate!r}.")
         self.n_iter_ = self.max_iter
-        return self
 
     def _state(self) -> tuple[Array, Array]:
         """Return the sums of squares, 1 for AdaGrad, and FTRL's sums, which give the weights there are."""

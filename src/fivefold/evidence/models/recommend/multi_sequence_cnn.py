@@ -1,0 +1,169 @@
+"""Evidence for the convolution over several orders: which pairs meet, the layers by hand, and pairs that lie far apart."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fivefold.evidence import Check, evidence
+
+from . import _plain as plain
+
+
+def _maps(layers: list[tuple[Any, Any]], fields: list[plain.Vector]) -> plain.Vector:
+    """Return the maps of one order: kernels (out, in, width) and biases, place by place; pools for two layers or one."""
+    dim, count = len(fields[0]), len(fields)
+    x = [[[f[k] for f in fields] for k in range(dim)]]  # (maps, dim, fields)
+    for i, (kernel, bias) in enumerate(layers, start=1):
+        width = len(kernel[0][0])
+        before = (width - 1) // 2
+        keep = 3 if i == len(layers) else max(1, int((1 - (i / len(layers)) ** (len(layers) - i)) * count))
+        out = []
+        for weight, b in zip(kernel, bias):
+            rows = []
+            for k in range(dim):
+                size = len(x[0][k])
+                values = [
+                    b
+                    + sum(
+                        weight[c][j] * x[c][k][f + j - before]
+                        for c in range(len(x))
+                        for j in range(width)
+                        if 0 <= f + j - before < size
+                    )
+                    for f in range(size)
+                ]
+                top = sorted(sorted(range(size), key=lambda f: -values[f])[: min(keep, size)])
+                rows.append([math.tanh(values[f]) for f in top])
+            out.append(rows)
+        x = out
+    return [x[m][k][f] for m in range(len(x)) for f in range(len(x[0][0])) for k in range(dim)]
+
+
+def _layers(network: Any, order: int, sharing: str, filters: tuple[int, ...]) -> list[tuple[Any, Any]]:
+    found = []
+    for convolution, maps in zip(network.convolution.layers, filters):
+        own = slice(order * maps, (order + 1) * maps) if sharing == "each" else slice(None)
+        kernel = [[[row[0] for row in c] for c in f] for f in plain.weights(convolution.weight)[own]]
+        found.append((kernel, plain.weights(convolution.bias)[own]))
+    return found
+
+
+@evidence(
+    "cnn-ctr-multi-sequence",
+    claim="Logits of kernels of each order and of one set for all are those of the layers, order by order, place by place",
+    against="a plain reading of the papers in Python floats",
+)
+def cnn_by_hand() -> Check:
+    from fivefold.models.recommend.multi_sequence_cnn import MultiSequenceNetwork, field_orders
+
+    layout, batch = plain.problem()
+    worst = []
+    cases = (("each", 3, (2, 3), (3, 2)), ("one", 3, (2, 2), (4, 3)), ("each", 1, (3,), (2,)))
+    for sharing, count, filters, widths in cases:
+        orders = field_orders(6)[:count]
+        network = plain.randomized(
+            MultiSequenceNetwork(layout, orders, filters, widths, (5,), sharing=sharing, dropout=0.4, dim=3)
+        )
+
+        def score(
+            row: int, network: Any = network, sharing: str = sharing, orders: Any = orders, filters: Any = filters
+        ) -> list[float]:
+            seen = plain.row_of(network, batch, row)
+            maps: plain.Vector = []
+            for place, order in enumerate(orders):
+                kernels = _layers(network, place, sharing, filters)
+                maps += _maps(kernels, [seen["fields"][f] for f in order])
+            return [seen["linear"] + plain.dense(network.out, plain.through(network.deep, maps))[0]]
+
+        worst.append(plain.furthest(network, batch, score))
+    return Check(float(np.max(worst)), 1e-12, "largest difference of logits", "plain reading")
+
+
+@evidence(
+    "cnn-ctr-multi-sequence",
+    claim="Of 2 to 13 fields ceil(F / 2) orders make any two neighbors, exactly once for even F; the first is the given one",
+    against="counting all pairs; no fewer orders hold as many neighbors",
+)
+def pairs_meet() -> Check:
+    from fivefold.models.recommend.multi_sequence_cnn import field_orders, kept
+
+    wrong = 0
+    for fields in range(2, 14):
+        orders = field_orders(fields)
+        met: dict[frozenset[int], int] = {}
+        for order in orders:
+            wrong += sorted(order) != list(range(fields))
+            for pair in itertools.pairwise(order):
+                met[frozenset(pair)] = met.get(frozenset(pair), 0) + 1
+        wrong += len(orders) != math.ceil(fields / 2) or orders[0] != list(range(fields))
+        wrong += len(met) != fields * (fields - 1) // 2
+        wrong += fields % 2 == 0 and set(met.values()) != {1}
+    wrong += field_orders(1) != [[0]]
+    # Three layers on nine fields: (1 - (1/3)^2) 9 = 8, (1 - 2/3) 9 = 3, then three.
+    wrong += [kept(i, 3, 9) for i in (1, 2, 3)] != [8, 3, 3] or [kept(i, 2, 2) for i in (1, 2)] != [1, 2]
+    return Check(wrong, 0, "faults", "counting")
+
+
+@evidence(
+    "cnn-ctr-multi-sequence",
+    claim="One order is the convolutional click model: torch's layers, the k largest values in their places; parameters",
+    against="torch.nn.functional.conv2d, NumPy's partition, the arithmetic",
+)
+def one_order() -> Check:
+    import torch
+    from torch.nn.functional import conv2d, pad
+
+    from fivefold.models.recommend.multi_sequence_cnn import MultiSequenceNetwork, OrderedConvolution, largest_in_order
+
+    x = np.random.default_rng(0).normal(size=(3, 2, 7, 4))
+    found = largest_in_order(torch.from_numpy(x), 3).numpy()
+    low = np.partition(x, 4, axis=2)[:, :, 4:5]  # the third largest of seven
+    expected = np.moveaxis(np.moveaxis(x, 2, 3)[np.moveaxis(x >= low, 2, 3)].reshape(3, 2, 4, 3), 3, 2)
+    wrong = int((found != expected).sum())
+    layer = plain.randomized(OrderedConvolution((2, 3), (6, 5), 7, 1, groups=False))
+    e = torch.from_numpy(x[:, :1])
+    with torch.no_grad():
+        z = e
+        for convolution, k, (before, after) in zip(layer.layers, (3, 3), ((2, 3), (2, 2))):
+            z = conv2d(pad(z, (0, 0, before, after)), convolution.weight, convolution.bias)
+            z = torch.tanh(largest_in_order(z, k))
+        difference = float((layer(e) - z.reshape(3, -1)).abs().max())
+    layout, _ = plain.problem()
+    orders = [[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0]]
+    for sharing, times in (("each", 2), ("one", 1)):
+        network = MultiSequenceNetwork(layout, orders, (4, 4), (6, 5), (8,), sharing=sharing, dim=3)
+        kernels = times * ((6 + 1) * 4 + (4 * 5 + 1) * 4)
+        wrong += (
+            plain.count(network) != 25 * 4 + kernels + plain.perceptron_count([2 * 4 * 3 * 3, 8], batch_norm=True) + 9
+        )
+    return Check(wrong + difference, 1e-12, "difference", "torch")
+
+
+@evidence(
+    "cnn-ctr-multi-sequence",
+    claim="Where a click hangs on two fields at the ends of the table, all orders rank at least as well as one of equal kernels",
+    against="the same model with one order, trained alike, three seeds",
+)
+def more_orders() -> Check:
+    from sklearn.metrics import roc_auc_score
+
+    from fivefold.models.recommend.multi_sequence_cnn import MultiSequenceCNN
+
+    draw = np.random.default_rng(0)
+    n = 1500
+    codes = draw.integers(0, 4, (n, 6))
+    p = np.where((codes[:, 0] < 2) ^ (codes[:, 5] < 2), 0.9, 0.1)
+    frame = pl.DataFrame(codes, schema=list("abcdef")).with_columns(click=(draw.random(n) < p).astype(int))
+    train, test, y = frame[:1000], frame[1000:], frame["click"].to_numpy()[1000:]
+    how: dict[str, Any] = {"embedding_dim": 4, "max_epochs": 5, "batch_size": 100, "learning_rate": 0.02}
+    how |= {"filters": (4,), "widths": (2,), "hidden_sizes": ()}
+    areas = []
+    for orders in (None, 1):
+        fits = [MultiSequenceCNN(**how, orders=orders, random_state=s).fit(train, "click") for s in range(3)]
+        areas.append(float(np.mean([roc_auc_score(y, m.predict_proba(test)[:, 1]) for m in fits])))
+    return Check(areas[0] - areas[1], 0.0, "area gained by more orders", "one order", at_least=True)
