@@ -17,6 +17,8 @@ WORDS = pl.DataFrame({"item": [1, 2, 3], "w": [0.0, 1.0, 0.5]})
     ("model", "content", "words"),
     [
         (CollaborativeVAE(factors=0), None, "`factors` is 0; give a whole number >= 1."),
+        (CollaborativeVAE(hidden_layer_sizes=(4, 0)), None, "`hidden_layer_sizes` is 0; give a whole number >= 1."),
+        (CollaborativeVAE(epochs=-1), None, "`epochs` is -1; give a whole number >= 0."),
         (CollaborativeVAE(lambda_v=0.0), None, "`lambda_v` is 0.0; give a number > 0"),
         (CollaborativeVAE(b=1.0), None, "b is 1.0 and a 1.0; what met counts for more than what did not: give b < a."),
         (CollaborativeVAE(), [1], "`content` must be a polars or pandas frame"),
@@ -40,11 +42,11 @@ def test_wrong_content_is_told(model, content, words) -> None:
 
 
 def test_new_items_are_encoded_as_in_training() -> None:
-    small = {"factors": 2, "hidden": 3, "iterations": 1, "pretrain_epochs": 1, "random_state": 0}
+    small = {"factors": 2, "hidden_layer_sizes": (3,), "iterations": 1, "pretrain_epochs": 1, "random_state": 0}
     with pytest.raises(DataError, match="fitted without content, so it has no encoder"):
         CollaborativeVAE(**small).fit(TABLE).encode(WORDS)
     model = CollaborativeVAE(**small).fit(TABLE, content=WORDS)
-    with pytest.raises(DataError, match="The content has 2 columns of numbers, that of the training 1"):
-        model.encode(WORDS.with_columns(w2=pl.lit(0.0)))
-    assert np.allclose(model.encode(WORDS), model.codes_)
+    with pytest.raises(DataError, match="The content lacks columns of the training: w; give all of them."):
+        model.encode(WORDS.rename({"w": "x"}))
+    assert np.allclose(model.encode(WORDS.select(pl.lit(0.0).alias("other"), "w", "item")), model.codes_, atol=1e-6)
     assert set(model.recommend("u", k=3)["item"]) == {3}

@@ -16,6 +16,7 @@ from fivefold.models.recommend.factorization_machine import FactorizationMachine
 from fivefold.models.recommend.factorization_machine import FactorizationMachineLearner as FactorizationMachineLearner
 from fivefold.models.recommend.field_aware import FieldAwareFM as FieldAwareFM
 from fivefold.models.recommend.field_aware import FieldAwareFMLearner as FieldAwareFMLearner
+from fivefold.models.recommend.gan_user_model import GANUserModel as GANUserModel
 from fivefold.models.recommend.id_embedding import IDEmbedding as IDEmbedding
 from fivefold.models.recommend.implicit_als import AlternatingLeastSquares as AlternatingLeastSquares
 from fivefold.models.recommend.implicit_als import BayesianPersonalizedRanking as BayesianPersonalizedRanking

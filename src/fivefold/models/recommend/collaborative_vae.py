@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
+import torch
+from torch import Tensor, nn
 
-from fivefold.base.errors import DataError, InputTypeError
+from fivefold.base.errors import CapabilityError, DataError, InputTypeError
 from fivefold.base.random import Streams
+from fivefold.data.batches import Batch, Batches
+from fivefold.engine.learner import Learner, PartSpec, Step, Steps
+from fivefold.engine.runtime import seeded
+from fivefold.engine.trainer import Trainer
+from fivefold.models.nn.perceptron import Perceptron
 from fivefold.models.trees._validation import real, whole
 
 from . import _factorization_kernels as kernels
 from ._interactions import FactorModel, positive
 from ._tables import Interactions, as_frame, codes_of, ids, read_interactions
-
-if TYPE_CHECKING:
-    import torch
 
 
 class CollaborativeVAE(FactorModel):
@@ -27,24 +32,26 @@ class CollaborativeVAE(FactorModel):
               + \sum_j \mathbb E_{q(z_j | x_j)} \Big[ \tfrac{\lambda_v}{2} \|v_j - z_j\|^2 - \ln p(x_j | z_j) \Big]
               + \mathrm{KL}\big(q(z_j | x_j) \,\|\, \mathcal N(0, I)\big)
 
-    with r = 1 and c = a for pairs that met, else r = 0 and c = b < a. In turns: with the code's mean :math:`\mu_j` fixed,
+    with r = 1 and c = a for pairs that met, else r = 0 and c = b < a. In turns: with the means :math:`\mu_j` of the codes fixed,
 
     .. math:: u_i = (V^T C_i V + \lambda_u I)^{-1} V^T C_i r_i, \qquad
               v_j = (U^T C_j U + \lambda_v I)^{-1} (U^T C_j r_j + \lambda_v \mu_j),
 
-    then the autoencoder takes steps on its part with v fixed. An item that nobody met has the vector :math:`\mu_j`.
+    then the autoencoder takes gradient steps on its part with v fixed, on samples :math:`z_j \sim q(z_j | x_j) = \mathcal
+    N(\mu_j, \mathrm{diag}(\sigma_j^2))`. An item that nobody met has no ratings to add: its vector is :math:`\mu_j`.
 
     Parameters
     ----------
     factors : int >= 1, default 50
-    hidden : int >= 1, default 100
-        Units of the one hidden layer of encoder and decoder.
+    hidden_layer_sizes : sequence of int >= 1, default (200, 100)
+        Units of the encoder's layers (tanh); the decoder has them in reverse.
     a, b : float > 0, default 1.0 and 0.01
         Confidence of pairs that met and of the others.
     lambda_u, lambda_v : float > 0, default 0.1 and 10.0
     iterations : int >= 1, default 15
+        Turns of users and items.
     pretrain_epochs, epochs : int >= 0, default 50 and 2
-        Of the autoencoder: before the first turn, and in each.
+        Passes of the autoencoder over the items: before the first turn, and between two.
     batch_size : int >= 1, default 128
     learning_rate : float > 0, default 0.001
         Of Adam.
@@ -60,7 +67,11 @@ class CollaborativeVAE(FactorModel):
     codes_ : array (n_items, factors)
         The means of the codes; zeros without content.
     encoder_ : list of arrays
-        Weights of the encoder.
+        Weights and shifts of the encoder's layers; empty without content.
+    content_columns_ : list of str
+        Of the content, in the encoder's order.
+    history_ : list of dict
+        One record an epoch of the autoencoder.
 
     Raises
     ------
@@ -69,8 +80,9 @@ class CollaborativeVAE(FactorModel):
 
     Notes
     -----
-    Without content every code is zero, which is weighted matrix factorization: the method's own baseline. The variance of the
-    code enters the tie to v by its expectation, through samples, as the paper's SGVB does.
+    Without content every code is zero, which is weighted matrix factorization: the method's own baseline. Items that nobody met
+    are left out of the users' problems, as in the authors' program: their zeros tell nothing of taste. The last turn comes after
+    the last epoch of the autoencoder, so that u and v are the solutions for the codes that are kept.
 
     References
     ----------
@@ -81,7 +93,7 @@ class CollaborativeVAE(FactorModel):
         self,
         *,
         factors: int = 50,
-        hidden: int = 100,
+        hidden_layer_sizes: Sequence[int] = (200, 100),
         a: float = 1.0,
         b: float = 0.01,
         lambda_u: float = 0.1,
@@ -97,7 +109,7 @@ class CollaborativeVAE(FactorModel):
         random_state: Any = None,
     ) -> None:
         self.factors = factors
-        self.hidden = hidden
+        self.hidden_layer_sizes = hidden_layer_sizes
         self.a = a
         self.b = b
         self.lambda_u = lambda_u
@@ -132,17 +144,20 @@ class CollaborativeVAE(FactorModel):
         data = read_interactions(table, self.user, self.item, self.rating, sample_weight)
         if self._content is None:
             return data
-        items, values = self._content
-        lost = codes_of(items, data.item_ids, "item") < 0
+        items, _, _ = self._content
+        place = codes_of(items, data.item_ids, "item")
+        lost = place < 0
         if lost.any():
             raise DataError(
                 f"The content lacks {int(lost.sum())} items of the table, such as {data.item_ids[lost][0].item()!r}."
             )
-        return replace(data, items=codes_of(items, data.item_ids, "item")[data.items], item_ids=items)
+        return replace(data, items=place[data.items], item_ids=items)
 
     def _check(self, data: Interactions) -> None:
-        for name in ("factors", "hidden", "iterations", "batch_size"):
+        for name in ("factors", "iterations", "batch_size"):
             whole(name, getattr(self, name), low=1)
+        for size in self.hidden_layer_sizes:
+            whole("hidden_layer_sizes", size, low=1)
         for name in ("pretrain_epochs", "epochs"):
             whole(name, getattr(self, name), low=0)
         for name in ("a", "b", "lambda_u", "lambda_v", "learning_rate"):
@@ -154,40 +169,51 @@ class CollaborativeVAE(FactorModel):
     def _learn(self, data: Interactions) -> None:
         streams = Streams.of(self.random_state)
         met = data.matrix() > 0
-        other = met.T.tocsr()
-        known = np.diff(other.indptr) > 0
-        shape = (data.shape[1], self.factors)
-        self.item_bias_ = np.zeros(shape[0])
-        self.codes_ = np.zeros(shape)
-        self.encoder_: list[np.ndarray] = []
-        network = None
-        if self._content is not None:
-            network = Autoencoder(
-                self._content[1], int(self.hidden), int(self.factors), float(self.learning_rate), streams
-            )
-            network.train(int(self.pretrain_epochs), int(self.batch_size))
-            self.codes_ = network.codes()
-        self.item_factors_ = self.codes_ + 0.01 * streams.numpy("items").normal(size=shape) * known[:, None]
+        self.known_ = np.asarray(met.sum(axis=0) > 0)
+        self.item_bias_ = np.zeros(data.shape[1])
+        self.codes_ = np.zeros((data.shape[1], self.factors))
         self.user_factors_ = np.zeros((data.shape[0], self.factors))
-        for _ in range(self.iterations):
-            self.user_factors_ = self._users(met.indptr, met.indices, self.item_factors_[known], known)
-            self.item_factors_ = np.where(known[:, None], self._items(other), self.codes_)
-            if network is not None:
-                network.train(int(self.epochs), int(self.batch_size), self.item_factors_, known * float(self.lambda_v))
-                self.codes_ = network.codes()
-        self.item_factors_ = np.where(known[:, None], self.item_factors_, self.codes_)
-        self.known_ = known
-        if network is not None:
-            self.encoder_ = network.encoder()
+        self.encoder_: list[np.ndarray] = []
+        self.history_: list[dict[str, Any]] = []
+        start = 0.01 * streams.numpy("items").normal(size=self.codes_.shape) * self.known_[:, None]
+        if self._content is None:
+            self.item_factors_ = start
+            for _ in range(self.iterations):
+                self._turn(met)
+            return
+        self.content_columns_ = self._content[2]
+        values = self._content[1].astype(np.float32)
+        sizes = (values.shape[1], *self.hidden_layer_sizes)
+        with seeded(streams, "init"):
+            learner = ContentLearner(sizes, int(self.factors), float(self.lambda_v), torch.from_numpy(self.known_))
+        turns = Turns(self, learner, met, values, start, streams.integer("batches"))
+        # The last turn comes when all epochs are over; each of the others comes before its epochs.
+        total = int(self.pretrain_epochs) + (self.iterations - 1) * int(self.epochs)
+        if total:
+            trainer = Trainer(
+                max_epochs=total,
+                parts={"model": PartSpec(options={"lr": float(self.learning_rate)})},
+                seed=streams.integer("trainer"),
+            )
+            self.history_ = list(trainer.fit(learner, turns).epochs)
+        for _ in range(1 if self.epochs else self.iterations):
+            turns.turn()
+        self.encoder_ = learner.encoder_weights()
 
-    def _users(self, starts: np.ndarray, items: np.ndarray, features: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """Return the vectors (u, factors) of users with the items they met, from the vectors of the items that were met."""
-        place = np.cumsum(known) - 1  # among those
-        out = np.empty((len(starts) - 1, self.factors))
-        ones = np.ones(len(items))
-        base = self.b * features.T @ features
-        rows = (starts.astype(np.int64), place[items].astype(np.int64), (self.a - self.b) * ones, self.a * ones)
-        kernels.solve_rows(*rows, np.ascontiguousarray(features), base, float(self.lambda_u), out)
+    def _turn(self, met: Any) -> None:
+        """Solve for the vectors of the users, then of the items that somebody met; the others' are their codes."""
+        self.user_factors_ = self._users(met.indptr, met.indices)
+        self.item_factors_ = np.where(self.known_[:, None], self._items(met.T.tocsr()), self.codes_)
+
+    def _users(self, starts: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Return the vectors (u, factors) of users who met items[starts[i]:starts[i + 1]]."""
+        v, out = self.item_factors_, np.empty((len(starts) - 1, self.factors))
+        base = self.b * v[self.known_].T @ v[self.known_]
+        # Confidence a replaces the b of items that are in the base; of the others, met by a new user, there is none to replace.
+        extra = self.a - self.b * self.known_[items]
+        right = np.full(len(items), float(self.a))
+        rows = (starts.astype(np.int64), items.astype(np.int64), extra, right)
+        kernels.solve_rows(*rows, v, base, float(self.lambda_u), out)
         return out
 
     def _items(self, met: Any) -> np.ndarray:
@@ -207,31 +233,31 @@ class CollaborativeVAE(FactorModel):
 
     def _folded(self, starts: np.ndarray, items: np.ndarray, ratings: np.ndarray) -> np.ndarray | None:
         positive(ratings, "The collaborative VAE")
-        # What was met of the items that nobody met before tells nothing of users: their vectors are codes.
-        kept = self.known_[items] & (ratings > 0)
+        kept = ratings > 0
         ends = np.concatenate([[0], np.cumsum(kept)])[starts]
-        vectors = self._users(ends, items[kept], self.item_factors_[self.known_], self.known_)
-        return np.asarray(vectors @ self.item_factors_.T)
+        return np.asarray(self._users(ends, items[kept]) @ self.item_factors_.T)
 
     def encode(self, content: Any) -> np.ndarray:
         """Return the means of the codes (n, factors) of the rows of a content table: the vectors of new items."""
         self._check_fitted()
         if not self.encoder_:
             raise DataError("The model was fitted without content, so it has no encoder; give `content` to `fit`.")
-        values = _read_content(content, sort=False)[1]
-        first, shift, second, offset = self.encoder_
-        if values.shape[1] != first.shape[1]:
-            raise DataError(
-                f"The content has {values.shape[1]} columns of numbers, that of the training {first.shape[1]}."
-            )
-        return np.asarray(np.tanh(values @ first.T + shift) @ second.T + offset)[:, : self.factors]
+        _, values, _ = _read_content(content, self.content_columns_)
+        for weight, shift in zip(self.encoder_[:-2:2], self.encoder_[1:-2:2]):
+            values = np.tanh(values @ weight.T + shift)
+        return np.asarray(values @ self.encoder_[-2].T + self.encoder_[-1])[:, : self.factors]
 
 
-def _read_content(content: Any, sort: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """Return the items and their numbers (n, d), in the order of the items if ``sort``."""
+def _read_content(content: Any, columns: list[str] | None = None) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return items, their numbers (n, d) and the names of these columns; items are sorted unless ``columns`` are asked for."""
     frame = as_frame(content, "`content`")
     items = ids(frame, "item", "item")
     rest = frame.drop("item")
+    if columns is not None:
+        lost = [name for name in columns if name not in rest.columns]
+        if lost:
+            raise DataError(f"The content lacks columns of the training: {', '.join(lost[:10])}; give all of them.")
+        rest = rest.select(columns)
     wrong = [name for name, kind in rest.schema.items() if not (kind.is_numeric() or kind == pl.Boolean)]
     if wrong or not rest.width:
         name = f"the column {wrong[0]!r}, which holds {rest.schema[wrong[0]]}" if wrong else "no column beside item"
@@ -243,77 +269,131 @@ def _read_content(content: Any, sort: bool = True) -> tuple[np.ndarray, np.ndarr
         raise DataError(
             f"Row {row} of the content is {values[row, column]} in {rest.columns[column]!r}; give numbers in [0, 1]."
         )
-    if sort:
+    if columns is None:
         order = np.argsort(items, kind="stable")
         items, values = items[order], values[order]
         if (items[1:] == items[:-1]).any():
             twice = items[1:][items[1:] == items[:-1]][0].item()
             raise DataError(f"The item {twice!r} has several rows of content; give one.")
-    return items, values
+    return items, values, rest.columns
 
 
-def autoencoder_loss(
-    x: torch.Tensor,
-    mean: torch.Tensor,
-    spread: torch.Tensor,
-    z: torch.Tensor,
-    logits: torch.Tensor,
-    v: torch.Tensor,
-    tie: torch.Tensor,
-) -> torch.Tensor:
-    """Return the mean over items of reconstruction (binary cross-entropy), KL and tie to v; ``spread`` is the log variance."""
-    import torch
-
-    again = torch.nn.functional.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(1)  # (n,)
-    divergence = -0.5 * (1 + spread - mean**2 - spread.exp()).sum(1)
-    return (again + divergence + 0.5 * tie * ((v - z) ** 2).sum(1)).mean()
+def content_loss(
+    x: Tensor, mean: Tensor, log_variance: Tensor, z: Tensor, logits: Tensor, v: Tensor, tie: Tensor
+) -> Tensor:
+    """Return cross-entropy of the content + KL of the code to N(0, I) + half the tie times the square of v - z, (batch,)."""
+    reconstruction = nn.functional.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(1)
+    divergence = -0.5 * (1 + log_variance - mean**2 - log_variance.exp()).sum(1)
+    return reconstruction + divergence + 0.5 * tie * ((v - z) ** 2).sum(1)
 
 
-class Autoencoder:
-    """The network of the content (n, d), and how it is trained: Adam on samples of the code."""
+class ContentLearner(Learner):
+    """The autoencoder of the content; ``v`` draws the codes of the items that somebody met once a turn has set it.
 
-    def __init__(self, values: np.ndarray, hidden: int, factors: int, rate: float, streams: Streams) -> None:
-        import torch
-        from torch import nn
+    Parameters
+    ----------
+    sizes : sequence of int
+        Columns of the content, then the units of the encoder's layers.
+    factors : int
+    lambda_v : float
+    known : bool (n_items,)
+    """
 
-        self.x = torch.from_numpy(values)
-        self.draw = streams.torch("autoencoder")
-        width = values.shape[1]
-        sizes = ((width, hidden), (hidden, 2 * factors), (factors, hidden), (hidden, width))
-        self.layers = [nn.Linear(i, o).double() for i, o in sizes]
-        with torch.no_grad():
-            for layer in self.layers:
-                reach = (6 / (layer.in_features + layer.out_features)) ** 0.5
-                layer.weight.uniform_(-reach, reach, generator=self.draw)
-                layer.bias.zero_()
-        self.optimizer = torch.optim.Adam([p for layer in self.layers for p in layer.parameters()], lr=rate)
+    accumulates = True
+    defaults: ClassVar[dict[str, PartSpec]] = {"model": PartSpec(options={"lr": 1e-3})}
 
-    def _code(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        mean, spread = self.layers[1](self.layers[0](x).tanh()).chunk(2, dim=1)  # (n, factors) each
-        return mean, spread
+    def __init__(self, sizes: Sequence[int], factors: int, lambda_v: float, known: Tensor) -> None:
+        super().__init__()
+        self.factors = factors
+        self.lambda_v = lambda_v
+        self.encoder = Perceptron((*sizes, 2 * factors), "tanh")
+        self.decoder = Perceptron((factors, *sizes[::-1]), "tanh")
+        self.register_buffer("known", known)
+        self.register_buffer("tie", torch.zeros(len(known)))  # nothing draws the codes before the first turn
+        self.register_buffer("v", torch.zeros(len(known), factors))
+        self.turns: Turns | None = None
 
-    def train(self, epochs: int, batch_size: int, v: np.ndarray | None = None, tie: np.ndarray | None = None) -> None:
-        """Take the steps of some epochs; ``v`` (n, factors) draws the codes with the strength ``tie`` (n,)."""
-        import torch
+    def code(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return means and log variances of the codes, (batch, factors) each."""
+        mean, log_variance = self.encoder(x).chunk(2, dim=1)
+        return mean, log_variance
 
-        count = len(self.x)
-        pull = torch.zeros(count, dtype=torch.float64) if tie is None else torch.from_numpy(tie)
-        goal = torch.zeros(count, 1, dtype=torch.float64) if v is None else torch.from_numpy(v)
-        for _ in range(epochs):
-            for rows in torch.randperm(count, generator=self.draw).split(batch_size):
-                mean, spread = self._code(self.x[rows])
-                noise = torch.randn(mean.shape, generator=self.draw, dtype=torch.float64)
-                z = mean + (0.5 * spread).exp() * noise
-                logits = self.layers[3](self.layers[2](z).tanh())
-                loss = autoencoder_loss(self.x[rows], mean, spread, z, logits, goal[rows], pull[rows])
-                self.optimizer.zero_grad()
-                loss.backward()
-                self.optimizer.step()
+    def losses(self, batch: Batch) -> Tensor:
+        """Return the loss of each item (batch,), on one sample of its code."""
+        mean, log_variance = self.code(batch.x)
+        z = mean + (0.5 * log_variance).exp() * batch.randn("code", self.factors)
+        v, tie = self.v[batch.index], self.tie[batch.index]  # type: ignore[index]
+        return content_loss(batch.x, mean, log_variance, z, self.decoder(z), v, tie)
 
-    def codes(self) -> np.ndarray:
-        """Return the means of the codes (n, factors)."""
-        return np.array(self._code(self.x)[0].detach().numpy())
+    def steps(self, batch: Batch) -> Steps:
+        yield Step("model", self.losses(batch).mean())
 
-    def encoder(self) -> list[np.ndarray]:
-        """Return the weights of the encoder."""
-        return [np.array(p.detach().numpy()) for layer in self.layers[:2] for p in (layer.weight, layer.bias)]
+    @torch.no_grad()
+    def draw(self, v: np.ndarray) -> None:
+        """From now on draw the codes of known items to ``v`` (n_items, factors)."""
+        self.v.copy_(torch.from_numpy(v))  # type: ignore[operator]
+        self.tie.copy_(self.known * self.lambda_v)  # type: ignore[operator]
+
+    def encoder_weights(self) -> list[np.ndarray]:
+        """Return weights and shifts of the encoder's layers."""
+        return [p.detach().cpu().numpy().astype(np.float64) for p in self.encoder.parameters()]
+
+    def extra_state(self) -> dict[str, Any]:
+        return {} if self.turns is None else self.turns.get_state()
+
+    def load_extra_state(self, state: dict[str, Any]) -> None:
+        if self.turns is not None:
+            self.turns.set_state(state)
+
+
+class Turns:
+    """Batches of items for the engine; a turn of users and items precedes its epochs, once pretraining is over."""
+
+    def __init__(
+        self,
+        model: CollaborativeVAE,
+        learner: ContentLearner,
+        met: Any,
+        values: np.ndarray,
+        start: np.ndarray,
+        seed: int,
+    ) -> None:
+        self.model, self.learner, self.met = model, learner, met
+        self.values = torch.from_numpy(values)
+        self.batches = Batches({"x": values}, batch_size=int(model.batch_size), seed=seed, index=True)
+        self.start = start  # what the first vectors of the items differ from their codes by
+        self.begun = False
+        learner.turns = self
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def epoch(self, epoch: int, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
+        """Yield the batches of an epoch."""
+        if world > 1:
+            raise CapabilityError("The collaborative VAE is trained in one process; run it with --devices 1.")
+        late = epoch - int(self.model.pretrain_epochs)
+        if start == 0 and late >= 0 and late % int(self.model.epochs) == 0:
+            self.turn()
+        yield from self.batches.epoch(epoch, start)
+
+    @torch.no_grad()
+    def turn(self) -> None:
+        """Read the codes, solve for users and items, and let the items' vectors draw the codes."""
+        device = next(self.learner.parameters()).device
+        model = self.model
+        model.codes_ = self.learner.code(self.values.to(device))[0].cpu().numpy().astype(np.float64)
+        if not self.begun:
+            model.item_factors_, self.begun = model.codes_ + self.start, True
+        model._turn(self.met)
+        self.learner.draw(model.item_factors_)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what a resumed run needs."""
+        return {"begun": self.begun, "items": self.model.item_factors_ if self.begun else self.start}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`get_state` returned."""
+        self.begun = bool(state["begun"])
+        if self.begun:
+            self.model.item_factors_ = np.asarray(state["items"])

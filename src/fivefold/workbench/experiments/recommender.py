@@ -11,6 +11,8 @@ from fivefold.base.errors import DataError, SpecError
 
 from ..context import Context
 from ..parts import model_params
+from ._content import cold_items, item_content
+from ._policies import compare_policies
 
 SLOT = "model"
 STOCK: dict[str, Any] = {"data": {"name": "movielens-100k"}}
@@ -32,12 +34,18 @@ def run(context: Context) -> None:
     params = model_params(context.spec, variant)
     model = build(card, variant, params, context.spec.seed)
     train, test = _parts(context, frame, model)
-    extra = (
-        {"content": _content()} if card.experiment.get(variant, {}).get("content", False) and _stock(context) else {}
-    )
+    reads = card.experiment.get(variant, {}).get("content", False)
+    content = item_content(context, STOCK["data"]["name"]) if reads else None
     with context.timed("fit"):
-        model.fit(train, **extra)
+        if content is None:
+            model.fit(train)
+        else:
+            model.fit(train, content=content)
     context.model = model
+    if content is not None:
+        cold_items(context, lambda: build(card, variant, params, context.spec.seed), frame, content)
+    if card.experiment.get(variant, {}).get("policies", False):
+        compare_policies(context, lambda: build(card, variant, params, context.spec.seed), frame)
     if card.experiment.get(variant, {}).get("rates", False):
         values = test[model.rating].to_numpy()
         error = model.predict(test) - values
@@ -68,20 +76,6 @@ def _frame(context: Context) -> pl.DataFrame:
         frame = frame[np.sort(context.streams.numpy("rows").permutation(len(frame))[: part.rows])]
     context.saw(part.name, {c: frame[c] for c in frame.columns})
     return frame
-
-
-def _stock(context: Context) -> bool:
-    return bool(context.spec.data.name == STOCK["data"]["name"])
-
-
-def _content() -> pl.DataFrame:
-    """Return the genres of the stock films as numbers 0 and 1 beside their ids."""
-    from fivefold.data.datasets import load_dataset
-
-    films = load_dataset(STOCK["data"]["name"], part="items").frame
-    if films is None:
-        raise DataError("The stock data set has no table of items.")
-    return films.select(pl.col("item_id").alias("item"), pl.col("^genre_.*$").cast(pl.Float64))
 
 
 def _parts(context: Context, frame: pl.DataFrame, model: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
