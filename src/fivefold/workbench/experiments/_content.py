@@ -86,7 +86,8 @@ def cold_items(context: Context, make: Callable[[], Any], frame: pl.DataFrame, c
     if not len(people):
         raise DataError("No user of the training met an item held out; give more rows.")
     past = frame.select("user", "item")  # held-out items belong to the catalogue of the lists
-    rows, series = [], {}
+    rows: list[list[Any]] = []
+    series = {}
     for (name, model), read in zip(models.items(), (told, same)):
         names = {"user": model.user, "item": model.item}
         with context.timed(f"cold items, {name}"):
