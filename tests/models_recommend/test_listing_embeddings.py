@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -60,8 +61,9 @@ def test_wrong_logs_are_told() -> None:
         SessionBuilder(booked="paid").build(log)
     with pytest.raises(InputError, match="min_length must be an int >= 1; got 0."):
         SessionBuilder(min_length=0).build(log)
+    draw = np.random.default_rng(0)
     with pytest.raises(InputError, match="market_negative needs the market of each item"):
-        skip_gram_pairs(*[log["item"].to_numpy()] * 2, None, counts=[1.0] * 3, market_negative=1)
+        skip_gram_pairs(*[log["item"].to_numpy()] * 2, draw, counts=[1.0] * 3, market_negative=1)
 
 
 def test_inspection_tells_what_is_wrong() -> None:

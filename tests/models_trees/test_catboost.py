@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -28,7 +30,7 @@ def _table(n: int = 120) -> tuple[np.ndarray, np.ndarray]:
         ({"bootstrap_type": "Poisson"}, "give one of 'MVS', 'Bayesian', 'Bernoulli', 'No'"),
         ({"score_function": "L1"}, "'Cosine', 'L2', 'NewtonCosine', 'NewtonL2'"),
         ({"permutation_count": 1}, "`permutation_count` is 1"),
-        ({"unseen_levels": "ignore"}, "give one of 'prior', 'error'"),
+        ({"handle_unknown": "ignore"}, "give one of 'prior', 'error'"),
         ({"prior_weight": 0.0}, "`prior_weight` is 0.0"),
         ({"cat_features": [7]}, "names 7"),
         ({"loss_function": "RMSE"}, "give one of 'Logloss', 'MultiClass'"),
@@ -74,13 +76,16 @@ def test_missing_where_training_had_none_is_the_smallest_value() -> None:
     assert np.array_equal(model.predict_raw(np.where(low < -1e8, 1e9, low)), model.predict_raw(missing))
 
 
-def test_an_unseen_level_raises_on_request_and_names_row_and_column() -> None:
+def test_an_unseen_level_raises_on_request_and_names_the_column() -> None:
     X, y = _table()
     frame = pd.DataFrame({"town": X[:, 0].astype(int).astype(str), "size": X[:, 2]})
-    model = CatBoostClassifier(**SMALL, unseen_levels="error").fit(frame, y)
+    model = CatBoostClassifier(**SMALL, handle_unknown="error").fit(frame, y)
     new = frame.copy()
     new.loc[4, "town"] = "elsewhere"
-    with pytest.raises(DataError, match="Row 4 holds a level in column 'town' that was not there in `fit`"):
+    sentence = (
+        "The column 'town' holds 'elsewhere', which it did not in `fit`; handle_unknown='prior' gives them the prior."
+    )
+    with pytest.raises(DataError, match=re.escape(sentence)):
         model.predict(new)
 
 

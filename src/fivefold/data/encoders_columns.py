@@ -27,7 +27,7 @@ def read_columns(estimator: Any, X: Any, *, reset: bool) -> list[Column]:
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         _refuse_empty(estimator, X.shape)
         return [_from_series(X[name]) for name in X.columns]
-    if hasattr(X, "iloc") and getattr(X, "ndim", 0) == 2:
+    if hasattr(X, "iloc") and X.ndim == 2:
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         _refuse_empty(estimator, X.shape)
         return [_from_array(_pandas_values(X.iloc[:, j])) for j in range(X.shape[1])]

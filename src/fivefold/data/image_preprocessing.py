@@ -136,7 +136,11 @@ class ImagePreprocessing(TransformerMixin, Estimator):
         X = images(X)
         prepared = self._prepared(X)
         channels = X.shape[1]
-        for name, found in (("mean", prepared.mean(axis=(0, 2, 3))), ("std", prepared.std(axis=(0, 2, 3)))):
+        mean, std = (f(prepared, axis=(0, 2, 3), dtype=np.float64) for f in (np.mean, np.std))
+        rounding = 100 * np.finfo(prepared.dtype).eps  # any value: what a few sums of products may be off
+        # A constant channel has a deviation within the rounding error of its mean.
+        std[std <= rounding * np.abs(mean)] = 1.0
+        for name, found in (("mean", mean), ("std", std)):
             given = getattr(self, name)
             values = np.asarray(found if given is None else given, dtype=np.float64)
             if values.shape != (channels,) or not np.isfinite(values).all():
@@ -144,8 +148,6 @@ class ImagePreprocessing(TransformerMixin, Estimator):
             setattr(self, f"{name}_", values)
         if self.std is not None and (self.std_ <= 0).any():
             raise InputError(f"std must be positive; got {self.std!r}.")
-        # A constant channel has a deviation within the rounding error of its mean.
-        self.std_ = np.where(self.std_ > 1e-12 * np.maximum(1.0, np.abs(self.mean_)), self.std_, 1.0)
         self.shape_ = tuple(int(side) for side in X.shape[1:])
         return self
 

@@ -37,9 +37,10 @@ def _repaired(stem: str) -> str:
     """Return the verb whose -ed or -ing form was cut to ``stem``: creat to create, runn to run, driv to drive."""
     if stem.endswith(("at", "bl", "iz", "iv", "uc", "rg", "dg")):
         return stem + "e"
-    if len(stem) > 2 and stem[-1] == stem[-2] and stem[-1] not in "lsz":
+    # Three letters that end in two equal ones are a verb as they are: add, err, ebb.
+    if len(stem) > 3 and stem[-1] == stem[-2] and stem[-1] not in "lsz":
         return stem[:-1]
-    return stem + "e" if _SHORT.match(stem) and len(stem) > 2 else stem
+    return stem + "e" if _SHORT.match(stem) else stem
 
 
 def lemma(word: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from fivefold.base.errors import InputError
 
@@ -82,8 +83,9 @@ def _histories(frame: pl.DataFrame, size: int) -> pl.Series:
     first = np.searchsorted(user, user, side="left")
     until, since = np.searchsorted(likes, second), np.searchsorted(likes, first)
     since = np.maximum(since, until - size)
-    lists: list[list[str]] = [[]] * len(user)
-    names = item[likes]
-    for place, a, b in zip(order.tolist(), since.tolist(), until.tolist()):
-        lists[place] = names[a:b].tolist()
-    return pl.Series("history", lists, dtype=pl.List(pl.String))
+    starts, ends = np.empty(len(user), dtype=np.int64), np.empty(len(user), dtype=np.int64)
+    starts[order], ends[order] = since, until
+    offsets = np.concatenate([[0], np.cumsum(ends - starts)])
+    index = np.repeat(starts - offsets[:-1], ends - starts) + np.arange(offsets[-1])
+    values = pa.array(item[likes][index], type=pa.large_string())
+    return pl.Series("history", pl.from_arrow(pa.LargeListArray.from_arrays(pa.array(offsets), values)))

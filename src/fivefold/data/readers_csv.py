@@ -61,10 +61,8 @@ def read_csv(
         raise DataError(f"separator must be one character, got {separator!r}.")
     source, encoding = _as_utf8(source, label)
     head = source[:HEAD] if isinstance(source, bytes) else _head(source)
-    if head.startswith(b"\xef\xbb\xbf"):
-        head = head[3:]
-    whole = len(head) < HEAD - 3
-    dialect = _dialect(head, whole, label, header, separator, encoding)
+    whole = len(head) < HEAD
+    dialect = _dialect(head.removeprefix(b"\xef\xbb\xbf"), whole, label, header, separator, encoding)
     frame = _scan(source, dialect, label)
     if frame.height == 0:
         raise DataError(f"{label} has a header with {len(dialect.names)} columns but no rows.")

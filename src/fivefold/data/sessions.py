@@ -187,8 +187,6 @@ def skip_gram_pairs(
     n = len(items)
     window, negative = whole("window", window, low=1), whole("negative", negative, low=0)
     market_negative = whole("market_negative", market_negative, low=0)
-    if market_negative and markets is None:
-        raise InputError("market_negative needs the market of each item; give `markets`, or 0.")
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, int]] = []  # click, order, target, kind
     for place, offset in enumerate([*range(-window, 0), *range(1, window + 1)]):
         at = np.arange(max(0, -offset), min(n, n - offset)) if n > abs(offset) else np.empty(0, dtype=np.int64)
@@ -198,7 +196,9 @@ def skip_gram_pairs(
         noise = _noise(draw, counts, (len(at), negative))
         kept = noise != near[:, None]
         parts.append((np.repeat(at, kept.sum(axis=1)), np.full(int(kept.sum()), place * 2 + 1), noise[kept], NEGATIVE))
-    if market_negative and markets is not None:
+    if market_negative:
+        if markets is None:
+            raise InputError("market_negative needs the market of each item; give `markets`, or 0.")
         drawn = _of_market(draw, markets, items, market_negative)
         inside = np.isin(sessions[:, None] * len(counts) + drawn, sessions * len(counts) + items)
         kept = ~inside

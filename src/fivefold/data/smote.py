@@ -200,7 +200,7 @@ class _Mixed:
         found = np.empty((len(turns), self.codes.shape[1]), dtype=np.int64)
         for q, column in enumerate(self.codes.T):
             values = column[near]  # (n, k)
-            counts = (values[:, :, None] == values[:, None, :]).sum(axis=2)
+            counts = np.count_nonzero(values[:, :, None] == values[:, None, :], axis=2)
             found[:, q] = np.take_along_axis(values, counts.argmax(axis=1)[:, None], axis=1)[turns, 0]
         return found
 

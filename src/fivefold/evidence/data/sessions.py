@@ -87,7 +87,7 @@ def pairs_enumerated() -> Check:
             last, follow = -1, 0
             for target, kind in zip(targets, kinds):
                 last, follow = (target, 0) if kind == POSITIVE else (last, follow + (kind == NEGATIVE))
-                wrong += int(kind == NEGATIVE and target == last) + int(follow > 3)
+                wrong += int(kind == NEGATIVE and target == last) + int(not follow <= 3)
             order = [k for k in kinds if k in (MARKET, BOOKED)]
             wrong += int(order != sorted(order)) + int(bool(order) and kinds[-len(order) :].tolist() != order)
     plain = skip_gram_pairs(items, sessions, np.random.default_rng(1), counts=counts, window=2, negative=0)
@@ -124,14 +124,14 @@ def pairs_noise() -> Check:
     wrong = int(not worst < 6) + int(
         (pairs.kinds == MARKET).any()
     )  # listing 1 is alone in its market, and in the session
-    wrong += int(abs(len(noise) / 60_000 - 0.92) > 6 * np.sqrt(0.92 * 0.08 / 60_000))
+    wrong += int(not abs(len(noise) / 60_000 - 0.92) <= 6 * np.sqrt(0.92 * 0.08 / 60_000))
     wide = skip_gram_pairs(
         np.tile([0, 1], 5_000), np.repeat(np.arange(5_000), 2), np.random.default_rng(0), counts=counts, window=1, negative=0,
         markets=markets, market_negative=2,
     )  # fmt: skip
     drawn = wide.targets[wide.kinds == MARKET]
     share = np.bincount(drawn, minlength=4) / len(drawn)
-    wrong += int(share[0] + share[1] > 0) + int(abs(share[2] - 0.5) > 6 * np.sqrt(0.25 / len(drawn)))
+    wrong += int(not share[0] + share[1] <= 0) + int(not abs(share[2] - 0.5) <= 6 * np.sqrt(0.25 / len(drawn)))
     return Check(wrong, 0, "conditions not met", "the law")
 
 

@@ -34,7 +34,7 @@ def search_brute() -> Check:
             wrong += int(found["key"].to_list() != [f"k{i}" for i in order]) + int(
                 found["rank"].to_list() != [1, 2, 3, 4, 5, 6]
             )
-            wrong += int(np.abs(found["score"].to_numpy() - [score[i] for i in order]).max() > 1e-12)
+            wrong += int(not np.abs(found["score"].to_numpy() - [score[i] for i in order]).max() <= 1e-12)
     wrong += (
         int(len(tool.search("k7")) != 10)
         + int(len(tool.search("k7", 100)) != 59)

@@ -31,6 +31,7 @@ def _same(ours: Any, theirs: Any, *options: dict[str, Any]) -> Check:
     claim="500 steps equal the peer's, coupled and decoupled, with the bounds wide and closing",
     against="pytorch_optimizer.AdaBound",
     peer="pytorch_optimizer",
+    slow=True,
 )
 def adabound_peer() -> Check:
     import pytorch_optimizer
@@ -47,6 +48,7 @@ def adabound_peer() -> Check:
     claim="500 steps equal the peer's, with defaults and with every option",
     against="pytorch_optimizer.Yogi",
     peer="pytorch_optimizer",
+    slow=True,
 )
 def yogi_peer() -> Check:
     import pytorch_optimizer

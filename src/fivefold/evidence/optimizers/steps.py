@@ -101,7 +101,10 @@ def step_is_cut_evenly() -> Check:
 
 
 @evidence(
-    "adam", claim="Two and three threads take the steps of one, to the bit, in every method", against="one thread"
+    "adam",
+    claim="Two and three threads take the steps of one, to the bit, in every method",
+    against="one thread",
+    slow=True,
 )
 def step_threads() -> Check:
     generator = torch.Generator().manual_seed(0)

@@ -16,6 +16,7 @@ from fivefold.models.recommend.factorization_machine import FactorizationMachine
 from fivefold.models.recommend.factorization_machine import FactorizationMachineLearner as FactorizationMachineLearner
 from fivefold.models.recommend.field_aware import FieldAwareFM as FieldAwareFM
 from fivefold.models.recommend.field_aware import FieldAwareFMLearner as FieldAwareFMLearner
+from fivefold.models.recommend.id_embedding import IDEmbedding as IDEmbedding
 from fivefold.models.recommend.implicit_als import AlternatingLeastSquares as AlternatingLeastSquares
 from fivefold.models.recommend.implicit_als import BayesianPersonalizedRanking as BayesianPersonalizedRanking
 from fivefold.models.recommend.listing_embedding import ListingEmbedding as ListingEmbedding
@@ -27,6 +28,7 @@ from fivefold.models.recommend.neighbors import UserBasedCF as UserBasedCF
 from fivefold.models.recommend.poly2 import Poly2 as Poly2
 from fivefold.models.recommend.seqfm import SeqFM as SeqFM
 from fivefold.models.recommend.svd_recommender import SVDRecommender as SVDRecommender
+from fivefold.models.recommend.two_stage import TwoStageRecommender as TwoStageRecommender
 from fivefold.models.recommend.type_embedding import UserListingTypeEmbedding as UserListingTypeEmbedding
 from fivefold.models.recommend.wide_deep import WideDeep as WideDeep
 from fivefold.models.recommend.xdeepfm import XDeepFM as XDeepFM

@@ -122,14 +122,18 @@ class AlternatingLeastSquares(FactorModel):
         else:
             kernels.descend_rows(*system, _CG_STEPS, out)
 
-    def _folded(self, starts: np.ndarray, items: np.ndarray, ratings: np.ndarray) -> np.ndarray | None:
+    def fold(self, starts: np.ndarray, items: np.ndarray, ratings: np.ndarray) -> np.ndarray:
+        """Return the vectors (b, factors) of new users from their histories, the items of user u at starts[u] ... ."""
         positive(ratings, "Implicit ALS")
         out = np.empty((len(starts) - 1, self.factors))
         extra, features = self.alpha * ratings, self.item_factors_
         right = np.where(ratings > 0, 1.0 + extra, 0.0)
         strength = float(self.regularization)
         kernels.solve_rows(starts.astype(np.int64), items, extra, right, features, features.T @ features, strength, out)
-        return np.asarray(out @ features.T)
+        return out
+
+    def _folded(self, starts: np.ndarray, items: np.ndarray, ratings: np.ndarray) -> np.ndarray | None:
+        return np.asarray(self.fold(starts, items, ratings) @ self.item_factors_.T)
 
     def _shares(self, user: int, item: int) -> tuple[np.ndarray, np.ndarray]:
         part = slice(self.starts_[user], self.starts_[user + 1])

@@ -219,11 +219,10 @@ def lloyd_pass(
                         nearest = min(nearest, lower[i, g])
                     if upper[i] < nearest:
                         continue
-                    exact = 0.0
+                    most = slack * (norms[i] + size)  # any value: a margin for rounding
                     for j in range(d):
-                        exact += (X[i, j] - shift[j] - centers[a, j]) ** 2
-                    noise = slack * (norms[i] + size)  # any value: a margin for rounding
-                    upper[i] = _raised(np.sqrt(exact + noise))
+                        most += (X[i, j] - shift[j] - centers[a, j]) ** 2
+                    upper[i] = _raised(np.sqrt(most))
                     if upper[i] < nearest:
                         continue
                 todo[m] = i

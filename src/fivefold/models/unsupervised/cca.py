@@ -88,8 +88,8 @@ class CanonicalCorrelationAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerM
         scale = np.sqrt(len(X) - 1.0)
         A, B = scale * x_way @ left[:, :count], scale * y_way @ right[:count].T
         # The sign of a pair is free.
-        sign = signs_of_rows((A * x_spread[:, None]).T)[:, 0]
-        self.x_weights_, self.y_weights_ = A * sign, B * sign
+        turn = np.diag(signs_of_rows((A * x_spread[:, None]).T)[:, 0])
+        self.x_weights_, self.y_weights_ = A @ turn, B @ turn
         self.canonical_correlations_ = np.minimum(correlations[:count], 1.0)
         return self
 
@@ -117,7 +117,7 @@ class CanonicalCorrelationAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerM
 
 def _table(y: np.ndarray) -> np.ndarray:
     y = np.asarray(y, dtype=np.float64)
-    return y.reshape(-1, 1) if y.ndim == 1 else y
+    return y[:, None] if y.ndim == 1 else y
 
 
 def _basis(centered: np.ndarray, raw: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -128,7 +128,7 @@ def _basis(centered: np.ndarray, raw: np.ndarray, name: str) -> tuple[np.ndarray
     varies = spread > 4 * np.finfo(np.float64).eps * np.abs(raw).max(axis=0)  # any value: a few roundings
     if not varies.any():
         raise DataError(f"{name} is constant over the n_samples = {n} rows, so nothing correlates with it.")
-    inverse = np.where(varies, 1.0 / np.where(varies, spread, 1.0), 0.0)
+    inverse = np.reciprocal(spread, out=np.zeros(d), where=varies)
     U, s, Vh = linalg.svd(centered * inverse, full_matrices=False)
-    rank = int((s > max(n, d) * np.finfo(np.float64).eps * s[0]).sum())
+    rank = int((s > max(n, d) * np.finfo(np.float64).eps * s[0]).sum())  # any value: a few roundings
     return U[:, :rank], inverse[:, None] * Vh[:rank].T / s[:rank], spread

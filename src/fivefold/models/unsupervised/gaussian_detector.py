@@ -93,7 +93,8 @@ class GaussianAnomalyDetector(Detector):
         if self.covariance_type == "diag":
             covariance = np.diag(np.diag(covariance))
         # A constant column far from zero has a variance of rounding alone.
-        noise = (4 * np.finfo(np.float64).eps * np.abs(X).max(axis=0)) ** 2
+        rounding = 4 * np.finfo(np.float64).eps  # any value: a few roundings
+        noise = np.square(rounding * mean)
         constant = np.flatnonzero(np.diag(covariance) <= noise)
         covariance[np.diag_indices_from(covariance)] += ridge
         if len(constant) and ridge == 0:

@@ -133,7 +133,7 @@ class AgglomerativeClustering(ClusterMixin, Estimator):
                 "A row of zeros has no direction, so it has no cosine distance; drop it or use another metric."
             )
         # Squares of huge or tiny values leave the range of float64; scaled ones do not.
-        scale = float(np.abs(X).max()) or 1.0
+        scale = float(np.abs(X).max(initial=np.finfo(np.float64).tiny))
         out = np.empty(n * (n - 1) // 2)
         with threads_for(n * X.size // 2):  # any value: when threads pay
             k.pair_distances(np.ascontiguousarray(X / scale), _METRICS.index(self.metric), out)
@@ -151,29 +151,31 @@ class AgglomerativeClustering(ClusterMixin, Estimator):
             count = whole("n_clusters", n_clusters, low=1)
             if count > n:
                 raise InputError(f"`n_clusters` is {count}, but there are only {n} rows; ask for fewer clusters.")
-            chosen = np.arange(n - 1) < n - count
+            chosen = np.arange(len(self.merges_)) < n - count
         return k.leaves_of(self.merges_, chosen, n)
 
     def _heights(self) -> np.ndarray:
         """Return the largest height within each merged cluster (n - 1,)."""
         n, out = self.n_leaves_, self.distances_.copy()
-        if self.linkage in ("centroid", "median"):
-            for step, pair in enumerate(self.children_):
-                out[step] = max([out[step], *(out[c - n] for c in pair if c >= n)])
+        for step, pair in enumerate(self.children_):
+            out[step] = max([out[step], *(out[c - n] for c in pair if c >= n)])
         return out
 
     def dendrogram(
-        self, path: str | os.PathLike[str] = "dendrogram.png", *, dpi: int = 120
-    ) -> Path:  # any value: figure layout
+        self,
+        path: str | os.PathLike[str] = "dendrogram.png",
+        *,
+        dpi: int = 120,  # any value: figure layout
+    ) -> Path:
         """Draw the tree, heights upward, with the cut as a dashed line, into a PNG file and return its path."""
         from matplotlib.figure import Figure
 
         require_fitted(self, "merges_")
         n = self.n_leaves_
         order = self._leaf_order()
-        x = np.empty(2 * n - 1)
+        x = np.empty(n + len(self.children_))
         x[order] = np.arange(n)
-        base = np.zeros(2 * n - 1)
+        base = np.zeros_like(x)
         segments = []
         for step, (a, b) in enumerate(self.children_):
             top = self.distances_[step]

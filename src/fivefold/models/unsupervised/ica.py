@@ -97,7 +97,7 @@ class FastICA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         _, sigma, V = linalg.svd(X - self.mean_, full_matrices=False, check_finite=False)
         size = max(float(sigma[0]), float(np.abs(X).max()))  # any value: what is rounded
         noise = max(n, d) * np.finfo(np.float64).eps * size  # any value: a few roundings
-        rank = int((sigma > noise).sum())
+        rank = int((sigma > noise).sum())  # any value: a few roundings
         if self.n_components is None:
             k = max(rank, 1)
         else:
@@ -184,11 +184,10 @@ def _parallel(Z: np.ndarray, W: np.ndarray, fun: str, steps: int, tol: float) ->
 
 def _deflation(Z: np.ndarray, W: np.ndarray, fun: str, steps: int, tol: float) -> tuple[np.ndarray, int, float]:
     done = np.zeros_like(W)
-    most, worst = 0, 0.0
+    counts, gaps = [], []
     for j in range(len(W)):
         w = W[j] - done[:j].T @ (done[:j] @ W[j])
         w = w / np.linalg.norm(w)
-        gap = np.inf
         for t in range(steps):
             G, slope = _contrast((Z @ w)[:, None], fun)
             new = Z.T @ G[:, 0] / len(Z) - slope[0] * w
@@ -196,9 +195,10 @@ def _deflation(Z: np.ndarray, W: np.ndarray, fun: str, steps: int, tol: float) -
             new /= np.linalg.norm(new)
             gap = float(abs(abs(new @ w) - 1.0))
             w = new
-            most = max(most, t + 1)
+            count = t + 1
             if gap < tol:
                 break
-        worst = max(worst, gap)
+        counts.append(count)
+        gaps.append(gap)
         done[j] = w
-    return done, most, worst
+    return done, max(counts), max(gaps)

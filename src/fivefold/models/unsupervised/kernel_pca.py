@@ -12,7 +12,7 @@ from fivefold.base.errors import DataError, InputError
 from fivefold.base.estimator import Estimator
 from fivefold.models.trees._validation import checked_data, choice, real, require_fitted, whole
 
-from ._common import squared_distances
+from ._common import squared_distances, upright
 
 _KERNELS = ("linear", "rbf", "poly", "sigmoid", "cosine", "precomputed")
 
@@ -99,19 +99,16 @@ class KernelPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
             self.training_rows_ = X
         K = self._kernel(X, X)
         self.column_means_ = K.mean(axis=0)
-        self.total_mean_ = float(self.column_means_.mean())
-        centered = K - self.column_means_ - K.mean(axis=1)[:, None] + self.total_mean_
+        centered = K - self.column_means_
+        centered -= centered.mean(axis=1, keepdims=True)
         values, vectors = linalg.eigh((centered + centered.T) / 2.0)
         values, vectors = values[::-1], vectors[:, ::-1]
         least = 1e-12 * max(values[0], np.abs(K).max() * n * 1e-3, 1e-300)  # any value: a few roundings
-        kept = int((values > least).sum())
-        kept = min(kept if wanted is None else min(kept, wanted), n)
-        if kept == 0:
+        values = values[:wanted][values[:wanted] > least]  # any value: no eigenvalue lies within rounding of the bound
+        if len(values) == 0:
             self.eigenvalues_, self.eigenvectors_ = np.zeros(1), np.zeros((n, 1))
             return self
-        vectors = vectors[:, :kept]
-        largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(kept)]
-        self.eigenvalues_, self.eigenvectors_ = values[:kept].copy(), vectors * np.sign(largest)
+        self.eigenvalues_, self.eigenvectors_ = values.copy(), upright(vectors[:, : len(values)].T).T
         return self
 
     def _kernel(self, A: np.ndarray, B: np.ndarray) -> np.ndarray:
@@ -132,6 +129,6 @@ class KernelPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
         require_fitted(self, "eigenvalues_")
         X = checked_data(self, X, reset=False).astype(np.float64)
         K = self._kernel(X, getattr(self, "training_rows_", X))
-        centered = K - self.column_means_ - K.mean(axis=1)[:, None] + self.total_mean_
-        scale = np.where(self.eigenvalues_ > 0, np.sqrt(np.maximum(self.eigenvalues_, 1e-300)), 1.0)
-        return centered @ (self.eigenvectors_ / scale)
+        # Eigenvectors sum to zero, so what a row's values have in common drops out.
+        scale = np.sqrt(np.fmax(self.eigenvalues_, np.finfo(np.float64).tiny))
+        return (K - self.column_means_) @ (self.eigenvectors_ / scale)

@@ -22,7 +22,7 @@ def rebuilding_weights(X: np.ndarray, near: np.ndarray, reg: float) -> np.ndarra
     trace = np.trace(gram, axis1=1, axis2=2)
     ridge = np.where(trace > 0, reg * trace, reg)
     gram[:, np.arange(gram.shape[1]), np.arange(gram.shape[1])] += ridge[:, None]
-    weight = np.linalg.solve(gram, np.ones((len(X), gram.shape[1], 1)))[:, :, 0]
+    weight = np.linalg.solve(gram, np.ones(near.shape[:2])[:, :, None])[:, :, 0]
     return weight / weight.sum(axis=1, keepdims=True)
 
 

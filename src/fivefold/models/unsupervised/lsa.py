@@ -156,5 +156,7 @@ class LatentSemanticAnalysis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         if self.norm == "l2":
             rows = np.repeat(np.arange(out.shape[0]), np.diff(out.indptr))
             length = np.sqrt(np.bincount(rows, weights=out.data.astype(np.float64) ** 2, minlength=out.shape[0]))
-            out.data /= np.where(length > 0, length, 1.0)[rows].astype(out.dtype)
+            length = length[rows].astype(out.dtype)
+            filled = length > 0  # a row may hold nothing but zeros
+            out.data[filled] /= length[filled]
         return out

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
+from scipy.special import entr
 from sklearn.base import ClassifierMixin, clone
 
 from fivefold.base.errors import InputError
@@ -89,7 +90,7 @@ class OpenSetClassifier(ClassifierMixin, Estimator):
         if self.confidence == "max-probability":
             return p.max(axis=1)
         # A class of probability zero adds nothing.
-        return (p * np.log(np.where(p > 0, p, 1.0))).sum(axis=1)
+        return -entr(p).sum(axis=1)
 
     def _rows(self, X: Any) -> np.ndarray:
         require_fitted(self, "estimator_")

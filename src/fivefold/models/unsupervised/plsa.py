@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from typing import Any, Self
 
@@ -92,7 +93,7 @@ class ProbabilisticLSA(TopicModel):
         theta = np.full((counts.shape[0], topics), 1.0 / topics)
         path: list[float] = []
         settled = False
-        for t in range(steps + 1):
+        for t in itertools.count():
             terms = np.ascontiguousarray(beta.T)  # (d, k)
             loglik, fresh, ratio = _pass(counts, terms, theta)
             path.append(loglik)
@@ -105,7 +106,9 @@ class ProbabilisticLSA(TopicModel):
                 k.gather(*index, ratio, theta, terms, expected)
             mass = expected.sum(axis=0)
             # A topic that no word belongs to any more keeps its terms.
-            beta = np.where(mass > 0, expected / np.where(mass > 0, mass, 1.0), terms).T
+            alive = mass > 0
+            terms[:, alive] = expected[:, alive] / mass[alive]
+            beta = terms.T
             theta = fresh
         if tol > 0 and not settled:
             warnings.warn(

@@ -140,6 +140,7 @@ def depth_counts() -> Check:
     "deep-vs-shallow",
     claim="On MNIST three layers of 64 beat one of 74: the mean gain of 4 pairs has a t of over 2.35 (one-sided 5 %)",
     against="pairs of equal seeds, a network matched to itself as control",
+    slow=True,
 )
 def depth_gain() -> Check:
     data = _digits(Streams(0), 5000)

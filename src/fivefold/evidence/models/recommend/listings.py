@@ -106,7 +106,7 @@ def market_negatives() -> Check:
     plain, restored = cosines(0), cosines(15)
     # Without: a market is one heap, far from the others. With: tastes stand half as far again from each other.
     wrong = int(plain[1] < plain[2] + 0.4) + int(restored[0] - restored[1] < 1.5 * (plain[0] - plain[1]))
-    return Check(wrong + int(restored[1] > plain[1] - 0.05), 0, "conditions not met", "planted tastes")
+    return Check(wrong + int(not restored[1] <= plain[1] - 0.05), 0, "conditions not met", "planted tastes")
 
 
 @evidence(
@@ -148,7 +148,7 @@ def booked_context() -> Check:
             ]
         )
         gaps.append(float(right))
-    wrong += int(gaps[0] < 1.0) + int(abs(gaps[1]) > 0.5)
+    wrong += int(not gaps[0] >= 1.0) + int(not abs(gaps[1]) <= 0.5)
     facts = {
         "vector_size": 32,
         "window": 5,

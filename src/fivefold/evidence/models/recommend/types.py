@@ -111,10 +111,10 @@ def refusals() -> Check:
 
     with_, without = logits(told), logits(deaf)
     wrong = int(with_[2] > without[2] - 0.5) + int(with_[5] > without[5] - 0.5)
-    wrong += int(np.abs(with_[:2] - without[:2]).max() > np.abs(with_[2] - without[2]))
+    wrong += int(not np.abs(with_[:2] - without[:2]).max() <= np.abs(with_[2] - without[2]))
     near = UserListingTypeEmbedding(vector_size=8, window=3, learning_rate=0.05, epochs=8, random_state=0).fit(frame)
     a, b = (near.score(kind, ["L0", "L1", "L3", "L4"]) for kind in "AB")
-    wrong += int(a[:2].min() < a[2:].max()) + int(b[2:].min() < b[:2].max())
+    wrong += int(not a[:2].min() >= a[2:].max()) + int(not b[2:].min() >= b[:2].max())
     return Check(wrong, 0, "conditions not met", "planted tastes")
 
 

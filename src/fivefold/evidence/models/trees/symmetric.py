@@ -152,7 +152,7 @@ def catboost_defaults() -> Check:
     errors.append(float(known["bootstrap_type"] != "Bayesian"))
     wanted = {
         "depth": 6, "border_count": 254, "one_hot_max_size": 2, "max_ctr_complexity": 4, "ctr_border_count": 15,
-        "permutation_count": 4, "bagging_temperature": 1.0, "prior_weight": 1.0, "unseen_levels": "prior",
+        "permutation_count": 4, "bagging_temperature": 1.0, "prior_weight": 1.0, "handle_unknown": "prior",
         "use_best_model": True, "scale_pos_weight": 1.0, "categorical_features": "auto", "alpha": 0.5,
     }  # fmt: skip
     errors += [float(getattr(model, name) != value) for name, value in wanted.items()]
@@ -274,13 +274,16 @@ def catboost_levels() -> Check:
             place = first + at * width
             wrong += int(not (rows[:, place] == f.prior[0]).all()) + int(rows[:, place + 1].any())
     wrong += int(not abs(f.prior[0] - y.mean()) <= 1e-12)
-    for table, model in ((new, codes), (frame.assign(many="new"), text)):
-        model.columns_.strict = True
+    strict = settings | {"handle_unknown": "error"}
+    for table, model in (
+        (new, CatBoostClassifier(**strict, cat_features=[0, 1, 2]).fit(X, y)),
+        (frame.assign(many="new"), CatBoostClassifier(**strict).fit(frame, y)),
+    ):
         try:
             model.predict_raw(table)
             wrong += 1
         except DataError as error:
-            wrong += int("unseen_levels" not in str(error))
+            wrong += int("handle_unknown='prior'" not in str(error))
     filled = np.nan_to_num(X, nan=31.0)
     other = CatBoostClassifier(**settings, categorical_features=[0, 1, 2]).fit(filled, y)
     wrong += int(not np.array_equal(codes.predict_raw(X), other.predict_raw(filled)))

@@ -170,10 +170,10 @@ def grid_map() -> Check:
         depth = divergence(P, grid.embedding_)[0]
         # The neglected affinities beyond 37 neighbors and the minimum that a descent finds move the divergence by percents.
         worst = largest(worst, (depth / exact.kl_divergence_ - 1) / 0.08)
-        worst = largest(worst, float(grid.method_ != "fft" or exact.method_ != "exact"))
+        worst = largest(worst, 2.0 * (grid.method_ != "fft" or exact.method_ != "exact"))
     known = {(1000, 2): "exact", (1001, 2): "fft", (1001, 1): "fft", (1001, 3): "barnes-hut", (1001, 4): "exact"}
     for (n, dims), method in known.items():
-        worst = largest(worst, float(TSNE(dims)._chosen(n) != method))
+        worst = largest(worst, 2.0 * (TSNE(dims)._chosen(n) != method))
     tree = TSNE(method="barnes-hut", angle=0.0, perplexity=12.0, max_iter=5, exaggeration_iter=2).fit(X)
     fine = TSNE(method="fft", spacing=0.01, perplexity=12.0, max_iter=5, exaggeration_iter=2).fit(X)
     worst = largest(worst, 1e4 * float(np.abs(tree.embedding_ / fine.embedding_ - 1).max()))

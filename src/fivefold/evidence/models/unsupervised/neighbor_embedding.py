@@ -477,7 +477,7 @@ def sweep() -> Check:
     from fivefold.models.unsupervised import AutoPerplexityTSNE
 
     wrong = 0
-    for n, known in ((160, np.arange(5.0, 51, 5)), (60, [5.0, 10.0, 15.0]), (12, [4.0]), (2, [1.0])):
+    for n, known in ((170, np.arange(5.0, 51, 5)), (60, [5.0, 10.0, 15.0]), (12, [4.0]), (2, [1.0])):
         model = AutoPerplexityTSNE(max_iter=2).fit(_blobs(n, 3, "sweep"))
         wrong += not np.array_equal(model.perplexities_, known)
     model = AutoPerplexityTSNE(max_iter=300, exaggeration_iter=100).fit(_blobs(160, 3, "sweep"))

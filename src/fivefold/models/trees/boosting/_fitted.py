@@ -63,11 +63,6 @@ class Fitted:
         """Return contributions and expected scores: (n, K, d + 1)."""
         require_fitted(self, "trees_")
         table = self.columns_.transform(self, X)
-        if table.shape[1] != self.n_features_in_:
-            raise InputError(
-                f"{type(self).__name__} splits on statistics of categories here; only splits on the columns themselves are "
-                "explained."
-            )
         return contributions(self.trees_, table, self._rounds(num_iteration))  # type: ignore[attr-defined]
 
     def _flat_contributions(self, X: Any, num_iteration: int | None) -> np.ndarray:

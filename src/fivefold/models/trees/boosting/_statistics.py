@@ -15,7 +15,6 @@ import numpy as np
 import scipy.sparse as sp
 
 from fivefold.base.codec import Stateful
-from fivefold.base.errors import DataError
 from fivefold.base.jit import njit
 
 from ._tables import Columns, refuse_infinity
@@ -70,13 +69,13 @@ class Features(Columns):
     sources : list of Source
     prior : float64 array (m,), mean targets
     strength : float
-    strict : bool, whether an unseen level is an error
     """
 
+    LENIENT = ("prior", "gives them the prior")
     unseen = -1.0
 
-    def __init__(self, strength: float, strict: bool) -> None:
-        self.strength, self.strict = strength, strict
+    def __init__(self, strength: float) -> None:
+        self.strength = strength
         self.sources: list[Source] = []
         self.prior = np.zeros(0)
 
@@ -159,17 +158,6 @@ class Features(Columns):
         columns = [view.column(c) for c in range(len(self.owners))]
         return np.column_stack(columns) if columns else np.empty((len(table), 0))
 
-    def refuse_unseen(self, codes: np.ndarray) -> None:
-        """Raise where a level was never seen, when that is asked for: codes (c, n)."""
-        if self.strict and (codes < 0).any():
-            i, row = np.argwhere(codes < 0)[0]
-            f = int(self.coded[i])
-            name = repr(self.names[f]) if self.names is not None else str(f)
-            raise DataError(
-                f"Row {row} holds a level in column {name} that was not there in `fit`; map it to a known one, or let "
-                "unseen_levels='prior' give it the prior."
-            )
-
 
 class View:
     """A table of rows to be predicted, whose columns are made when they are asked for."""
@@ -177,7 +165,6 @@ class View:
     def __init__(self, features: Features, table: np.ndarray) -> None:
         self.features, self.table = features, table
         self.codes = features.codes(table)
-        features.refuse_unseen(self.codes)
         self.levels: dict[int, np.ndarray] = {}
 
     def column(self, c: int) -> np.ndarray:

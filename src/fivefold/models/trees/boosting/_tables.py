@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -22,16 +22,19 @@ class Columns(Stateful):
     names : list of d str, or None for a table of numbers
     levels : list of d sorted arrays of str or None; a cell becomes the place of its value, NaN when it is missing or unseen
     categorical : bool array (d,)
-    unknown : "missing" or "error", what becomes of values of a categorical column that were not there in ``fit``
+    unknown : "error" or the first of ``LENIENT``, what becomes of values of a categorical column not there in ``fit``
     seen : mapping from categorical columns of numbers to their values, where others are refused
     """
 
+    LENIENT: ClassVar[tuple[str, str]] = ("missing", "treats such values as missing")
+    """The choice of ``handle_unknown`` beside "error", and what it does."""
     unseen: float = np.nan
     """What a level that was not there in ``fit`` becomes."""
 
     def fit(self, estimator: Any, X: Any, categorical: Any) -> np.ndarray | sp.csr_matrix:
         """Learn the columns and return the table (n, d)."""
-        self.unknown = choice("handle_unknown", getattr(estimator, "handle_unknown", "missing"), ("missing", "error"))
+        lenient = self.LENIENT[0]
+        self.unknown = choice("handle_unknown", getattr(estimator, "handle_unknown", lenient), (lenient, "error"))
         self.names: list[str] | None = None
         self.levels: list[np.ndarray | None] = []
         if _has_categories(X):
@@ -59,7 +62,7 @@ class Columns(Stateful):
         for f, values in self.seen.items():
             other = np.setdiff1d(_present(table, f), values)
             if len(other):
-                raise DataError(_unseen(f if self.names is None else self.names[f], f"{other[0]:g}"))
+                raise DataError(self._unseen(f if self.names is None else self.names[f], f"{other[0]:g}"))
         return table
 
     def _read(self, estimator: Any, X: Any) -> np.ndarray | sp.csr_matrix:
@@ -102,10 +105,14 @@ class Columns(Stateful):
             at = np.minimum(np.searchsorted(levels, values), max(0, len(levels) - 1))
             known = (levels[at] == values) & ~text[1] if len(levels) else np.zeros(len(values), dtype=bool)
             if self.unknown == "error" and not (known | text[1]).all():
-                raise DataError(_unseen(name, repr(str(values[~(known | text[1])][0]))))
+                raise DataError(self._unseen(name, repr(str(values[~(known | text[1])][0]))))
             out[:, f] = np.where(known, at, np.where(text[1], np.nan, self.unseen))
         refuse_infinity(out)
         return out
+
+    def _unseen(self, column: Any, value: str) -> str:
+        name, effect = self.LENIENT
+        return f"The column {column!r} holds {value}, which it did not in `fit`; handle_unknown={name!r} {effect}."
 
 
 def refuse_infinity(table: np.ndarray | sp.csr_matrix) -> None:
@@ -120,13 +127,6 @@ def _present(table: np.ndarray | sp.csr_matrix, f: int) -> np.ndarray:
     """Return the distinct values of a column, without missing ones."""
     column = table[:, [f]].toarray()[:, 0] if sp.issparse(table) else table[:, f]
     return np.unique(column[~np.isnan(column)])
-
-
-def _unseen(column: Any, value: str) -> str:
-    return (
-        f"The column {column!r} holds {value}, which it did not in `fit`; handle_unknown='missing' treats such values as "
-        "missing."
-    )
 
 
 @njit

@@ -68,7 +68,7 @@ class _CatBoost(Boosted):
         ctr_border_count: int = 15,
         prior_weight: float = 1.0,
         model_size_reg: float = 0.5,
-        unseen_levels: str = "prior",
+        handle_unknown: str = "prior",
         permutation_count: int = 4,
         leaf_estimation_iterations: int | None = None,
         boost_from_average: bool | None = None,
@@ -102,7 +102,7 @@ class _CatBoost(Boosted):
         self.ctr_border_count = ctr_border_count
         self.prior_weight = prior_weight
         self.model_size_reg = model_size_reg
-        self.unseen_levels = unseen_levels
+        self.handle_unknown = handle_unknown
         self.permutation_count = permutation_count
         self.leaf_estimation_iterations = leaf_estimation_iterations
         self.boost_from_average = boost_from_average
@@ -119,8 +119,7 @@ class _CatBoost(Boosted):
         return self.categorical_features
 
     def _prepare(self, X: Any, y: Any, sample_weight: Any, categorical: Any) -> tuple[Any, np.ndarray | None]:
-        strict = choice("unseen_levels", self.unseen_levels, ("prior", "error")) == "error"
-        features = Features(real("prior_weight", self.prior_weight, low=0.0, above=True), strict)
+        features = Features(real("prior_weight", self.prior_weight, low=0.0, above=True))
         table = features.learn(self, X, categorical)
         if y is None:
             raise DataError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
@@ -379,7 +378,7 @@ class CatBoostRegressor(BoostedRegressor, _CatBoost):
         The weight a of the prior P, the mean target.
     model_size_reg : float >= 0, default 0.5
         Scores of statistics of L levels that no tree uses yet are divided by (1 + L / largest L) to this power.
-    unseen_levels : {"prior", "error"}, default "prior"
+    handle_unknown : {"prior", "error"}, default "prior"
         What a level that was not there in ``fit`` does at predict: its statistics are the prior, or it is an error.
     permutation_count : int >= 2, default 4
         One gives leaf values, the others structures. A table without statistics needs none with "Plain".
