@@ -18,6 +18,9 @@ from ._inputs import BatchNorm
 SMOOTHING = 10.0
 """Rows at the overall mean that are added to each category before its mean is taken."""
 
+LEAF_STD = 0.01
+"""Spread of the leaves' vectors before training."""
+
 
 def category_means(
     inds: NDArray[Any], y: NDArray[Any], weight: NDArray[Any], rows: int
@@ -37,7 +40,8 @@ def ordered_means(
     n, fields = inds.shape
     keys = (inds[order] + (int(inds.max(initial=0)) + 1) * np.arange(fields)).T.reshape(-1)  # field by field
     place = np.argsort(keys, kind="stable")
-    new = np.concatenate([[True], np.diff(keys[place]) != 0])
+    new = np.ones(len(keys), dtype=bool)
+    new[1:] = np.diff(keys[place]) != 0
     member = np.cumsum(new) - 1
     sums = []
     for values in (weight * y, weight):
@@ -156,6 +160,10 @@ class TreeGroups(nn.Module):
             self.register_buffer(name, torch.from_numpy(array), persistent=False)
         nodes = len(plan.values)
         self.leaves = nn.Embedding(nodes, leaf_dim, padding_idx=nodes - 1)
+        with torch.no_grad():
+            self.leaves.weight.mul_(
+                LEAF_STD
+            )  # what is drawn and not learned is noise that the networks would have to fit
         self.heads = nn.Parameter(torch.randn(groups, leaf_dim) / leaf_dim**0.5)
         self.starts = nn.Parameter(torch.zeros(groups))
         self.linears, self.norms = nn.ModuleList(), nn.ModuleList()

@@ -115,8 +115,8 @@ class DeepGBM(CTRModel):
         H_T = \sum_{t \in T} \omega_{leaf_t(x)}
 
     Our LightGBM is fitted first. Its trees are put into random groups T; each group's leaves get vectors whose sum tells
-    what the trees of the group add to the score, and a network on the columns of the group learns that sum. The trees themselves
-    are then no longer needed: :meth:`partial_fit` goes on with new rows, which trees cannot. :math:`z_{cat}` is DeepFM.
+    what the trees of the group add to the score, and a network on the columns of the group learns that sum. The trees
+    themselves are then no longer needed: :meth:`partial_fit` goes on with new rows, which trees cannot. :math:`z_{cat}` is DeepFM.
 
     Parameters
     ----------
@@ -323,9 +323,10 @@ class DeepGBM(CTRModel):
         if self.task == "regression":
             return self._targets(values)[0]
         texts = values.astype(str) if values.dtype.kind == "O" else values
-        place = np.minimum(np.searchsorted(self.classes_, texts), len(self.classes_) - 1)
-        wrong = np.flatnonzero(self.classes_[place] != texts)
-        if len(wrong):
-            known = ", ".join(map(repr, self.classes_.tolist()))
-            raise DataError(f"The target holds the label {texts[wrong[0]].item()!r}; this model knows {known}.")
-        return place.astype(np.int64)
+        labels, codes = np.unique(texts, return_inverse=True)
+        places = {label: place for place, label in enumerate(self.classes_.tolist())}
+        wrong = next((label for label in labels.tolist() if label not in places), None)
+        if wrong is not None:
+            known = ", ".join(map(repr, places))
+            raise DataError(f"The target holds the label {wrong!r}; this model knows {known}.")
+        return np.array([places[label] for label in labels.tolist()], dtype=np.int64)[codes]
