@@ -116,7 +116,7 @@ class DeepGBM(CTRModel):
 
     Our LightGBM is fitted first. Its trees are put into random groups T; each group's leaves get vectors whose sum tells
     what the trees of the group add to the score, and a network on the columns of the group learns that sum. The trees
-    themselves are then no longer needed: :meth:`partial_fit` goes on with new rows, which trees cannot. :math:`z_{cat}` is DeepFM.
+    are then no longer needed: :meth:`partial_fit` goes on with new rows, which trees cannot. :math:`z_{cat}` is DeepFM.
 
     Parameters
     ----------

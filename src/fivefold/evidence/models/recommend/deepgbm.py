@@ -188,7 +188,7 @@ HOW |= {"embedding_dim": 4, "hidden_sizes": (8,), "batch_size": 100, "learning_r
 
 @evidence(
     "deepgbm",
-    claim="Leaves give 99 % of the variance of what their trees add, networks 75 % of the leaves' vectors and 85 % of the trees' score",
+    claim="Leaves give 99 % of the variance of what trees add, networks 75 % of the leaves' vectors and 85 % of the score",
     against="the trees and the vectors themselves, on rows kept aside; the share of each asked for",
 )
 def reproduces_the_trees() -> Check:
