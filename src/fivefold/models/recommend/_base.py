@@ -114,7 +114,16 @@ class CTRModel(NeuralEstimator):
 
     def _options(self) -> dict[str, Any]:
         """Return what every network takes: the length of the vectors, sparse gradients or not, the penalty."""
-        return {"dim": int(self.embedding_dim), "sparse": self.updates == "lazy", "l2": float(self.l2)}
+        return {"dim": int(self.embedding_dim), "sparse": self._by_rows(), "l2": float(self.l2)}
+
+    def _by_rows(self) -> bool:
+        """Tell whether gradients name the looked-up rows alone; dense steps of sparse Adam get by with these, too."""
+        options = dict(self.optimizer_options or {})
+        every_weight = self.weight_decay or any(
+            clip is not None for clip in (self.clip_norm, self.clip_norm_each, self.clip_value)
+        )
+        passes = get_card(self.optimizer).id == "sparse-adam" and not {"lazy", "weight_decay"} & set(options)
+        return self.updates == "lazy" or (passes and not every_weight)
 
     def build(self, schema: NetworkSchema) -> nn.Module:
         """Return the network for the encoded fields."""
