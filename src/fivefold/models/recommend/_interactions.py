@@ -195,12 +195,12 @@ class Recommender(Estimator):
         keys = (keys.astype(np.uint64) + np.uint64(1)) * np.uint64(0xD1B54A32D192ED03) ^ np.uint64(self.tie_key_)
         for begin in range(0, rows, step):
             part = slice(begin, begin + step)
-            items[part], best[part], fallback[part] = self._ranked(
+            items[part], best[part], fallback[part] = self._lists(
                 codes[part], first[part], past, k, allowed, exclude_seen, keys[part]
             )
         return items, best, fallback
 
-    def _ranked(
+    def _lists(
         self,
         codes: np.ndarray,
         first: np.ndarray,

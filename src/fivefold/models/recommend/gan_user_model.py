@@ -375,7 +375,7 @@ class GANUserModel(Recommender):
             history, _ = self._ordered(as_frame(history, "`history`"), None)
         return super()._past(history)
 
-    def _ranked(
+    def _lists(
         self,
         codes: np.ndarray,
         first: np.ndarray,
