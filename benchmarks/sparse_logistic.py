@@ -5,17 +5,20 @@ L1, elastic-net (half and half) and L2 penalties at C = 0.01, 1 and 100. Both si
 at a relative duality gap of 1e-4, computed here for both from the weights alone. The peers are scikit-learn's lbfgs,
 liblinear, newton-cg and saga, celer and skglm (newton-cholesky would form the Hessian, 80 GB at full size). Each gets the
 loosest tolerance that reaches the gap, found outside the clock, and the fastest plays; a peer that takes three times as long as
-we do without reaching it is out, and plays unfinished where all are. A smaller ``--rows`` keeps the proportions, but fixed
+we do without reaching it is out, and plays unfinished where all are. A single call that goes on for ten times our time is
+killed, and such a peer cannot play. A smaller ``--rows`` keeps the proportions, but fixed
 costs weigh more there. Fails when a gap of ours is above 1e-4, or when a ratio misses its target.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import celer
@@ -129,6 +132,18 @@ def loosest(fit: Fit, X: Any, y: np.ndarray, C: float, ratio: float, limit: floa
     return float(tol), seconds, found
 
 
+def within(seconds: float, search: Callable[[], tuple[float, float, float]]) -> tuple[float, float, float]:
+    """Return what the search finds, in a process that is killed after ``seconds``: compiled solvers cannot be interrupted."""
+    context = multiprocessing.get_context("fork")
+    there, here = context.Pipe(duplex=False)
+    child = context.Process(target=lambda: here.send(search()))
+    child.start()
+    found = there.recv() if there.poll(seconds) else (0.0, np.inf, np.inf)
+    child.kill()
+    child.join()
+    return found
+
+
 def contest(penalty: str, C: float, rows: int, repeats: int) -> Contest:
     """Return the contest of a penalty and its strength."""
     X, y = problem(rows)
@@ -146,10 +161,13 @@ def contest(penalty: str, C: float, rows: int, repeats: int) -> Contest:
     best = (True, np.inf, 0.0, "")
     for peer_name, fit in peers.items():
         fit(*few, 1e-3)
-        tol, seconds, found = loosest(fit, X, y, C, ratio, limit if best[0] else min(limit, 3 * best[1]))
+        most = limit if best[0] else min(limit, 3 * best[1])
+        tol, seconds, found = within(10 * own + 1, partial(loosest, fit, X, y, C, ratio, most))
         sys.stderr.write(f"  {name}: {peer_name} tol={tol:.2g} {seconds:.3g} s gap {found:.1e}\n")
         best = min(best, (found > GAP, seconds, tol, peer_name))
     unfinished, _, best_tol, best_name = best
+    if not best_name:
+        raise RuntimeError(f"{name}: no call of a peer ended within {10 * own:.0f} s, ten times our time.")
 
     def quality(mine: list[Any], theirs: list[Any]) -> tuple[float, float, bool]:
         gaps = [max(relative_gap(X, y, np.ravel(m.coef_), C, ratio) for m in side) for side in (mine, theirs)]

@@ -173,3 +173,12 @@ def test_a_closed_pipe_is_no_error() -> None:
         env={**os.environ},
     )
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"]])
+def test_help_of_phase_lists_every_flag(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    from fivefold.workbench.phases import FLAGS
+
+    assert main(["phase", *words]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"--{name} " in shown for name in FLAGS)

@@ -14,6 +14,7 @@ from fivefold.models.recommend import (
     AutoInt,
     DeepCross,
     DeepFM,
+    DeepGBM,
     DeepInterestNetwork,
     FactorizationMachine,
     MultiSequenceCNN,
@@ -100,6 +101,16 @@ SMALL = {"embedding_dim": 2, "max_epochs": 1, "batch_size": 64}
             WideDeep(crosses=[("user",)], features=FEATURES),
             DataError,
             "crosses holds ('user',); each is a pair of columns.",
+        ),
+        (DeepGBM(n_groups=0), SpecError, "DeepGBM: n_groups must be a whole number of at least 1, got 0."),
+        (DeepGBM(num_leaves=1), SpecError, "DeepGBM: num_leaves must be a whole number of at least 2, got 1."),
+        (DeepGBM(tree_sizes=(0,)), SpecError, "DeepGBM: tree_sizes must be whole numbers of at least 1, got (0,)."),
+        (DeepGBM(tree_learning_rate=0), SpecError, "DeepGBM: tree_learning_rate must be greater than 0, got 0."),
+        (DeepGBM(distillation=-1), SpecError, "DeepGBM: distillation must be at least 0, got -1."),
+        (
+            DeepGBM(features={"tags": "set"}),
+            DataError,
+            "DeepGBM needs a field with one value a row, which trees can split; sets have none.",
         ),
         (DeepInterestNetwork(unit="cosine"), SpecError, "unit must be one of perceptron, dot; got 'cosine'."),
         (
@@ -256,3 +267,23 @@ def test_rows_of_index_and_value() -> None:
         DataError, match="This model was fitted on a table; give a table with the same columns, not rows"
     ):
         DeepFM(features=["user"], **SMALL).fit(clicks(), "click").predict(rows)
+
+
+def test_learning_on_with_new_rows() -> None:
+    frame = clicks()
+    model = DeepGBM(features=["user", "item", "price"], n_estimators=4, n_groups=2, tree_sizes=(3,), **SMALL)
+    with pytest.raises(NotFittedError, match="This DeepGBM is not fitted yet"):
+        model.partial_fit(frame, "click")
+    model.fit(frame, "click")
+    before = model.decision_function(frame)
+    assert model.partial_fit(frame[:20], "click", sample_weight=np.ones(20)).n_updates_ == 1
+    assert not np.allclose(model.decision_function(frame), before)
+    with pytest.raises(DataError, match="The target holds the label 2; this model knows 0, 1."):
+        model.partial_fit(frame, np.full(64, 2))
+    with pytest.raises(DataError, match="The target has the shape .3,., the table 64 rows; give one value a row."):
+        model.partial_fit(frame, np.zeros(3))
+    with pytest.raises(DataError, match="The target holds the label nan; this model knows 0, 1."):
+        model.partial_fit(frame, np.full(64, np.nan))
+    with pytest.raises(DataError, match="The target holds the label 'yes'; this model knows 0, 1."):
+        model.partial_fit(frame, np.full(64, "yes"))
+    assert model.n_updates_ == 1

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import fivefold
-from fivefold.evidence import Check, largest, smallest, worst_check
+from fivefold.evidence import Check, fault, largest, smallest, worst_check
 
 NAN = float("nan")
 
@@ -28,6 +28,11 @@ def test_numbers_of_any_library():
     for value in values:
         assert largest(value) == smallest(value) == float(value)
     assert math.isnan(largest(0.0, torch.tensor(NAN))) and math.isnan(smallest(np.float64(NAN), 1))
+
+
+def test_a_fault_passes_no_bound():
+    assert fault(np.array([False]).any()) == 0.0 and fault([]) == 0.0
+    assert not Check(fault([1]), 1e9).passed and not Check(0.5 + fault(True), 1e9).passed
 
 
 def test_worst_check_prefers_nan():
@@ -113,3 +118,67 @@ def test_no_evidence_counts_faults_by_comparisons_blind_to_nan():
     for path in sorted((Path(fivefold.__file__).parent / "evidence").rglob("*.py")):
         found += [f"{path.name}:{line}" for line in _blind_to_nan(path.read_text(encoding="utf8"))]
     assert found == [], "write `not x <= bound`, of arrays `~(x <= bound)`: NaN is then a fault"
+
+
+_YES_OR_NO = {"any", "all", "startswith", "endswith", "isinstance"}
+
+
+def _yes_or_no(node: ast.AST) -> bool:
+    match node:
+        case ast.Compare() | ast.UnaryOp(op=ast.Not()):
+            return True
+        case ast.BoolOp():
+            return any(_yes_or_no(value) for value in node.values)
+        case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name)):
+            return name in _YES_OR_NO
+    return False
+
+
+def _counted_as_one(text: str) -> list[int]:
+    """Return the lines of ``float(x != y)`` in a function whose checks have bounds of 1 and more."""
+    found = []
+    for function in ast.walk(ast.parse(text)):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        nodes = list(ast.walk(function))
+        bounds = [
+            node.args[1].value
+            for node in nodes
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Check" and len(node.args) > 1
+            if isinstance(node.args[1], ast.Constant)
+        ]
+        if max(bounds, default=0) < 1:
+            continue
+        products = [node for node in nodes if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult)]
+        weighed = {id(side) for node in products for side in (node.left, node.right)}
+        for node in nodes:
+            match node:
+                case ast.Call(func=ast.Name(id="float" | "int"), args=[value]) if _yes_or_no(value):
+                    found += [node.lineno] * (id(node) not in weighed)
+                case ast.AugAssign(op=ast.Add(), value=value) if _yes_or_no(value):
+                    found.append(node.lineno)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("line", "bound", "unseen"),
+    [
+        ("worst = largest(worst, float(x != y))", 1.0, True),
+        ("worst = largest(worst, float(x != y))", 0.5, False),
+        ("worst += not x <= 1", 5, True),
+        ("worst += int(np.any(x))", 1, True),
+        ("worst += fault(x != y)", 5, False),
+        ("worst += 100 * float(x != y)", 5, False),
+    ],
+)
+def test_the_search_for_faults_below_the_bound(line, bound, unseen):
+    text = f"def f():\n    {line}\n    return Check(worst, {bound})"
+    assert bool(_counted_as_one(text)) == unseen
+
+
+def test_no_evidence_counts_a_fault_below_its_bound():
+    """One fault adds 1, which a bound of 1 or more lets pass."""
+    found = []
+    for path in sorted((Path(fivefold.__file__).parent / "evidence").rglob("*.py")):
+        found += [f"{path.name}:{line}" for line in _counted_as_one(path.read_text(encoding="utf8"))]
+    assert found == [], "use fault of fivefold.evidence: it is infinite where its condition holds"

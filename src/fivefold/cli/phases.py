@@ -9,7 +9,9 @@ from .console import log, table
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
-    app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(phase)
+    # The flags stand in one table of the workbench, so the help is written from it and not by typer.
+    taken = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+    app.command(context_settings=taken)(phase)
 
 
 def phase(context: typer.Context) -> None:
@@ -17,7 +19,15 @@ def phase(context: typer.Context) -> None:
 
     Flags are those of the sources' runner, such as --phase train --model_dir m --data_dir d --field_size 13 --feat_size 107.
     """
-    from fivefold.workbench.phases import parse_flags, run_phase
+    from fivefold.workbench.phases import FLAGS, parse_flags, run_phase
 
+    if {"-h", "--help"} & set(context.args):
+        rows = [[f"--{name}", _shown(flag.default), flag.doc] for name, flag in FLAGS.items()]
+        table(["flag", "default", ""], rows, title="fivefold phase --phase train|eval|predict|export [FLAGS]")
+        return
     found = run_phase(parse_flags(context.args), log)
     table(["", "value"], list(found.items()), numbers=(1,))
+
+
+def _shown(default: object) -> str:
+    return "" if default is None else repr(default) if default == " " else str(default)

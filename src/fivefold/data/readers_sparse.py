@@ -95,6 +95,13 @@ class MultiFieldReader:
     def read(self, source: Any) -> dict[str, NDArray[Any]]:
         """Read a path (also gzip) or a sequence of lines."""
         raw, name = _bytes(source)
+        return self.parse(raw, 1, name)
+
+    def parse(self, raw: bytes, first_line: int = 1, name: str = "the lines") -> dict[str, NDArray[Any]]:
+        """Read whole lines, the first of which is number ``first_line`` of ``name`` in messages.
+
+        It is what :class:`~fivefold.data.streams_sources.LineSource` wants to stream a file.
+        """
         data = np.frombuffer(raw, dtype=np.uint8)
         most_rows = int(np.count_nonzero(data == 10)) + 1
         with_fields = self.form == "libffm"
@@ -108,7 +115,8 @@ class MultiFieldReader:
         rows, pairs, oddities, ended, line, start, end = scan(
             data, mark, ord(self.separator), with_fields, labels, lines, offsets, fields, inds, vals, odd
         )
-        labels, lines, offsets = labels[:rows], lines[:rows], offsets[: rows + 1]
+        labels, lines, offsets = labels[:rows], lines[:rows] + (first_line - 1), offsets[: rows + 1]
+        line += first_line - 1
         self._look_again(raw, odd[:oddities], labels, vals, lines, offsets, name)
         if ended == BAD_PAIR:
             # Lines before the bad one are looked at first, so that the message names the first of all.

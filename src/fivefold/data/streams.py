@@ -72,8 +72,8 @@ class StreamedBatches:
     Raises
     ------
     DataError
-        For files that cannot be read, columns that are not there, text without a ``transform``, and missing values in
-        integer columns.
+        For files that cannot be read or change meanwhile, columns that are not there, text without a ``transform``, and
+        missing values in integer columns.
 
     Notes
     -----
@@ -114,7 +114,7 @@ class StreamedBatches:
             if value < 1:
                 raise InputError(f"{name} must be at least 1, got {value!r}.")
         self.batch_size = check_batch_size(batch_size)
-        self.source = _open(source, fields)
+        self.source = open_source(source, fields)
         self.rows = int(self.source.counts.sum())
         self.fields = dict(fields) if fields is not None else None
         self.transform = transform
@@ -216,6 +216,7 @@ class StreamedBatches:
                     slots.acquire()
                     if stop.is_set():
                         return
+                    self.source.check_unchanged()
                     shares = np.diff(plan.taken[number : number + 2], axis=0)[0]
                     parts = [pool.submit(c.take, int(n)) for c, n in zip(cursors, shares) if n]
                     pieces = [piece for part in parts for piece in part.result()]
@@ -278,7 +279,8 @@ class StreamedBatches:
         return arrays
 
 
-def _open(source: Any, fields: Mapping[str, Any] | None) -> Source:
+def open_source(source: Any, fields: Mapping[str, Any] | None = None) -> Source:
+    """Return the rows of a path, a list of paths or a Source; ``fields`` says which columns are needed."""
     if isinstance(source, Source):
         return source
     columns = None

@@ -42,10 +42,27 @@ class Source:
     counts: np.ndarray
     group_bytes: int
     name: str
+    files: Sequence[Path] = ()
+    _stamps: tuple[tuple[int, int], ...] | None = None
 
     def read(self, group: int) -> Iterator[Piece]:
         """Yield the rows of a group in order, in pieces of bounded size; called from several threads at once."""
         raise NotImplementedError
+
+    def check_unchanged(self) -> None:
+        """Refuse files that are no longer what they were when this was called first: their places mean other rows now.
+
+        Raises
+        ------
+        DataError
+            Naming the file.
+        """
+        found = tuple((s.st_size, s.st_mtime_ns) for s in map(os.stat, self.files))
+        if self._stamps is None:
+            self._stamps = found
+        for file, was, now in zip(self.files, self._stamps, found):
+            if was != now:
+                raise DataError(f"{file} changed while it was read; stream files that stay as they are.")
 
 
 def files_of(paths: Any, suffix: str) -> list[Path]:
@@ -84,6 +101,7 @@ class ParquetSource(Source):
 
     def __init__(self, paths: Any, columns: Sequence[str] | None = None) -> None:
         self.files = files_of(paths, ".parquet")
+        self.check_unchanged()
         self.name = str(self.files[0]) + (f" and {len(self.files) - 1} more" if len(self.files) > 1 else "")
         self._metadata: list[Any] = []
         groups: list[tuple[int, int, int]] = []
@@ -170,6 +188,8 @@ class LineSource(Source):
         block_bytes: int = 2**21,  # any value: speed only
     ) -> None:
         self.file = files_of(path, "")[0]
+        self.files = [self.file]
+        self.check_unchanged()
         self.name = str(self.file)
         self.parse = parse
         with open(self.file, "rb") as handle:
@@ -212,6 +232,35 @@ class LineSource(Source):
                 f"{piece_rows(piece)} records; one line must be one record."
             )
         yield piece
+
+
+class JoinedSource(Source):
+    """Several sources of the same columns, one after the other.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+
+    Raises
+    ------
+    DataError
+        For none.
+    """
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        if not sources:
+            raise DataError("No source was given.")
+        self._sources = list(sources)
+        self._first = np.cumsum([0, *(len(source.counts) for source in sources)])
+        self.counts = np.concatenate([source.counts for source in sources])
+        self.group_bytes = max(source.group_bytes for source in sources)
+        self.name = sources[0].name + (f" and {len(sources) - 1} more" if len(sources) > 1 else "")
+        self.files = [file for source in sources for file in source.files]
+        self.check_unchanged()
+
+    def read(self, group: int) -> Iterator[Piece]:
+        place = int(np.searchsorted(self._first, group, side="right")) - 1
+        yield from self._sources[place].read(group - int(self._first[place]))
 
 
 def _line_ends(file: Path, quotes: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -169,7 +169,7 @@ class BiasVarianceDemo:
         axes.margins(y=0.08)
         axes.set_xlabel(f"degree (data sets of {self.sizes[0]} examples; lines: closed form)")
         axes.set_ylabel("mean squared error")
-        axes.legend(fontsize=9)
+        axes.legend(loc="best", fontsize=9)
         figure.savefig(path, dpi=dpi)
         return path
 

@@ -159,10 +159,6 @@ class NeuralEstimator(Estimator):
                 raise SpecError(f"{name}: {key} must be a whole number of at least 1, got {value!r}.")
         if not 0 <= self.validation_fraction < 1:
             raise SpecError(f"{name}: validation_fraction must lie in [0, 1), got {self.validation_fraction!r}.")
-        if self.patience is not None and self.validation_fraction == 0:
-            raise SpecError(
-                f"{name}: patience={self.patience} needs rows to watch; set validation_fraction, for example to 0.1."
-            )
 
     def _check_x(self, X: Any, reset: bool, y: Any = "no_validation", **options: Any) -> Any:
         """Validate rows, or rows and targets; in their network's format, finite, with the features of ``fit``."""
@@ -206,12 +202,8 @@ class NeuralEstimator(Estimator):
 
     def _train(self, X: Any, y: NDArray[Any], weight: NDArray[Any] | None, schema: NetworkSchema) -> None:
         """Build the network and train it on rows, or on a mapping of named rows; sets the fitted attributes."""
-        self.schema_ = schema
         streams = Streams.of(self.random_state)
         train, held = self._hold_out(y, streams)
-        with seeded(streams, "init"):
-            module = self.build(schema).to(schema.dtype)
-        learner = self.learner(module)
         fields: dict[str, Any] = {**(X if isinstance(X, Mapping) else {"x": X}), "y": y}
         if weight is not None:
             fields["weight"] = weight.astype(schema.dtype_name)
@@ -223,6 +215,14 @@ class NeuralEstimator(Estimator):
         else:
             batches = Batches({k: v[train] for k, v in fields.items()}, size, seed=seed)
             validation = Batches({k: v[held] for k, v in fields.items()}, PREDICTION_ROWS, shuffle=False)
+        self._train_on(batches, validation, schema, streams)
+
+    def _train_on(self, batches: Any, validation: Any, schema: NetworkSchema, streams: Streams) -> None:
+        """Build the network and train it on batches of named rows and ``y``; sets the fitted attributes."""
+        self.schema_ = schema
+        with seeded(streams, "init"):
+            module = self.build(schema).to(schema.dtype)
+        learner = self.learner(module)
         callbacks: list[Callback] = []
         if self.patience is not None:
             callbacks.append(EarlyStopping("val_loss", patience=self.patience))
@@ -245,6 +245,11 @@ class NeuralEstimator(Estimator):
     def _hold_out(self, y: NDArray[Any], streams: Streams) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
         """Return the rows to train on and those to watch, in a random order that keeps the shares of classes."""
         if self.validation_fraction == 0:
+            if self.patience is not None:
+                raise SpecError(
+                    f"{type(self).__name__}: patience={self.patience} needs rows to watch; set validation_fraction, for "
+                    "example to 0.1."
+                )
             return None, None
         n = len(y)
         order = streams.numpy("validation").permutation(n)

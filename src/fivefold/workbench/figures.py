@@ -299,7 +299,7 @@ def lines(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, x: s
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     if len(series) > 1:
-        axes.legend(labelcolor=INK, frameon=False)
+        axes.legend(loc="best", labelcolor=INK, frameon=False)
     return to_svg(figure)
 
 

@@ -54,6 +54,11 @@ class Check:
         return bool(self.value >= self.bound if self.at_least else self.value <= self.bound)
 
 
+def fault(found: Any) -> float:
+    """Return infinity where a yes-or-no part of a check is at fault, else 0, so that no bound can let it pass."""
+    return math.inf if found else 0.0
+
+
 def largest(*values: Any) -> float:
     """Return the largest of several numbers or of one iterable, and NaN where one is NaN.
 

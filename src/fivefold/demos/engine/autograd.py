@@ -130,7 +130,7 @@ class AutogradDemo:
         axes.set_xlabel("step of the difference quotient")
         axes.set_ylabel("difference from autograd")
         axes.set_title(f"Slope of exp(-x²) sin(5x) at {self.at:g}", fontsize=10)
-        axes.legend(fontsize=9)
+        axes.legend(loc="best", fontsize=9)
         figure.savefig(path, dpi=dpi)
         return path
 

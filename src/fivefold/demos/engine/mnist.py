@@ -245,7 +245,7 @@ class MnistReference:
             axes.semilogy(range(1, len(losses) + 1), losses, marker=mark, ms=size, mfc="none", lw=1, label=name)
         axes.set_xlabel("epoch")
         axes.set_ylabel("mean training loss")
-        axes.legend(fontsize=9)
+        axes.legend(loc="best", fontsize=9)
         figure.savefig(path, dpi=dpi)
         return path
 

@@ -141,7 +141,7 @@ class RingDemo:
         axes.axhline(2, color="gray", linestyle=":", label="2, the limit of the ring")
         axes.set_xlabel("workers")
         axes.set_ylabel("bytes, in units of one worker's numbers")
-        axes.legend(fontsize=9)
+        axes.legend(loc="best", fontsize=9)
         figure.savefig(path, dpi=dpi)
         return path
 

@@ -155,7 +155,7 @@ class UnderOverDemo:
         axes.set_yscale("log")
         axes.set_xlabel("degree of the polynomial (lines: closed form)")
         axes.set_ylabel("mean squared error")
-        axes.legend(fontsize=9)
+        axes.legend(loc="best", fontsize=9)
         figure.savefig(path, dpi=dpi)
         return path
 

@@ -123,7 +123,7 @@ class SquaredErrorFailureDemo:
         right.set_yscale("log")
         for axes in (left, right):
             axes.set_xlabel("score (left: wrong, right: correct)")
-        left.legend()
+        left.legend(loc="best")
         figure.savefig(path, dpi=dpi)
         return path
 

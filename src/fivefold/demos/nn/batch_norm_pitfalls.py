@@ -175,13 +175,13 @@ class BatchNormPitfalls:
         for norm in ("batch norm", "layer norm"):
             left.plot(sizes, [numbers[f"{norm}, batches of {m}: error in evaluation"] for m in sizes], "o-", label=norm)
         left.set_ylabel("error on held-out digits")
-        left.legend()
+        left.legend(loc="best")
         key = "squared error of the mean over the variance"
         right.plot(sizes, [numbers[f"batches of {m}: {key}"] for m in sizes], "o", label="measured")
         right.plot(sizes, [1 / m for m in sizes], "-", color="gray", label="1 / m")
         right.set_yscale("log")
         right.set_ylabel("squared error of the batch mean / variance")
-        right.legend()
+        right.legend(loc="best")
         for axes in (left, right):
             axes.set_xscale("log", base=2)
             axes.set_xlabel("images m in a batch")

@@ -146,7 +146,7 @@ class WeightTyingDemo:
             panels[1].plot(range(1, len(apart) + 1), apart, color=color, label=name)  # any value: looks
         panels[0].set(xlabel="step", ylabel="loss", yscale="log")
         panels[1].set(xlabel="step", ylabel="largest difference of the two copies")
-        panels[0].legend()
+        panels[0].legend(loc="best")
         figure.savefig(path, dpi=dpi)
         return path
 

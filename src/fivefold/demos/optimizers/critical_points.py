@@ -154,6 +154,6 @@ class CriticalPointsDemo:
         axes.axhline(1 / draws, color="#bbbbbb", linestyle=":", label="one matrix of those drawn")
         axes.set_xlabel("dimension d")
         axes.set_ylabel("share that is a minimum")
-        axes.legend(fontsize=9)
+        axes.legend(loc="best", fontsize=9)
         figure.savefig(file, dpi=dpi)
         return file

@@ -177,7 +177,7 @@ class MiniBatchDemo:
         axes.loglog(sizes, list(measured.values()), "o", color="#e45756", label="measured")
         axes.set_xlabel("rows in the batch, m")
         axes.set_ylabel("standard error of the gradient")
-        axes.legend()
+        axes.legend(loc="best")
         figure.savefig(file, dpi=dpi)
         return file
 

@@ -124,7 +124,7 @@ class ClickBenchmark:
         axes.bar(names, [numbers[f"auc {name}"] for name in names], color="tab:blue")
         if "best auc" in numbers:
             axes.axhline(numbers["best auc"], color="gray", ls="--", label="by the true probability")
-            axes.legend()
+            axes.legend(loc="best")
         lowest = min(numbers[f"auc {name}"] for name in names)
         axes.set_ylim(min(0.5, lowest), None)
         axes.set_ylabel("area under the ROC curve")

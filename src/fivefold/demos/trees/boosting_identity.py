@@ -180,7 +180,7 @@ class BoostingIdentityDemo:
                 axis.plot(rounds, values, marker, color=color, markersize=size, label=name)
             axis.set_xlabel("round")
             axis.set_title(title)
-        axes[0].legend(fontsize=8)  # any value: looks
+        axes[0].legend(loc="best", fontsize=8)  # any value: looks
         figure.savefig(path, dpi=dpi)
         return path
 

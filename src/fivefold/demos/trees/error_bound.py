@@ -170,7 +170,7 @@ class AdaBoostErrorBoundDemo:
         axes[1].axvline(alpha, color="#e45756", linestyle="--", label="½ ln((1 - ε) / ε)")  # any value: looks
         axes[1].set_xlabel("α of the first member")
         axes[1].set_title("Z(α)")  # any value: looks
-        axes[1].legend(fontsize=8)  # any value: looks
+        axes[1].legend(loc="best", fontsize=8)  # any value: looks
         figure.savefig(path, dpi=dpi)
         return path
 
@@ -186,7 +186,7 @@ class AdaBoostErrorBoundDemo:
         axes.axvline(0, color="gray", linestyle=":")  # any value: looks
         axes.set_xlabel("margin y f / Σ α")
         axes.set_ylabel("share of training rows at or below")
-        axes.legend(fontsize=9)  # any value: looks
+        axes.legend(loc="best", fontsize=9)  # any value: looks
         figure.savefig(path, dpi=dpi)
         return path
 

@@ -144,7 +144,7 @@ class LinearAutoencoderDemo:
         axes.axhline(floor, color="black", linestyle="--", label="PCA")
         axes.set_xlabel("step of gradient descent, plus one")
         axes.set_ylabel("mean squared distance of a row to its reconstruction")
-        axes.legend(fontsize=9)
+        axes.legend(loc="best", fontsize=9)
         figure.savefig(path, dpi=dpi)
         return path
 

@@ -7,7 +7,7 @@ import tempfile
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence, largest
+from fivefold.evidence import Check, evidence, fault, largest
 
 
 @evidence(
@@ -24,7 +24,7 @@ def descent_closed_form() -> Check:
         off = abs(found.mean() - expected_risk(p, 12, 60, 0.25))
         worst = largest(worst, off / (found.std(ddof=1) / np.sqrt(1500)) if p else 1e12 * off)
     edges = [expected_risk(p, 12, 60, 0.25) for p in range(9, 17)]
-    worst += float([np.isinf(v) for v in edges] != [False, False, True, True, True, False, False, False])
+    worst += fault([np.isinf(v) for v in edges] != [False, False, True, True, True, False, False, False])
     # Worked by hand: n = 12, D = 60, p = 10: (5/6 + 1/4)(1 + 10) = 143/12; p = 14: 7/30 (1 - 6/7) + (23/30 + 1/4)(1 + 12).
     worst += 1e9 * abs(edges[1] - 143 / 12) + 1e9 * abs(edges[5] - (1 / 30 + (23 / 30 + 1 / 4) * 13))
     return Check(float(worst), 5.0, "standard errors", "Belkin, Hsu & Xu 2020")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence, largest
+from fivefold.evidence import Check, evidence, fault, largest
 
 
 def _batch(seed: int = 0, n: int = 40) -> Any:
@@ -82,13 +82,13 @@ def binary_cross_entropy_imbalance() -> Check:
     # The integral of -ln t over (.7, .98) by its width is 0.174 a row; the positive costs -ln .3 = 1.2.
     antiderivative = [t - t * np.log(t) for t in (0.7, 0.98)]
     wrong = abs(float(negatives) / 1000 - (antiderivative[1] - antiderivative[0]) / 0.28) / 1e-3
-    wrong += float(not negatives >= 100 * positive)
+    wrong += fault(not negatives >= 100 * positive)
     x = torch.tensor([1e4, -1e4, 1e4, -1e4], dtype=torch.float64)
     y = torch.tensor([1.0, 1.0, 0.0, 0.0])
     exact = torch.tensor([0.0, 1e4, 1e4, 0.0], dtype=torch.float64)
     for dtype in (torch.float64, torch.bfloat16, torch.float16):
         found = BinaryCrossEntropyLoss(reduction="none")(x.to(dtype), y)
-        wrong += float((~((found.double() - exact).abs() <= 0.02 * exact)).sum()) + float(found.dtype != dtype)
+        wrong += fault((~((found.double() - exact).abs() <= 0.02 * exact)).any()) + fault(found.dtype != dtype)
     wrong += abs(float(BinaryCrossEntropyLoss()(x[:0], y[:0])))
     return Check(wrong, 1.0, "violations", "the integral and the limits")
 

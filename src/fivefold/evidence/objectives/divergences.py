@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence, largest
+from fivefold.evidence import Check, evidence, fault, largest
 
 
 def _batch(seed: int = 0, n: int = 12, k: int = 5) -> Any:
@@ -89,7 +89,7 @@ def kl_gibbs() -> Check:
     back = KLDivergenceLoss("reverse", "none")(z[1:], p[1:])
     same = KLDivergenceLoss(reduction="none")(z, torch.tensor(q)).abs().max()
     wrong = (
-        float((there <= 0).sum() + (back <= 0).sum()) + float((there - back).abs().min() < 1e-9) + float(same) / 1e-14
+        float((there <= 0).sum() + (back <= 0).sum()) + fault((there - back).abs().min() < 1e-9) + float(same) / 1e-14
     )
     return Check(wrong, 1.0, "violations", "theory")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence, largest
+from fivefold.evidence import Check, evidence, fault, largest
 
 WEIGHTS = np.array([1.0, -2.0])
 NOISE = 0.5
@@ -39,7 +39,7 @@ def risk_rate() -> Check:
     # The error it states itself, of 4096 examples, has a relative deviation of √((15 - 1)/4/4096).
     stated = np.array([r.standard_error for r in found]) * np.sqrt(4096) / (exact * np.sqrt(2))
     worst = largest(worst, float(np.abs(stated - 1).max()) / (5 * np.sqrt(3.5 / 4096)))
-    worst = largest(worst, float(found[0].n != 4096))
+    worst = largest(worst, fault(found[0].n != 4096))
     return Check(worst, 1, "share of four to five standard deviations", "closed form")
 
 

@@ -213,7 +213,7 @@ def yogi_recurrence() -> Check:
 
 @evidence("yogi", claim="The paper's form: m from 0, no bias correction", against="the recurrence in NumPy")
 def yogi_paper() -> Check:
-    return same(lambda p: Yogi(p, convention="paper"), _yogi(False), {}, BETAS, rule=True)
+    return same(lambda p: Yogi(p, convention="paper"), _yogi(False), {}, BETAS, rule=True, steps=200)
 
 
 @evidence(
@@ -288,7 +288,7 @@ def adabound_recurrence() -> Check:
     against="the recurrence in NumPy",
 )
 def adabound_paper() -> Check:
-    return same(lambda p: AdaBound(p, convention="paper"), _adabound(True), CLOSING, rule=True)
+    return same(lambda p: AdaBound(p, convention="paper"), _adabound(True), CLOSING, rule=True, steps=200)
 
 
 @evidence("adabound", claim="Bounds (0, inf) give Adam, in the form with epsilon hat", against="Adam(epsilon_hat=True)")

@@ -114,7 +114,16 @@ class CTRModel(NeuralEstimator):
 
     def _options(self) -> dict[str, Any]:
         """Return what every network takes: the length of the vectors, sparse gradients or not, the penalty."""
-        return {"dim": int(self.embedding_dim), "sparse": self.updates == "lazy", "l2": float(self.l2)}
+        return {"dim": int(self.embedding_dim), "sparse": self._by_rows(), "l2": float(self.l2)}
+
+    def _by_rows(self) -> bool:
+        """Tell whether gradients name the looked-up rows alone; dense steps of sparse Adam get by with these, too."""
+        options = dict(self.optimizer_options or {})
+        every_weight = self.weight_decay or any(
+            clip is not None for clip in (self.clip_norm, self.clip_norm_each, self.clip_value)
+        )
+        passes = get_card(self.optimizer).id == "sparse-adam" and not {"lazy", "weight_decay"} & set(options)
+        return self.updates == "lazy" or (passes and not every_weight)
 
     def build(self, schema: NetworkSchema) -> nn.Module:
         """Return the network for the encoded fields."""
@@ -194,12 +203,44 @@ class CTRModel(NeuralEstimator):
         schema = NetworkSchema((self.encoder_.width,), outputs, self.task, self._dtype_name())
         rows = self._encode(frame, schema)
         weight = _weights(sample_weight, rows["vals"] if self.encoder_.width else np.zeros((n, 1)))
-        self.memory_plan_ = self._memory_plan()
-        around = current_session()
-        if around is not None and around.progress:
-            sys.stderr.write(self.memory_plan_ + "\n")
+        self._plan()
         self._train(rows, y, weight, schema)
         self._warn_of_overfitting()
+
+    def fit_stream(
+        self, source: Any, target: str = "label", *, validation: Any = None, buffer_rows: int = 65_536
+    ) -> Self:
+        """Train on files that need not fit into memory: one pass learns the fields, each epoch is another.
+
+        Parameters
+        ----------
+        source : path, list of paths, or :class:`~fivefold.data.streams_sources.Source`
+            Parquet or CSV tables; lines of pairs through a ``LineSource`` with a reader's ``parse``.
+        target : str, default "label"
+            The column to predict.
+        validation : the same as source, optional
+            Rows to watch, for ``patience`` and the validation loss.
+        buffer_rows : int >= 1, default 65536
+            Rows shuffled together; see :class:`~fivefold.data.streams.StreamedBatches`.
+
+        Raises
+        ------
+        SpecError
+            With ``validation_fraction``, since a stream holds no rows back, or ``patience`` without ``validation``.
+        DataError
+            As for ``fit``, and for files that change while they are read.
+        """
+        from ._streaming import Streamed
+
+        self._check_settings()
+        name = type(self).__name__
+        if self.validation_fraction:
+            raise SpecError(f"{name}: a stream holds no rows back; set validation_fraction=0 and give validation.")
+        if self.patience is not None and validation is None:
+            raise SpecError(f"{name}: patience={self.patience} needs rows to watch; give validation.")
+        with fresh_fit(self):
+            Streamed(self, target).fit(source, validation, buffer_rows)
+        return self
 
     @staticmethod
     def _split(frame: pl.DataFrame, target: Any) -> tuple[pl.DataFrame, NDArray[Any]]:
@@ -241,6 +282,12 @@ class CTRModel(NeuralEstimator):
         rows = self.encoder_.transform(frame)
         rows["vals"] = rows["vals"].astype(schema.dtype_name)
         return rows
+
+    def _plan(self) -> None:
+        self.memory_plan_ = self._memory_plan()
+        around = current_session()
+        if around is not None and around.progress:
+            sys.stderr.write(self.memory_plan_ + "\n")
 
     def _memory_plan(self) -> str:
         rows, columns = self.encoder_.rows, int(self.embedding_dim) + self._first_order()

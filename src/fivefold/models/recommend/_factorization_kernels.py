@@ -198,19 +198,15 @@ def descend_rows(
             x[:] = 0.0
             continue
         residual, moved = np.empty(size), np.empty(size)
-        _apply(begin, end, index, weights, features, base, reg, x, residual)
+        _apply(begin, end, index, weights, targets, 1.0, features, base, reg, x, residual)
         for d in range(size):
             residual[d] = -residual[d]
-        for at in range(begin, end):
-            f, t = features[index[at]], targets[at]
-            for d in range(size):
-                residual[d] += t * f[d]
         direction = residual.copy()
         before = _dot(residual, residual)
         for _ in range(steps):
             if before < 1e-20:  # any value: nothing left to improve
                 break
-            _apply(begin, end, index, weights, features, base, reg, direction, moved)
+            _apply(begin, end, index, weights, targets, 0.0, features, base, reg, direction, moved)
             length = before / _dot(direction, moved)
             for d in range(size):
                 x[d] += length * direction[d]
@@ -221,25 +217,47 @@ def descend_rows(
             before = after
 
 
-@njit
+@njit(fastmath=_SUMS)
 def _apply(
     begin: int,
     end: int,
     index: np.ndarray,
     weights: np.ndarray,
+    targets: np.ndarray,
+    share: float,
     features: np.ndarray,
     base: np.ndarray,
     reg: float,
     x: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    for d in range(len(x)):
+    """Write (base + reg I) x + sum_j (w_j f_j^T x - share t_j) f_j into ``out``."""
+    size = len(x)
+    for d in range(size):
         out[d] = _dot(base[d], x) + reg * x[d]
-    for at in range(begin, end):
+    at = begin
+    # Four rows at a time: x and out are read once for all four.
+    while at + 4 <= end:
+        f, g, h, k = features[index[at]], features[index[at + 1]], features[index[at + 2]], features[index[at + 3]]
+        a = b = c = e = 0.0
+        for d in range(size):
+            a += f[d] * x[d]
+            b += g[d] * x[d]
+            c += h[d] * x[d]
+            e += k[d] * x[d]
+        a = weights[at] * a - share * targets[at]
+        b = weights[at + 1] * b - share * targets[at + 1]
+        c = weights[at + 2] * c - share * targets[at + 2]
+        e = weights[at + 3] * e - share * targets[at + 3]
+        for d in range(size):
+            out[d] += a * f[d] + b * g[d] + c * h[d] + e * k[d]
+        at += 4
+    while at < end:
         f = features[index[at]]
-        scaled = weights[at] * _dot(f, x)
-        for d in range(len(x)):
-            out[d] += scaled * f[d]
+        a = weights[at] * _dot(f, x) - share * targets[at]
+        for d in range(size):
+            out[d] += a * f[d]
+        at += 1
 
 
 @njit

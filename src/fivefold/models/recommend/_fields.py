@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -15,6 +14,8 @@ from numpy.typing import NDArray
 from fivefold.base.codec import Stateful
 from fivefold.base.errors import DataError, InputError, SpecError
 from fivefold.base.names import nearest
+
+from ._field_tables import Counts, Moments, Table
 
 KINDS = ("categorical", "numeric", "set", "sequence")
 SCALINGS = ("standard", "log", "bucket")
@@ -102,7 +103,7 @@ def infer_fields(frame: pl.DataFrame, given: Any = None) -> list[Field]:
         wrong = next((key for key in options if key not in known), None)
         if wrong is not None:
             raise SpecError(f"features: {name!r} has the unknown key {wrong!r}; keys are: {', '.join(known)}.")
-        found.append(Field(name=name, **{"kind": _kind(frame[name].dtype), **options}))
+        found.append(Field(name=name, **{"kind": _kind(frame.schema[name]), **options}))
     return found
 
 
@@ -110,66 +111,6 @@ def _kind(dtype: Any) -> str:
     if isinstance(dtype, pl.List):
         return "sequence"
     return "numeric" if dtype.is_float() or dtype.is_decimal() else "categorical"
-
-
-class Table(Stateful):
-    """The categories of one embedding table; code 0 stands for what is missing or unknown."""
-
-    def __init__(self, categories: NDArray[Any], counts: NDArray[Any], buckets: int | None) -> None:
-        self.categories = categories
-        self.counts = counts  # (rows,) occurrences in the training data
-        self.buckets = buckets
-
-    @classmethod
-    def of(cls, values: list[pl.Series], min_count: int, buckets: int | None) -> Self:
-        """Count the categories of the columns that share the table."""
-        found = pl.concat([v.rename("value") for v in values]).drop_nulls().value_counts(sort=False, name="count")
-        found = found.sort("value")
-        empty = np.array([], dtype="U1")
-        if buckets is not None:
-            counts = np.zeros(1 + buckets, dtype=np.int64)
-            np.add.at(counts, _hashed(found["value"], buckets), found["count"].to_numpy())
-            return cls(empty, counts, buckets)
-        kept = found.filter(pl.col("count") >= min_count)
-        unknown = int(found["count"].sum() - kept["count"].sum())
-        categories = np.array(kept["value"].to_list(), dtype=str) if len(kept) else empty
-        return cls(categories, np.concatenate([[unknown], kept["count"].to_numpy()]).astype(np.int64), None)
-
-    @property
-    def rows(self) -> int:
-        """Rows of the table."""
-        return len(self.counts)
-
-    def codes(self, values: pl.Series) -> NDArray[np.int64]:
-        """Return the code of each value (text or null)."""
-        names = values.unique().drop_nulls()
-        if self.buckets is not None:
-            codes = _hashed(names, self.buckets)
-        elif len(self.categories):
-            place = np.searchsorted(self.categories, np.array(names.to_list(), dtype=str))
-            place = np.minimum(place, len(self.categories) - 1)
-            same = self.categories[place] == np.array(names.to_list(), dtype=str)
-            codes = np.where(same, place + 1, 0)
-        else:
-            codes = np.zeros(len(names), dtype=np.int64)
-        if not len(names):
-            return np.zeros(len(values), dtype=np.int64)
-        return values.replace_strict(names, pl.Series(codes), default=0, return_dtype=pl.Int64).to_numpy()
-
-
-def _hashed(names: pl.Series, buckets: int) -> NDArray[np.int64]:
-    """Return 1 + hash of each name: CRC-32, which is the same everywhere and in every version."""
-    return np.array([1 + zlib.crc32(name.encode()) % buckets for name in names.to_list()], dtype=np.int64)
-
-
-def _text(values: pl.Series) -> pl.Series:
-    """Return categories as text: 3, 3.0 and "3" are one category."""
-    if values.dtype.is_float():
-        whole = values.drop_nans().drop_nulls()
-        if (whole == whole.floor()).all() and (whole.abs() < 2.0**53).all():
-            return values.fill_nan(None).cast(pl.Int64).cast(pl.String)
-        return values.fill_nan(None).cast(pl.String)
-    return values.cast(pl.String)
 
 
 def _many(field: Field, values: pl.Series) -> pl.Series:
@@ -238,52 +179,67 @@ class FieldEncoder(Stateful):
 
     def fit(self, frame: pl.DataFrame) -> Self:
         """Learn vocabularies, counts, means and lengths of the training rows."""
-        shared: dict[str, list[tuple[Field, pl.Series]]] = {}
-        order: list[tuple[str, int]] = []
+        return self.fit_pieces([frame])
+
+    def fit_pieces(self, pieces: Iterable[pl.DataFrame]) -> Self:
+        """Learn the same of rows that come in pieces; all that is kept are counts, moments and the numbers to be cut."""
+        counts: dict[str, Counts] = {f.name: Counts() for f in self.fields if f.kind != "numeric"}
+        moments: dict[str, Moments] = {f.name: Moments() for f in self.fields if self._is_number(f)}
+        numbers: dict[str, list[NDArray[np.float64]]] = {f.name: [] for f in self.fields if f.scale == "bucket"}
+        longest = {field.name: 1 for field in self.sets}
+        for piece in pieces:
+            for field in self.fields:
+                values = piece[field.name]
+                if field.kind == "numeric":
+                    found = self._numbers(field, values)
+                    known = found[~np.isnan(found)]
+                    if self._is_number(field):
+                        moments[field.name].add(known)
+                    else:
+                        numbers[field.name].append(known)
+                    continue
+                if field.kind != "categorical":
+                    lists = _many(field, values)
+                    longest[field.name] = max(longest[field.name], int(lists.list.len().max() or 1))
+                    values = lists.explode()
+                counts[field.name].add(values)
+        self.lengths = {f.name: f.max_length or min(longest[f.name], LONGEST) for f in self.sets}
+        self._make_tables(counts)
         for field in self.fields:
-            values = frame[field.name]
-            if field.kind == "numeric":
-                order.append((field.name, self._fit_number(field, values)))
-                continue
-            if field.kind != "categorical":
-                lists = _many(field, values)
-                longest = int(lists.list.len().max() or 1)
-                self.lengths[field.name] = field.max_length or max(1, min(longest, LONGEST))
             name = field.table or field.name
-            if name not in shared:
-                order.append((name, 0))
-            shared.setdefault(name, []).append((field, self._flat(field, values)))
-        for name, members in shared.items():
-            kinds = {(field.min_count, field.buckets) for field, _ in members}
-            if len(kinds) > 1:
-                raise SpecError(
-                    f"features: the fields {', '.join(f.name for f, _ in members)} share the table {name!r}, but not min_count "
-                    "and buckets; give them the same."
-                )
-            self.tables[name] = Table.of([values for _, values in members], *kinds.pop())
-        for name, size in order:
-            self.starts[name] = self.rows
-            self.rows += self.tables[name].rows if name in self.tables else size
+            if field.kind == "numeric":
+                self.starts[field.name] = self.rows
+                self.rows += self._settle_number(field, moments.get(field.name), numbers.get(field.name))
+            elif name not in self.starts:
+                self.starts[name] = self.rows
+                self.rows += self.tables[name].rows
         self.width = len(self.singles)
         return self
 
-    def _flat(self, field: Field, values: pl.Series) -> pl.Series:
-        if field.kind == "categorical":
-            return _text(values)
-        return _many(field, values).explode()
+    def _make_tables(self, counts: Mapping[str, Counts]) -> None:
+        shared: dict[str, list[Field]] = {}
+        for field in self.fields:
+            if field.kind != "numeric":
+                shared.setdefault(field.table or field.name, []).append(field)
+        for name, members in shared.items():
+            kinds = {(field.min_count, field.buckets) for field in members}
+            if len(kinds) > 1:
+                raise SpecError(
+                    f"features: the fields {', '.join(f.name for f in members)} share the table {name!r}, but not min_count "
+                    "and buckets; give them the same."
+                )
+            self.tables[name] = Table.of([counts[field.name] for field in members], *kinds.pop())
 
-    def _fit_number(self, field: Field, values: pl.Series) -> int:
-        """Learn mean and spread, or the deciles; return the rows the field takes in the table."""
-        numbers = self._numbers(field, values)
-        known = numbers[~np.isnan(numbers)]
-        if not len(known):
+    def _settle_number(self, field: Field, moments: Moments | None, pieces: list[NDArray[np.float64]] | None) -> int:
+        """Take mean and spread, or the deciles; return the rows the field takes in the table."""
+        known = moments.n if moments is not None else sum(map(len, pieces or []))
+        if not known:
             raise DataError(f"The column {field.name!r} has no value in the training rows; leave it out.")
-        if field.scale == "bucket":
-            cuts = np.unique(np.quantile(known, DECILES))
+        if moments is None:
+            cuts = np.unique(np.quantile(np.concatenate(pieces or []), DECILES))
             self.cuts[field.name] = cuts
             return len(cuts) + 2
-        spread = float(known.std())
-        self.scales[field.name] = [float(known.mean()), spread if spread > 0 else 1.0]
+        self.scales[field.name] = [moments.mean, moments.spread if moments.spread > 0 else 1.0]
         return 1
 
     def _numbers(self, field: Field, values: pl.Series) -> NDArray[np.float64]:
@@ -320,7 +276,7 @@ class FieldEncoder(Stateful):
             values = frame[field.name]
             if field.kind == "categorical":
                 name = field.table or field.name
-                inds[:, i] = self.starts[name] + self.tables[name].codes(_text(values))
+                inds[:, i] = self.starts[name] + self.tables[name].codes(values)
                 continue
             numbers = self._numbers(field, values)
             inds[:, i] = self.starts[field.name]
@@ -402,12 +358,23 @@ class IndexEncoder(Stateful):
     @classmethod
     def of(cls, found: Mapping[str, Any], size: int | None) -> Self:
         """Take size and counts from rows (n, fields); ``size`` of the joint space is by default what they hold."""
-        inds = np.asarray(found["inds"])
-        if inds.ndim != 2:
-            raise DataError("Lines of one length are needed: give the reader field_size.")
-        rows = int(inds.max(initial=0)) + 1 if size is None else size
-        self = cls(rows, inds.shape[1], np.bincount(inds.reshape(-1), minlength=rows))
-        self.transform(found)
+        return cls.of_pieces([found], size)
+
+    @classmethod
+    def of_pieces(cls, pieces: Iterable[Mapping[str, Any]], size: int | None) -> Self:
+        """Take the same from rows that come in pieces."""
+        self = cls(size or 0, 0, np.zeros(size or 0, dtype=np.int64))
+        for number, found in enumerate(pieces):
+            inds = np.asarray(found["inds"])
+            if inds.ndim != 2:
+                raise DataError("Lines of one length are needed: give the reader field_size.")
+            self.width = self.width if number else inds.shape[1]
+            if size is None:
+                self.rows = max(self.rows, int(inds.max(initial=0)) + 1)
+            self.transform(found)
+            fresh = np.bincount(inds.reshape(-1), minlength=self.rows)
+            fresh[: len(self.occurrences)] += self.occurrences
+            self.occurrences = fresh
         return self
 
     @property

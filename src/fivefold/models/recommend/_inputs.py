@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from fivefold.engine.learner import Step, Steps, SupervisedLearner
 
 from ._fields import FieldEncoder
+from ._lookup import RowTable, unique
 
 EMBEDDING_STD = 0.01
 """Spread of new embeddings; N(0, 1) and U(-1, 1), which sources list too, are far too wide for products of them."""
@@ -88,21 +89,24 @@ class FusedTable(nn.Module):
         super().__init__()
         self.layout = layout
         self.dim = dim
-        self.table = nn.Embedding(layout.rows, dim + first_order, sparse=sparse)
+        self.table = RowTable(layout.rows, dim + first_order, sparse=sparse)
         with torch.no_grad():
             self.table.weight.normal_(0.0, EMBEDDING_STD)
             self.table.weight[:, dim:] = 0.0
 
     def singles(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Return the vectors and weights of the fields with one value a row (batch, width, dim + 1)."""
-        return self.table(batch["inds"]) * batch["vals"].unsqueeze(2)
+        return self.table.looked_up(batch["inds"], batch["vals"], self.table.embedding_dim)[0]
 
     def forward(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Return the vectors of the fields (batch, fields, dim) and the first-order sum (batch,)."""
-        found = self.singles(batch)
+        vectors, weights = self.table.looked_up(batch["inds"], batch["vals"], self.dim)
+        linear = weights.sum((1, 2))
         if self.layout.sets:
-            found = torch.cat([found, *(self.pooled(batch[s.name]).unsqueeze(1) for s in self.layout.sets)], dim=1)
-        return found[:, :, : self.dim], found[:, :, self.dim :].sum((1, 2))
+            pooled = torch.stack([self.pooled(batch[s.name]) for s in self.layout.sets], dim=1)
+            vectors = torch.cat([vectors, pooled[:, :, : self.dim]], dim=1)
+            linear = linear + pooled[:, :, self.dim :].sum((1, 2))
+        return vectors, linear
 
     def pooled(self, codes: Tensor) -> Tensor:
         """Return the mean of the rows of each set (batch, dim + 1); an empty set gives 0."""
@@ -120,7 +124,7 @@ class FusedTable(nn.Module):
         :math:`n_j` counts the rows of training data that hold j, so an epoch adds up to about the usual L2 penalty.
         """
         codes = torch.cat([batch["inds"].reshape(-1), *(batch[s.name].reshape(-1) for s in self.layout.sets)])
-        codes = torch.unique(codes[codes >= 0])
+        codes = unique(codes[codes >= 0], self.layout.rows)
         return 0.5 * strength * (self.table(codes).square().sum(1) / counts[codes].clamp(min=1)).sum()
 
 

@@ -12,8 +12,11 @@ from fivefold.base.jit import njit
 
 SGD, ADAGRAD, FTRL = 0, 1, 2
 
+# Called for every parameter of every row, these cost more in passing arrays than in what they compute.
+_inlined = njit(inline="always")
 
-@njit
+
+@_inlined
 def move(theta, squares, sums, i, gradient, how, penalized):  # type: ignore[no-untyped-def]
     """Step one parameter along its gradient."""
     rate = how[1]
@@ -35,7 +38,7 @@ def move(theta, squares, sums, i, gradient, how, penalized):  # type: ignore[no-
             theta[i] = -(sums[i] - np.sign(sums[i]) * l1) / ((how[4] + root) / rate + l2)
 
 
-@njit
+@_inlined
 def slope(score, y, weight, logistic):  # type: ignore[no-untyped-def]
     """Return the derivative of the loss of a row by its score: p - y, or score - y."""
     if logistic:
@@ -43,7 +46,7 @@ def slope(score, y, weight, logistic):  # type: ignore[no-untyped-def]
     return weight * (score - y)
 
 
-@njit
+@_inlined
 def linear_score(start, end, inds, vals, theta):  # type: ignore[no-untyped-def]
     """Return bias and first-order weights of a row."""
     total = theta[0]
@@ -52,7 +55,7 @@ def linear_score(start, end, inds, vals, theta):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit
+@_inlined
 def linear_move(start, end, inds, vals, g, theta, squares, sums, how):  # type: ignore[no-untyped-def]
     """Step bias and first-order weights of a row."""
     move(theta, squares, sums, 0, g, how, False)
@@ -60,7 +63,7 @@ def linear_move(start, end, inds, vals, g, theta, squares, sums, how):  # type: 
         move(theta, squares, sums, 1 + inds[p], g * vals[p], how, True)
 
 
-@njit
+@_inlined
 def fm_row(start, end, inds, vals, theta, first, k, total):  # type: ignore[no-untyped-def]
     """Return the pairs of a row by the identity in O(k · pairs), leaving the sums of x v in ``total`` (k,)."""
     score = 0.0
@@ -101,7 +104,7 @@ def fm_pass(order, offsets, inds, vals, y, weight, theta, squares, sums, how, lo
                 move(theta, squares, sums, i, g * x * (total[f] - x * theta[i]), how, True)
 
 
-@njit
+@_inlined
 def ffm_row(start, end, inds, fields, vals, theta, first, m, k):  # type: ignore[no-untyped-def]
     """Return the pairs of a row: each feature's vector for the other's field."""
     score = 0.0

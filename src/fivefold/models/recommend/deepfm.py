@@ -10,11 +10,7 @@ from torch import Tensor, nn
 
 from ._base import CTRModel
 from ._inputs import FieldNetwork, Layout, perceptron, width_after
-
-
-def pairwise_sum(e: Tensor) -> Tensor:
-    r"""Return :math:`\sum_{i<j} \langle e_i, e_j \rangle` of the fields e (batch, fields, dim), in O(fields · dim)."""
-    return 0.5 * (e.sum(1).square() - e.square().sum(1)).sum(1)
+from ._pairs import pairwise_sum
 
 
 class DeepFMNetwork(FieldNetwork):

@@ -15,6 +15,7 @@ from fivefold.engine.learner import PartSpec, Step, Steps, SupervisedLearner
 
 from ._base import CTRModel, with_lazy
 from ._inputs import FieldLearner, FieldNetwork, Layout, perceptron, width_after
+from ._lookup import RowTable
 
 _MIX = 0x9E3779B1
 """An odd number near 2^32 times the golden ratio: it spreads pairs of codes over the buckets."""
@@ -37,7 +38,7 @@ class WideDeepNetwork(FieldNetwork):
         super().__init__(layout, **options)
         self.crosses = tuple(crosses)
         self.buckets = cross_buckets
-        self.weights = nn.Embedding(layout.rows + len(crosses) * cross_buckets, 1, sparse=options.get("sparse", False))
+        self.weights = RowTable(layout.rows + len(crosses) * cross_buckets, 1, sparse=options.get("sparse", False))
         nn.init.zeros_(self.weights.weight)
         size = layout.fields * self.inputs.dim
         self.layers = perceptron(size, hidden_sizes, dropout=dropout, batch_norm=batch_norm)
@@ -171,6 +172,9 @@ class WideDeep(CTRModel):
             options["l1"] = self.wide_l1
         wide = PartSpec(optimizer=self.wide_optimizer, options=options)
         return {"wide": with_lazy(wide) if self.updates == "lazy" else wide, "deep": self.part()}
+
+    def _by_rows(self) -> bool:
+        return self.updates == "lazy"
 
     def network(self, layout: Layout, n_outputs: int) -> FieldNetwork:
         names = [field.name for field in self.encoder_.singles]

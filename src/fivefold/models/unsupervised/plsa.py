@@ -152,7 +152,7 @@ class ProbabilisticLSA(TopicModel):
             _, fresh, _ = _pass(counts, terms, theta)
             change = float(np.abs(fresh - theta).max(initial=0.0))
             theta = fresh
-            if change <= _FOLD_CHANGE:
+            if change <= _FOLD_CHANGE:  # any value: the last digits
                 break
         return theta
 

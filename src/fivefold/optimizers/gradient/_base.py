@@ -118,8 +118,12 @@ class GradientOptimizer(Optimizer):
     def _rows(self, group: dict[str, Any], p: Tensor, grad: Tensor) -> None:
         """Step with the rows a coalesced sparse gradient names; a row never looked up costs nothing."""
         self._check_rows(group, grad)
-        state = self._states(group, [p])[0]
-        index, values = grad.indices()[0], grad.values()  # (k,), (k, *row)
+        self._step_rows(group, p, self._states(group, [p])[0], grad.indices()[0], grad.values())
+
+    def _step_rows(
+        self, group: dict[str, Any], p: Tensor, state: dict[str, Any], index: Tensor, values: Tensor
+    ) -> None:
+        """Step the rows ``index`` (k,) of p along ``values`` (k, *row)."""
         part = {k: v[index] if torch.is_tensor(v) and v.shape == p.shape else v for k, v in state.items()}
         some = p[index]
         self._update(group, [some], [-values if group["maximize"] else values], [part])

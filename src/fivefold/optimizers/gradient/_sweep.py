@@ -62,16 +62,53 @@ def sweep(kernel: Callable[[np.ndarray, np.ndarray], None], slots: list[list[Ten
     table[:, 0] = [p.numel() for p in slots[0]]
     for i, tensors in enumerate(slots):
         table[:, 1 + i] = [t.data_ptr() for t in tensors]
+    _share(kernel, table, numbers)
+
+
+def sweep_rows(
+    kernel: Callable[[np.ndarray, np.ndarray], None],
+    tensors: list[Tensor],
+    index: Tensor,
+    values: Tensor,
+    numbers: np.ndarray,
+) -> None:
+    """Do the same for the rows ``index`` (k,) alone, each as if it were a parameter with its gradient in ``values``.
+
+    Parameters
+    ----------
+    tensors : list of tensors
+        The parameter and each kind of state, as for :func:`sweep`.
+    values : (k, *row)
+    numbers : float array of shape (1, m)
+    """
+    p = tensors[0]
+    size = p[0].numel()
+    rows = index.numpy() * (size * p.element_size())
+    table = np.empty((len(rows), 2 + len(tensors)), dtype=np.int64)
+    table[:, 0] = size
+    for slot, t in zip((1, *range(3, 2 + len(tensors))), tensors):
+        table[:, slot] = t.data_ptr() + rows
+    table[:, 2] = values.data_ptr() + np.arange(len(rows)) * (size * p.element_size())
+    _share(kernel, table, np.repeat(numbers, len(rows), axis=0))
+
+
+def _share(kernel: Callable[[np.ndarray, np.ndarray], None], table: np.ndarray, numbers: np.ndarray) -> None:
+    """Call the kernel, in even parts on torch's number of threads where there is enough to do."""
     total, threads = int(table[:, 0].sum()), torch.get_num_threads()
     if threads == 1 or total < SHARED_FROM:
         kernel(table, numbers)
         return
     # Several parts a thread, taken as each gets free: a core that is also wanted elsewhere does less of them.
-    parts = iter(_parts(table, numbers, -(-total // (PARTS * threads))))
+    each(kernel, _parts(table, numbers, -(-total // (PARTS * threads))), threads)
+
+
+def each(function: Callable[..., None], parts: list[Any], threads: int) -> None:
+    """Call ``function(*part)`` for all parts, on so many threads."""
+    rest = iter(parts)
 
     def work() -> None:
-        for part in parts:
-            kernel(*part)
+        for part in rest:
+            function(*part)
 
     waiting = [_pool(os.getpid(), threads - 1).submit(work) for _ in range(threads - 1)]
     work()
@@ -117,7 +154,7 @@ class SweptOptimizer(GradientOptimizer):
         rest: list[int] = []
         for i, (p, g, state) in enumerate(zip(params, grads, states, strict=True)):
             tensors = [p, g, *[state[name] for name in slots]]
-            if not _alike(tensors):
+            if not alike(tensors):
                 self._check_state(slots, tensors)
                 rest.append(i)
                 continue
@@ -136,6 +173,19 @@ class SweptOptimizer(GradientOptimizer):
             torch.autograd.graph.increment_version([row[0] for row in tensors])
         if rest:
             self._listed(group, [params[i] for i in rest], [grads[i] for i in rest], [states[i] for i in rest])
+
+    def _step_rows(
+        self, group: dict[str, Any], p: Tensor, state: dict[str, Any], index: Tensor, values: Tensor
+    ) -> None:
+        slots = self._slots(group)
+        tensors = [p, *(state[name] for name in slots)]
+        if not alike(tensors) or not values.is_contiguous() or values.dtype != p.dtype:
+            super()._step_rows(group, p, state, index, values)
+            return
+        kernel, numbers = self._form(group, state)
+        wide = np.array([(-1.0 if group["maximize"] else 1.0, *decays(group), *numbers)], dtype=WIDTHS[p.dtype])
+        sweep_rows(kernel, tensors, index, values, wide)
+        torch.autograd.graph.increment_version(tensors)
 
     def _check_state(self, slots: tuple[str, ...], tensors: list[Tensor]) -> None:
         """Refuse a state that is not like its parameter: the kernel trusts its sizes and types."""
@@ -156,7 +206,7 @@ def decays(group: dict[str, Any]) -> tuple[float, float]:
     return weight, 1.0
 
 
-def _alike(tensors: list[Tensor]) -> bool:
+def alike(tensors: list[Tensor]) -> bool:
     """Tell whether a kernel may walk these tensors side by side."""
     shape, dtype = tensors[0].shape, tensors[0].dtype
     for t in tensors:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
+
+from fivefold.base.jit import njit
 
 from ._base import hyperparameters
 from ._fused import AdamFamily
+from ._sweep import PARTS, SHARED_FROM, WIDTHS, alike, each
 from .adam import Adam
 
 
@@ -84,7 +89,52 @@ class SparseAdam(Adam):
         if group["maximize"]:
             values = -values
         (beta1, beta2), mean, square = group["betas"], state["exp_avg"], state["exp_avg_sq"]
+        size = self._sizes(group, state, float(state["step"]))
+        tensors = [p, mean, square]
+        if alike(tensors) and values.is_contiguous() and values.dtype == p.dtype:
+            numbers = (1 - beta1, beta2, 1 - beta2, size.mean, 1 / size.root, size.eps)
+            _sweep_table(tensors, index, values, np.array(numbers, dtype=WIDTHS[p.dtype]))
+            torch.autograd.graph.increment_version(tensors)
+            return
         mean.mul_(beta1).index_add_(0, index, values, alpha=1 - beta1)
         square.mul_(beta2).index_add_(0, index, values * values, alpha=1 - beta2)
-        size = self._sizes(group, state, float(state["step"]))
         p.addcdiv_(mean, square.sqrt().div_(size.root).add_(size.eps), value=-size.mean)
+
+
+@njit(error_model="numpy", fastmath={"contract"})
+def _part_of_table(p, mean, square, index, values, numbers, first, last):  # type: ignore[no-untyped-def]
+    """Step the rows ``first`` to ``last`` of p (rows, width): those in ``index`` (k,) with a gradient, the others without."""
+    rest1, b2, rest2, a, r, eps = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]
+    width = p.shape[1]
+    flat_p, flat_m, flat_v = p.reshape(-1), mean.reshape(-1), square.reshape(-1)
+    at, k = first, np.searchsorted(index, first)
+    while at < last:
+        stop = min(index[k], last) if k < len(index) else last
+        # Slices, whose index starts at 0: the compiler then sees that it never counts from the end, and vectorizes.
+        low, high = at * width, stop * width
+        some_p, some_m, some_v = flat_p[low:high], flat_m[low:high], flat_v[low:high]
+        for i in range(some_p.size):
+            m = some_m[i] - rest1 * some_m[i]
+            s = b2 * some_v[i]
+            some_m[i] = m
+            some_v[i] = s
+            some_p[i] -= a * m / (np.sqrt(s) * r + eps)
+        if stop < last:
+            for j in range(width):
+                g = values[k, j]
+                m = mean[stop, j] + rest1 * (g - mean[stop, j])
+                s = b2 * square[stop, j] + rest2 * (g * g)
+                mean[stop, j], square[stop, j] = m, s
+                p[stop, j] -= a * m / (np.sqrt(s) * r + eps)
+            k += 1
+        at = stop + 1
+
+
+def _sweep_table(tensors: list[Tensor], index: Tensor, values: Tensor, numbers: np.ndarray) -> None:
+    """Pass over the whole table once, on torch's number of threads."""
+    rows, threads = len(tensors[0]), torch.get_num_threads()
+    arrays = [t.detach().numpy().reshape(rows, -1) for t in tensors]
+    rest = (index.numpy(), values.numpy().reshape(len(values), -1), numbers)
+    count = PARTS * threads if threads > 1 and tensors[0].numel() >= SHARED_FROM else 1
+    bounds = np.linspace(0, rows, count + 1).astype(np.int64)
+    each(_part_of_table, [(*arrays, *rest, a, b) for a, b in zip(bounds[:-1], bounds[1:])], threads if count > 1 else 1)

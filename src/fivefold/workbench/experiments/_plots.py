@@ -46,7 +46,7 @@ def scatter(
     if centers is not None:
         axes.plot(centers[:, 0], centers[:, 1], "P", ms=9, color=figures.INK)
     if groups:
-        axes.legend(labelcolor=figures.INK, markerscale=2)
+        axes.legend(loc="best", labelcolor=figures.INK, markerscale=2)
     axes.grid(True)
     context.draw(name, figure, f"Scatter of {len(points)} points. {caption}", caption)
 
@@ -78,7 +78,7 @@ def curves(
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     if len(series) > 1:
-        axes.legend(labelcolor=figures.INK)
+        axes.legend(loc="best", labelcolor=figures.INK)
     context.draw(name, figure, f"{y} against {x}: {', '.join(series)}.", caption)
 
 

@@ -210,5 +210,5 @@ def training_curve(context: Context) -> None:
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss")
     if len(names) > 1:
-        axes.legend(labelcolor=figures.INK)
+        axes.legend(loc="best", labelcolor=figures.INK)
     context.draw("loss", figure, f"Loss over {len(epochs)} epochs: {', '.join(names)}.")

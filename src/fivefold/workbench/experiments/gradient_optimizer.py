@@ -51,7 +51,7 @@ def _paths(context: Context, parts: dict[str, dict[str, Any]]) -> None:
     axes.set_ylim(-2.5, 2.5)
     axes.set_xlabel("x1")
     axes.set_ylabel("x2")
-    axes.legend(labelcolor=figures.INK)
+    axes.legend(loc="best", labelcolor=figures.INK)
     context.draw(
         "path",
         figure,

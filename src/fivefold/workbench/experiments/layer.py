@@ -121,7 +121,7 @@ def _distribution(context: Context, layer: Any, facts: Mapping[str, Any]) -> Non
         axes.hist(values.flatten().numpy(), bins=50, alpha=0.55, color=figures.SERIES[number], label=name)
     axes.set_xlabel("value")
     axes.set_ylabel("count")
-    axes.legend(labelcolor=figures.INK)
+    axes.legend(loc="best", labelcolor=figures.INK)
     context.draw(
         "distribution",
         figure,

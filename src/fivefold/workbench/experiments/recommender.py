@@ -11,6 +11,8 @@ from fivefold.base.errors import DataError, SpecError
 
 from ..context import Context
 from ..parts import model_params
+from ._content import cold_items, item_content
+from ._policies import compare_policies
 
 SLOT = "model"
 STOCK: dict[str, Any] = {"data": {"name": "movielens-100k"}}
@@ -32,9 +34,18 @@ def run(context: Context) -> None:
     params = model_params(context.spec, variant)
     model = build(card, variant, params, context.spec.seed)
     train, test = _parts(context, frame, model)
+    reads = card.experiment.get(variant, {}).get("content", False)
+    content = item_content(context, STOCK["data"]["name"]) if reads else None
     with context.timed("fit"):
-        model.fit(train)
+        if content is None:
+            model.fit(train)
+        else:
+            model.fit(train, content=content)
     context.model = model
+    if content is not None:
+        cold_items(context, lambda: build(card, variant, params, context.spec.seed), frame, content)
+    if card.experiment.get(variant, {}).get("policies", False):
+        compare_policies(context, lambda: build(card, variant, params, context.spec.seed), frame)
     if card.experiment.get(variant, {}).get("rates", False):
         values = test[model.rating].to_numpy()
         error = model.predict(test) - values

@@ -6,7 +6,7 @@ import numpy as np
 
 from fivefold.base.errors import DataError
 from fivefold.evidence import Check, evidence, largest
-from fivefold.models.linear import LogisticRegression, SoftmaxRegression
+from fivefold.models.linear import LogisticRegression, MulticlassSVM, SoftmaxRegression
 
 
 @evidence(
@@ -27,7 +27,7 @@ def repeated_columns() -> Check:
     return Check(worst, 1e-5, "max difference", "equal halves of the coefficients")
 
 
-def _refusals(model: object, labels: list[str]) -> int:
+def _refusals(model: object, labels: list[str], words: str = "needs two classes with weight") -> int:
     """Count the weights without two classes that are accepted, and the sound ones that are refused."""
     x, y = np.arange(12.0).reshape(6, 2), np.array(labels)
     wrong = 0
@@ -35,7 +35,7 @@ def _refusals(model: object, labels: list[str]) -> int:
         try:
             model.fit(x, y, sample_weight=(y == name).astype(float))  # type: ignore[attr-defined]
         except DataError as error:
-            wrong += int("needs two classes with weight" not in str(error))
+            wrong += int(words not in str(error))
         else:
             wrong += 1
     model.fit(x, y, sample_weight=np.ones(6))  # type: ignore[attr-defined]
@@ -54,3 +54,9 @@ def one_class_has_weight() -> Check:
 )
 def one_of_three_has_weight() -> Check:
     return Check(_refusals(SoftmaxRegression(), list("abcabc")), 0, "wrong answers", "two classes are needed")
+
+
+@evidence("multiclass-svm", claim="Weights that leave one class alone are refused in words", against="the definition")
+def one_class_of_a_machine_has_weight() -> Check:
+    words = "MulticlassSVM needs two classes; y holds one class, '"
+    return Check(_refusals(MulticlassSVM(), list("abcabc"), words), 0, "wrong answers", "two classes are needed")

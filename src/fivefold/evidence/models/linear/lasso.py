@@ -197,6 +197,10 @@ def without_gram() -> Check:
                     known.solve(alpha * ratio, alpha * (1 - ratio), goal, 100_000)
                     worst = largest(worst, np.abs(found.coef() - known.coef()).max(), 1e-5 * (not gap <= goal))
                 worst = largest(worst, float(len(found.members) <= 8), float(not passes >= 1))
+                # A gap below zero cannot be had: all passes are used, and not one more.
+                for limit in (25, 30):
+                    used = LassoPath(columns, most=0).solve(0.1 * ratio, 0.1 * (1 - ratio), -1.0, limit)[1]
+                    worst = largest(worst, float(used != limit))
     # A gap of 1e-13 of |y|² (40) leaves the weights within sqrt(2 · 4e-12 / 0.01), the least curvature being near 0.01.
     return Check(worst, 1e-5, "max difference", "Gram matrix")
 

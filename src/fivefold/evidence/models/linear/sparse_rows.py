@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from fivefold.evidence import Check, evidence, largest
+from fivefold.evidence import Check, evidence, fault, largest
 
 
 def _wide(n: int = 300, d: int = 400, seed: int = 3) -> tuple[sp.csr_array, np.ndarray, np.ndarray]:
@@ -208,7 +208,7 @@ def wide_data() -> Check:
         # A gap of g bounds the squared violations by 2 g P L, with the curvature L of the heaviest column at most Σ v x² / 4.
         reach = np.sqrt(2e-9 * value * v.sum() * (v @ dense**2).max() / 4)
         worst = largest(worst, off / reach, abs(value - model.objective_) / value / 1e-12)
-        worst = largest(worst, abs(r.sum()) / reach / 10 if bias else float(b != 0.0), model.dual_gap_ / 1e-9)
+        worst = largest(worst, abs(r.sum()) / reach / 10 if bias else fault(b != 0.0), model.dual_gap_ / 1e-9)
     return Check(worst, 1.0, "error / its bound")
 
 

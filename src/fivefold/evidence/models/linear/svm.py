@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence, largest
+from fivefold.evidence import Check, evidence, fault, largest
 from fivefold.evidence.models.linear._common import single_precision
 
 
@@ -126,7 +126,7 @@ def peer() -> Check:
                 theirs = Peer(**known, tol=1e-8).fit(X[part], y[part], mass)
                 worst = largest(worst, np.abs(ours.decision_function(X) - theirs.decision_function(X)).max())
                 worst = largest(worst, np.abs(ours.intercept_ - theirs.intercept_).max())
-                wrong += int((ours.predict(X) != theirs.predict(X)).sum())
+                worst += fault((ours.predict(X) != theirs.predict(X)).any())
                 wrong += int((ours.n_support_ != theirs.n_support_).any())
                 if mass is None:  # the peer numbers the rows after those of no weight are gone
                     wrong += int((ours.support_ != theirs.support_).sum())
@@ -241,19 +241,19 @@ def soft_peer() -> Check:
 
     X, y, weight = _two(200, 4)
     labels = np.where(y == 1, "yes", "no")
-    worst, wrong = 0.0, 0
+    worst = 0.0
     for C in (None, 0.1, 50.0):
         for mass in (None, weight):
             ours = (SoftMarginSVM(tol=1e-8) if C is None else SoftMarginSVM(C, tol=1e-8)).fit(X, labels, mass)
             theirs = Peer(kernel="linear", C=C or 1.0, tol=1e-8).fit(X, labels, mass)
-            wrong += int((ours.predict(X) != theirs.predict(X)).sum())
+            worst += fault((ours.predict(X) != theirs.predict(X)).any())
             numbers = [ours.coef_ - theirs.coef_, ours.intercept_ - theirs.intercept_]
             numbers.append(ours.decision_function(X) - theirs.decision_function(X))
             allowed = single_precision(X @ X.T, theirs.dual_coef_)
             worst = largest(worst, *(np.abs(number).max() / allowed for number in numbers))
             sparse = SoftMarginSVM(ours.C, tol=1e-8).fit(sp.csr_array(X), labels, mass)
             worst = largest(worst, np.abs(sparse.coef_ - ours.coef_).max() / allowed)
-    return Check(worst + wrong, 1.0, "difference / what single precision loses, wrong labels", "scikit-learn SVC")
+    return Check(worst, 1.0, "difference / what single precision loses", "scikit-learn SVC")
 
 
 @evidence("svm-soft-margin", claim="A large C recovers the hard margin", against="HardMarginSVM on separable rows")

@@ -6,7 +6,7 @@ import itertools
 
 import torch
 
-from fivefold.evidence import Check, evidence, largest
+from fivefold.evidence import Check, evidence, fault, largest
 from fivefold.models.nn import Dropout, RNNDropout
 
 from ._common import noise
@@ -101,6 +101,6 @@ def rnn_dropout_defaults() -> Check:
     layer = RNNDropout(2, 50)
     y = layer(torch.randn(10, 10, 2))
     share = abs(float((y == 0).double().mean()) - 0.5) / (0.25 / y.numel()) ** 0.5
-    wrong = int(len(layer.layers) != 2) + int(layer.p != 0.5)
+    wrong = fault(len(layer.layers) != 2) + fault(layer.p != 0.5)
     quiet = RNNDropout(2, 50, last=False)(torch.randn(10, 10, 2))
     return Check(share + 100 * (wrong + int((quiet == 0).sum())), 5, "standard errors", "1/2")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fivefold.evidence import Check, evidence, largest
+from fivefold.evidence import Check, evidence, fault, largest
 from fivefold.models.nn import BasicInit, HeInit, OrthogonalInit, XavierInit, initialize
 
 
@@ -52,7 +52,7 @@ def xavier_moments() -> Check:
     generator = torch.Generator().manual_seed(0)
     w = [XavierInit(d)(torch.empty(300, 100, dtype=torch.float64), generator) for d in ("uniform", "normal")]
     bound = math.sqrt(6 / 400)
-    outside = int((w[0].abs() > bound).sum()) + int(float(w[0].abs().max()) < 0.99 * bound)
+    outside = int((w[0].abs() > bound).sum()) + fault(float(w[0].abs().max()) < 0.99 * bound)
     worst = largest(_relative(v, 2 / 400) for v in w)
     return Check(worst + 100 * outside, 5, "standard errors", "2/(n_in + n_out)")
 
@@ -162,7 +162,7 @@ def basic_moments() -> Check:
             - mean
         )
         worst = largest(worst, _relative(w, variance))
-        outside += int((~(w.abs() <= bound + 1e-12)).sum()) + int(
+        outside += int((~(w.abs() <= bound + 1e-12)).sum()) + fault(
             name != "normal" and not float(w.abs().max()) >= 0.98 * bound
         )
     return Check(worst + 100 * outside, 5, "standard errors", "formulas")

@@ -211,3 +211,68 @@ def learns_the_product() -> Check:
     found = roc_auc_score(y, model.fit(train, "y").predict_proba(test)[:, 1])
     lift = (found - low) / (roc_auc_score(y, best) - low)
     return Check(float(lift), 0.9, "share of the possible lift", "Bayes rule", at_least=True)
+
+
+@evidence(
+    "deepfm",
+    claim="Looked-up rows, their scale and the gradient that names each row once equal the plain embedding's",
+    against="torch's embedding with dense gradients, over codes that meet and miss the edges of 64",
+)
+def lookup() -> Check:
+    import torch
+
+    from fivefold.models.recommend._lookup import RowTable, unique
+
+    draw = np.random.default_rng(5)
+    worst, wrong = [], 0
+    for rows, dim in ((130, 3), (64, 4), (1, 4)):
+        table = RowTable(rows, 4, sparse=True, dtype=torch.float64)
+        codes = torch.from_numpy(draw.integers(0, rows, (5, 7)))
+        codes[0, :3] = torch.tensor([0, rows - 1, min(63, rows - 1)])
+        scale, toward = torch.from_numpy(draw.normal(size=(5, 7))), torch.from_numpy(draw.normal(size=(5, 7, 4)))
+        for factor in (scale, None):
+            for chosen in ([0, 1], [0], [1]):
+                if dim == 4 and 1 in chosen:
+                    continue
+                found = table.looked_up(codes, factor, dim)
+                expected = table.weight.detach()[codes] * (1 if factor is None else factor.unsqueeze(2))
+                expected = expected.split([dim, 4 - dim], dim=2)
+                worst += [float((a - b).detach().abs().max()) for a, b in zip(found, expected) if a.numel()]
+                table.weight.grad = None
+                ends = toward.split([dim, 4 - dim], dim=2)
+                sum((found[k] * ends[k]).sum() for k in chosen).backward()
+                grad = table.weight.grad
+                full = torch.zeros(rows, 4, dtype=torch.float64)
+                masked = torch.cat([ends[k] * (k in chosen) for k in (0, 1)], dim=2)
+                masked = masked if factor is None else masked * factor.unsqueeze(2)
+                full.index_add_(0, codes.reshape(-1), masked.reshape(-1, 4))
+                worst.append(float((grad.to_dense() - full).abs().max()))
+                wrong += grad._indices()[0].tolist() != sorted(set(codes.reshape(-1).tolist()))
+        wrong += unique(codes.reshape(-1), rows).tolist() != sorted(set(codes.reshape(-1).tolist()))
+        with torch.no_grad():
+            plain_rows = table.looked_up(codes, scale, dim)
+        both = zip(plain_rows, table.looked_up(codes, scale, dim))
+        worst += [float((a - b).detach().abs().max()) for a, b in both if a.numel()]
+    return Check(float(np.max(worst)) + wrong, 1e-14, "largest difference", "torch")
+
+
+@evidence(
+    "deepfm",
+    claim="The pairwise term and its gradient equal the sum over pairs of fields",
+    against="a double loop over the fields; automatic differentiation of it",
+)
+def pairs() -> Check:
+    import torch
+
+    from fivefold.models.recommend._pairs import pairwise_sum
+
+    draw = np.random.default_rng(6)
+    e = torch.from_numpy(draw.normal(size=(6, 5, 3))).requires_grad_(True)
+    toward = torch.from_numpy(draw.normal(size=6))
+    looped = sum((e[:, i] * e[:, j]).sum(1) for i in range(5) for j in range(i))
+    expected = torch.autograd.grad((looped * toward).sum(), e)[0]
+    found = pairwise_sum(e)
+    grad = torch.autograd.grad((found * toward).sum(), e)[0]
+    bare, strided = pairwise_sum(e.detach()), pairwise_sum(e.transpose(0, 1).contiguous().transpose(0, 1))
+    differences = [found - looped, grad - expected, bare - looped, strided - looped]
+    return Check(max(float(d.detach().abs().max()) for d in differences), 1e-13, "largest difference", "double loop")

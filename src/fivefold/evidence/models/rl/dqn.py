@@ -10,7 +10,7 @@ import torch
 from gymnasium.spaces import Box, Discrete
 
 from fivefold.data.batches import Batch, Place
-from fivefold.evidence import Check, evidence, largest
+from fivefold.evidence import Check, evidence, fault, largest
 from fivefold.models.rl import DQN
 from fivefold.models.rl.dqn import DQNLearner, td_target
 from fivefold.models.rl.networks import FrameNetwork
@@ -120,9 +120,9 @@ def replay() -> Check:
         buffer.add(np.array([i]), i % 2, float(i), np.array([i + 1]), i == 12)
     drawn = buffer.sample(50_000, np.random.default_rng(0))
     counts = np.bincount(drawn["reward"].astype(int), minlength=13)
-    wrong = int(counts[:8].sum()) + int(len(buffer) != 5)
-    wrong += int(np.any(drawn["next_observation"][:, 0] != drawn["observation"][:, 0] + 1))
-    wrong += int(np.any((drawn["terminated"] == 1) != (drawn["reward"] == 12)))
+    wrong = int(counts[:8].sum()) + fault(len(buffer) != 5)
+    wrong += fault(np.any(drawn["next_observation"][:, 0] != drawn["observation"][:, 0] + 1))
+    wrong += fault(np.any((drawn["terminated"] == 1) != (drawn["reward"] == 12)))
     off = np.abs(counts[8:] - 10_000).max() / np.sqrt(50_000 * 0.2 * 0.8)
     return Check(wrong * 100 + float(off), 5.0, "standard deviations", "uniform")
 

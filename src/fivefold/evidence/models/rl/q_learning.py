@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, fault
 
 
 def value_iteration(mdp: Any, gamma: float) -> np.ndarray:
@@ -80,7 +80,7 @@ def q_learning_frozen_lake() -> Check:
     rate = 1.0 / agent.visits_[seen].min() ** 0.8
     wrong = np.abs(agent.q_table_ - best)[seen].max() / (np.sqrt(rate / 2) * spread / (1 - 0.9))
     holes = [5, 7, 11, 12, 15]
-    wrong += float(np.abs(agent.q_table_[holes]).max()) + float((~seen).sum() != 4 * len(holes))
+    wrong += float(np.abs(agent.q_table_[holes]).max()) + fault((~seen).sum() != 4 * len(holes))
     return Check(float(wrong), 5.0, "deviations", "stochastic approximation")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fivefold.base.random import Streams
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, fault
 
 from .splits import WATERMELONS
 
@@ -79,7 +79,7 @@ def watermelon_gains() -> Check:
     root = tree.parent_ == 0
     if tree.feature_[0] != 3 or tree.n_node_samples_[root].tolist() != [9, 5, 3]:
         return Check(np.inf, 1, "another root", "01#tree-id3")
-    worst += [_gap(tree.gain_[0], 0.3806, 4), float(np.sum(tree.predict(_X) != _GOOD))]
+    worst += [_gap(tree.gain_[0], 0.3806, 4), fault(np.any(tree.predict(_X) != _GOOD))]
     # Zhou, figure 4.4: below the clear texture the root, then color, then touch; below the slightly blurry one touch.
     inner = tree.feature_[tree.feature_ >= 0].tolist()
     worst.append(0.0 if inner == [3, 1, 0, 5, 5] else np.inf)
@@ -100,7 +100,7 @@ def watermelon_ratios() -> Check:
     numbers = information_table(np.column_stack([_DENSITY, _SUGAR]), _GOOD)
     worst += [_gap(numbers.gain, [0.262, 0.349], 3), _gap(numbers.threshold, [0.3815, 0.126], 4) / 1.0]
     tree = C45Classifier(categorical_features=range(6)).fit(np.column_stack([_X, _DENSITY, _SUGAR]), _GOOD)
-    worst.append(float(np.sum(tree.predict(np.column_stack([_X, _DENSITY, _SUGAR])) != _GOOD)))
+    worst.append(fault(np.any(tree.predict(np.column_stack([_X, _DENSITY, _SUGAR])) != _GOOD)))
     return Check(
         float(np.max(worst)), 1.0001, "gap in half units of the last digit", "01#tree-c45 and Zhou, chapter 4.4"
     )
@@ -124,7 +124,7 @@ def watermelons_with_gaps() -> Check:
     worst.append(0.0 if tree.feature_[0] == 3 else np.inf)
     # Melons 8 and 10 have no texture: each is in all three branches, with 7/15, 5/15 and 3/15.
     worst.append(_gap(tree.counts_[children].sum(axis=1), np.array([7, 5, 3]) * 17 / 15, 12))
-    worst.append(float(tree.n_node_samples_[children].tolist() != [9, 7, 5]) * 9)
+    worst.append(fault(tree.n_node_samples_[children].tolist() != [9, 7, 5]))
     stump = C45Classifier(categorical_features=range(6), max_depth=1).fit(X, _GOOD)
     nodes = np.flatnonzero(stump.parent_ == 0)
     shares = stump.counts_[nodes] / stump.counts_[nodes].sum(axis=1, keepdims=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from fivefold.base.errors import DataUnavailableError
 from fivefold.base.random import Streams
-from fivefold.evidence import Check, evidence, largest
+from fivefold.evidence import Check, evidence, fault, largest
 
 from ._baton import fitted
 
@@ -247,7 +247,7 @@ def histograms_by_hand() -> Check:
     finally:
         _device._CELLS = cells
     whole = grower._summed(rows)
-    wrong.append(float(not np.array_equal(pieces.sums, whole.sums) or not np.array_equal(pieces.counts, whole.counts)))
+    wrong.append(fault(not np.array_equal(pieces.sums, whole.sums) or not np.array_equal(pieces.counts, whole.counts)))
     sums, counts = whole.sums.reshape(6, 256, 2) * unit, whole.counts.reshape(6, 256)
     for f in range(6):
         for kind, numbers in enumerate((g, h)):
@@ -256,7 +256,7 @@ def histograms_by_hand() -> Check:
             # A rounded number is off by half a unit at most.
             wrong.append(np.abs(sums[f, :, kind] - exact).max() / (unit[kind] * len(rows) / 2))
         wrong.append(float(np.abs(counts[f] - np.bincount(binned.columns[f, rows], minlength=256)).max()))
-    wrong.append(float(root[2] != 400 or len(rows) < 100))
+    wrong.append(fault(root[2] != 400 or len(rows) < 100))
     return Check(largest(wrong), 1.0, "error in half units a row", "numpy.add.at")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from fivefold.base.random import Streams
-from fivefold.evidence import Check, evidence, largest
+from fivefold.evidence import Check, evidence, fault, largest
 
 
 @evidence(
@@ -34,7 +34,7 @@ def merged_classes() -> Check:
         worst = largest(worst, abs(area(X @ w, y) - known) / error)
         first = PCA(1).fit(X).components_[0]
         worst = largest(
-            worst, abs(area(X @ first, y) - (known if along else 0.5)) / error, float(not abs(first[along]) >= 0.99)
+            worst, abs(area(X @ first, y) - (known if along else 0.5)) / error, fault(not abs(first[along]) >= 0.99)
         )
         means = [X[y == c].mean(axis=0) for c in (0, 1)]
         wanted = np.array([[0.0, -distance / 2], [0.0, distance / 2]])

@@ -116,7 +116,7 @@ def constant_columns() -> Check:
                     wrong += 1
                 except DataError as error:
                     wrong += "Column 1 of X is constant" not in str(error)
-    wrong += abs(GaussianAnomalyDetector().fit([[1.0], [3.0]]).location_[0] - 2.0) > 1e-12
+    wrong += not abs(GaussianAnomalyDetector().fit([[1.0], [3.0]]).location_[0] - 2.0) <= 1e-12
     X = rng.normal(size=(40, 2))
     weight = np.arange(40) % 3 > 0
     X[~weight] *= 50

@@ -114,6 +114,7 @@ def exact_gradient() -> Check:
 def optimizer() -> Check:
     from fivefold.models.unsupervised import TSNE
     from fivefold.models.unsupervised._affinities import divergence, joint_affinities
+    from fivefold.models.unsupervised._descent import descend
 
     X = _blobs(30, 4, "optimizer")
     centered = X - X.mean(axis=0)
@@ -149,6 +150,13 @@ def optimizer() -> Check:
     worst = largest(worst, float(TSNE().get_params() != stated))
     quiet = TSNE(perplexity=7.0, min_grad_norm=1e9, max_iter=400, exaggeration_iter=100).fit(X)
     worst = largest(worst, float(quiet.n_iter_ != 150))
+    # A loss that stands still since step 50 is looked at again at 100, 150 ...: more than 50 steps later, then more than 49.
+    for patience, stop in ((50, 150), (49, 100)):
+        still = descend(
+            lambda Y, factor, wanted: (1.0, np.ones_like(Y)), start, max_iter=400, exaggeration=1.0, exaggeration_iter=0,
+            learning_rate=(0.1, 0.1), patience=patience, min_grad_norm=0.0,
+        )  # fmt: skip
+        worst = largest(worst, float(still[2] != stop))
     # Fourteen steps magnify rounding of the start, 1e-16 of its size, by less than the growth of the map itself.
     return Check(worst, 1e-8, "largest relative difference", "the recurrences, written out")
 

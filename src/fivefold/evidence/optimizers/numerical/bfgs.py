@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence, largest, smallest
+from fivefold.evidence import Check, evidence, fault, largest, smallest
 
 
 def _spd(n: int, seed: int = 0) -> np.ndarray:
@@ -265,12 +265,12 @@ def bfgs_differences() -> Check:
             problem = Problem(lambda x: float(np.sin(x).sum()), scheme)
             error = np.abs(problem.gradient(point, float(np.sin(point).sum())) - np.cos(point))
             worst = largest(worst, float((error / (truncation + 10 * 3 * eps / h)).max()))
-            worst = largest(worst, float(problem.nfev != (3 if scheme == "2-point" else 6)))
+            worst = largest(worst, fault(problem.nfev != (3 if scheme == "2-point" else 6)))
     # Forward differences end at an error of about 1e-4 here; central ones then reach a gradient of 1e-7.
     fine = BFGS(gtol=1e-7).minimize(lambda x: float(1e4 * (x[0] - 1) ** 2 + (x[1] + 2) ** 2), [0.0, 0.0])
-    worst += float(not fine.success) + float(not np.abs(fine.x - [1, -2]).max() <= 1e-6)
+    worst += fault(not fine.success) + fault(not np.abs(fine.x - [1, -2]).max() <= 1e-6)
     plain, chosen = Problem(np.sum), Problem(np.sum, "2-point")
-    worst += float([plain.refine(), plain.refine(), chosen.refine()] != [True, False, False])
+    worst += fault([plain.refine(), plain.refine(), chosen.refine()] != [True, False, False])
     return Check(worst, 1.0, "error over its bound", "theory")
 
 
@@ -460,9 +460,9 @@ def bfgs_line_search() -> Check:
                 wrong += 1
                 continue
             step = found.trial.step
-            wrong += int(not value(step) <= value(0.0) + c1 * step * slope(0.0)) + int(not step > 0.0)
-            wrong += int(not abs(slope(step)) <= c2 * abs(slope(0.0)))
-            wrong += int(found.trial.f != value(step) or found.trial.slope != slope(step))
+            wrong += fault(not value(step) <= value(0.0) + c1 * step * slope(0.0)) + fault(not step > 0.0)
+            wrong += fault(not abs(slope(step)) <= c2 * abs(slope(0.0)))
+            wrong += fault(found.trial.f != value(step) or found.trial.slope != slope(step))
     return Check(wrong + trials / halvings, 1.0, "violations + trials over those of halving", "Wolfe's conditions")
 
 
