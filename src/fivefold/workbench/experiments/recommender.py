@@ -69,9 +69,10 @@ def _simulated(context: Context, model: Any) -> None:
         found = compare_policies(model, sessions, context.spec.seed)
     rows = []
     for name, record in found.items():
-        mean = record.rewards.mean(axis=1)
-        rows.append([name, float(mean.mean()), float(mean.std(ddof=1) / np.sqrt(sessions))])
-        context.metrics[f"list reward, {name}"] = rows[-1][1]
+        of_session = record.rewards.mean(axis=1)
+        mean = float(of_session.mean())
+        rows.append([name, mean, float(of_session.std(ddof=1) / np.sqrt(sessions))])
+        context.metrics[f"list reward, {name}"] = mean
     context.table(
         "In the simulator",
         ["policy", "mean reward of a list", "standard error"],
