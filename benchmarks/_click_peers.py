@@ -36,6 +36,8 @@ class Peer:
         As on our side.
     history : int, default 0
         Length of the histories of the last field, which share its table.
+    linear : bool, default False
+        Add first-order weights.
     options
         Layers of the model.
     """
@@ -50,6 +52,7 @@ class Peer:
         batch: int,
         seed: int,
         history: int = 0,
+        linear: bool = False,
         **options: Any,
     ) -> None:
         inputs, models = library().inputs, library().models
@@ -65,7 +68,7 @@ class Peer:
             ]
             self.model = getattr(models, name)(own, [last], **common)
         else:
-            self.model = getattr(models, name)(fields, fields, **common)
+            self.model = getattr(models, name)(fields if linear else [], fields, **common)
         self.model.compile("adam", "binary_crossentropy")
         for group in self.model.optim.param_groups:
             group["lr"] = rate

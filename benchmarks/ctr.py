@@ -59,13 +59,18 @@ def common(updates: str) -> dict[str, Any]:
 
 
 _DEEP = {"dnn_hidden_units": HIDDEN, "dnn_use_bn": True}
-_WIDE = {**_DEEP, "l2_reg_linear": 0.0}
 JOBS = {
-    "deepfm": Job(lambda u: DeepFM(hidden_sizes=HIDDEN, **common(u)), "DeepFM", _WIDE, 1 / 3.5, 1 / 1.5),
+    "deepfm": Job(
+        lambda u: DeepFM(hidden_sizes=HIDDEN, **common(u)),
+        "DeepFM",
+        {**_DEEP, "l2_reg_linear": 0.0, "linear": True},
+        1 / 3.5,
+        1 / 1.5,
+    ),
     "dcn": Job(
         lambda u: DeepCross(hidden_sizes=HIDDEN, **common(u)),
         "DCN",
-        {**_WIDE, "cross_num": 3, "l2_reg_cross": 0.0},
+        {**_DEEP, "cross_num": 3, "l2_reg_cross": 0.0},
         1 / 3.5,
         1 / 1.5,
     ),
