@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from fivefold.base import codec
 from fivefold.base.cards import Card
@@ -271,12 +272,30 @@ def _times(x: np.ndarray, times: float) -> np.ndarray:
     return x * times
 
 
+def iteration_limit(card: Card, variant: str) -> Check:
+    """``n_iter_`` is at most ``max_iter``."""
+    known = inspect.signature(card.load(variant).__init__).parameters
+    if "max_iter" not in known:
+        return Check(0, 0, "no limit of iterations", "the parameter")
+    x, y = data(card, variant)
+    beyond = 0
+    for limit in (1, 2):
+        model = make(card, variant, max_iter=limit, **({"tol": 1e-15} if "tol" in known else {}))
+        with warnings.catch_warnings():
+            # So few iterations seldom converge, as the model says.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(x, y)
+        beyond += not int(np.max(getattr(model, "n_iter_", 0))) <= limit
+    return Check(beyond, 0, "limits passed", "the parameter")
+
+
 _ALL = {
     "scikit-learn": sklearn_protocol,
     "named-columns": named_columns,
     "same-seed": same_seed,
     "saved": saved,
     "bad-input": bad_input,
+    "iteration-limit": iteration_limit,
 }
 CLASSIFIER = {**_ALL, "searched": searched, "probabilities": probabilities}
 REGRESSOR = {**_ALL, "searched": searched}

@@ -81,10 +81,12 @@ def seen(card: Card, variant: str) -> Check:
 def ties(card: Card, variant: str) -> Check:
     """A constant scorer has random-level Recall: each unseen item of each user is listed equally often."""
     model = _fitted(card, variant)
-    constant = type(
-        "Constant", (type(model),), {"_scores": lambda self, users: np.zeros((len(users), len(self.items_)))}
-    )
-    model.__class__ = constant
+    # A method that chooses its lists item by item has a second scorer, for the places behind the first.
+    scorers = {
+        "_scores": lambda self, users: np.zeros((len(users), len(self.items_))),
+        "_later": lambda self, place, history, before: np.zeros((len(history), len(self.items_))),
+    }
+    model.__class__ = type("Constant", (type(model),), scorers)
     found = model.recommend(k=10, exclude_seen=False)
     # The ten items met most are the positives of everyone: a third of the items, so a third of a list of ten.
     hits = float(np.mean(found["item"].to_numpy() < 70)) * 10

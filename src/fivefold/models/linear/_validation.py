@@ -174,6 +174,25 @@ def class_weights(class_weight: Any, classes: np.ndarray, codes: np.ndarray, wei
     return factors
 
 
+def row_weights(estimator: Any, classes: np.ndarray, codes: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    """Return the weight of each row (n,): that of its class times its own.
+
+    Raises
+    ------
+    DataError
+        When fewer than two classes have any.
+    """
+    mass = class_weights(estimator.class_weight, classes, codes, weight)[codes]
+    if weight is not None:
+        mass = mass * weight
+    present = np.flatnonzero(np.bincount(codes, weights=mass, minlength=len(classes)))
+    if len(present) < 2:
+        what = f"one class, {classes[present[0]].item()!r}" if len(present) else "no class"
+        name = type(estimator).__name__
+        raise DataError(f"{name} needs two classes; y holds {what} with weight. Give rows of others.")
+    return mass
+
+
 def label_text(classes: np.ndarray, limit: int = 5) -> str:
     """Return the first classes as text for a message."""
     shown = ", ".join(repr(c) for c in classes[:limit].tolist())

@@ -15,7 +15,7 @@ from fivefold.base.errors import DataError
 from ._classifier import CrossEntropyClassifier
 from ._objectives import BinaryCrossEntropy, SoftmaxCrossEntropy
 from ._solvers import Solution, newton, newton_cg
-from ._validation import class_weights, encode_labels, real, require_fitted, sample_weights, training_data, whole
+from ._validation import encode_labels, real, require_fitted, row_weights, sample_weights, training_data, whole
 from .svm import KernelMachine, wide
 
 # Up to this many unknowns a Hessian is cheaper to form and factor than to multiply with again and again.
@@ -134,15 +134,7 @@ class KernelLogisticRegression(CrossEntropyClassifier, KernelMachine):
         X = wide(X)
         weight = sample_weights(sample_weight, X.shape[0])
         classes, codes = encode_labels(y)
-        mass = class_weights(self.class_weight, classes, codes, weight)[codes]
-        if weight is not None:
-            mass = mass * weight
-        present = np.flatnonzero(np.bincount(codes, weights=mass, minlength=len(classes)))
-        if len(present) < 2:
-            what = f"one class, {classes[present[0]].item()!r}" if len(present) else "no class"
-            raise DataError(
-                f"KernelLogisticRegression needs two classes; y holds {what} with weight. Give rows of others."
-            )
+        mass = row_weights(self, classes, codes, weight)  # (n,)
         spec = self._spec(X)
         rows = np.flatnonzero(mass)
         part = X if len(rows) == X.shape[0] else X[rows]

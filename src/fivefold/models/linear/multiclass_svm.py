@@ -9,13 +9,13 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 
-from fivefold.base.errors import DataError, InputError
+from fivefold.base.errors import InputError
 from fivefold.base.estimator import Estimator
 from fivefold.base.jit import njit
 from fivefold.base.random import Streams
 
 from ._classifier import ScoreClassifier
-from ._validation import class_weights, encode_labels, query_data, real, sample_weights, training_data, whole
+from ._validation import encode_labels, query_data, real, row_weights, sample_weights, training_data, whole
 
 # Epochs between two looks at the gap.
 _EPOCHS = 5
@@ -191,13 +191,7 @@ class MulticlassSVM(ScoreClassifier, Estimator):
         X, y = training_data(self, X, y, accept_sparse="csr")
         weight = sample_weights(sample_weight, X.shape[0])
         classes, codes = encode_labels(y)
-        price = C * class_weights(self.class_weight, classes, codes, weight)[codes]
-        if weight is not None:
-            price = price * weight
-        present = np.flatnonzero(np.bincount(codes, weights=price, minlength=len(classes)))
-        if len(present) < 2:
-            what = f"one class, {classes[present[0]].item()!r}" if len(present) else "no class"
-            raise DataError(f"MulticlassSVM needs two classes; y holds {what} with weight. Give rows of others.")
+        price = C * row_weights(self, classes, codes, weight)  # (n,)
         k, streams = len(classes), Streams.of(self.random_state)
         cost = self._margins(k)
         rows = sp.csr_array(X, dtype=np.float64)

@@ -10,7 +10,6 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 
-from fivefold.base.errors import DataError
 from fivefold.base.estimator import Estimator
 
 from ._blocks import row_blocks
@@ -18,10 +17,10 @@ from ._kernel_bank import KernelBank, read_kernels
 from ._kernel_rows import KernelRows
 from ._smo import minimize_dual
 from ._validation import (
-    class_weights,
     encode_labels,
     query_data,
     real,
+    row_weights,
     sample_weights,
     training_data,
     whole,
@@ -379,13 +378,7 @@ class MultipleKernelSVC(ClassifierMixin, Estimator):
         X = X.astype(np.float64, copy=False)
         weight = sample_weights(sample_weight, X.shape[0])
         classes, codes = encode_labels(y)
-        bound = C * class_weights(self.class_weight, classes, codes, weight)[codes]  # (n,)
-        if weight is not None:
-            bound = bound * weight
-        present = np.flatnonzero(np.bincount(codes, weights=bound, minlength=len(classes)))
-        if len(present) < 2:
-            what = f"one class, {classes[present[0]].item()!r}" if len(present) else "no class"
-            raise DataError(f"MultipleKernelSVC needs two classes; y holds {what} with weight. Give rows of others.")
+        bound = C * row_weights(self, classes, codes, weight)  # (n,)
         rows = np.flatnonzero(bound > 0)
         X, codes, bound = X[rows], codes[rows], bound[rows]
         share = np.ones(len(rows)) if weight is None else weight[rows]

@@ -8,13 +8,12 @@ from typing import Any, Self
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from fivefold.base.errors import DataError
 from fivefold.base.estimator import Estimator
 
 from ._classifier import CrossEntropyClassifier
 from ._objectives import log1p_exp_neg
 from ._prox_newton import CrossEntropyL1
-from ._validation import choice, class_weights, encode_labels, query_data, real, sample_weights, training_data, whole
+from ._validation import choice, encode_labels, query_data, real, row_weights, sample_weights, training_data, whole
 
 
 class SparseLogisticRegression(CrossEntropyClassifier, Estimator):
@@ -124,15 +123,7 @@ class SparseLogisticRegression(CrossEntropyClassifier, Estimator):
         X, y = training_data(self, X, y, accept_sparse=("csr", "csc"), accept_large_sparse=True)
         weight = sample_weights(sample_weight, X.shape[0])
         classes, codes = encode_labels(y)
-        mass = class_weights(self.class_weight, classes, codes, weight)[codes]
-        if weight is not None:
-            mass = mass * weight
-        present = np.flatnonzero(np.bincount(codes, weights=mass, minlength=len(classes)))
-        if len(present) < 2:
-            what = f"one class, {classes[present[0]].item()!r}" if len(present) else "no class"
-            raise DataError(
-                f"SparseLogisticRegression needs two classes; y holds {what} with weight. Give rows of others."
-            )
+        mass = row_weights(self, classes, codes, weight)  # (n,)
         rows = np.flatnonzero(mass)
         part = X if len(rows) == X.shape[0] else X[rows]
         codes, mass = codes[rows], mass[rows]

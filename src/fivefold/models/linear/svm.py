@@ -18,11 +18,11 @@ from ._kernel_rows import rows_of_kernel
 from ._smo import DualSolution, minimize_dual
 from ._validation import (
     choice,
-    class_weights,
     encode_labels,
     query_data,
     real,
     require_fitted,
+    row_weights,
     sample_weights,
     training_data,
     whole,
@@ -222,13 +222,7 @@ class SVC(ClassifierMixin, KernelMachine):
         X = wide(X)
         weight = sample_weights(sample_weight, X.shape[0])
         classes, codes = encode_labels(y)
-        bound = C * class_weights(self.class_weight, classes, codes, weight)[codes]  # (n,)
-        if weight is not None:
-            bound = bound * weight
-        present = np.flatnonzero(np.bincount(codes, weights=bound, minlength=len(classes)))
-        if len(present) < 2:
-            what = f"one class, {classes[present[0]].item()!r}" if len(present) else "no class"
-            raise DataError(f"SVC needs two classes; y holds {what} with weight. Give rows of others.")
+        bound = C * row_weights(self, classes, codes, weight)  # (n,)
         spec = self._spec(X)
         k, n = len(classes), X.shape[0]
         pairs = [(a, b) for a in range(k) for b in range(a + 1, k)]

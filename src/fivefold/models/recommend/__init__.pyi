@@ -5,6 +5,7 @@ from fivefold.models.recommend.autoint import WeightedAutoInt as WeightedAutoInt
 from fivefold.models.recommend.bilinear import BilinearFM as BilinearFM
 from fivefold.models.recommend.bilinear import BilinearFMLearner as BilinearFMLearner
 from fivefold.models.recommend.cold_start import ColdStartEmbedding as ColdStartEmbedding
+from fivefold.models.recommend.collaborative_vae import CollaborativeVAE as CollaborativeVAE
 from fivefold.models.recommend.deep_cross import DeepCross as DeepCross
 from fivefold.models.recommend.deep_interest import DeepInterestNetwork as DeepInterestNetwork
 from fivefold.models.recommend.deep_interest_evolution import (
@@ -16,9 +17,11 @@ from fivefold.models.recommend.factorization_machine import FactorizationMachine
 from fivefold.models.recommend.factorization_machine import FactorizationMachineLearner as FactorizationMachineLearner
 from fivefold.models.recommend.field_aware import FieldAwareFM as FieldAwareFM
 from fivefold.models.recommend.field_aware import FieldAwareFMLearner as FieldAwareFMLearner
+from fivefold.models.recommend.gan_user_model import GANUserModel as GANUserModel
 from fivefold.models.recommend.id_embedding import IDEmbedding as IDEmbedding
 from fivefold.models.recommend.implicit_als import AlternatingLeastSquares as AlternatingLeastSquares
 from fivefold.models.recommend.implicit_als import BayesianPersonalizedRanking as BayesianPersonalizedRanking
+from fivefold.models.recommend.lird import LIRD as LIRD
 from fivefold.models.recommend.listing_embedding import ListingEmbedding as ListingEmbedding
 from fivefold.models.recommend.matrix_factorization import MatrixFactorization as MatrixFactorization
 from fivefold.models.recommend.matrix_factorization import SVDPlusPlus as SVDPlusPlus

@@ -42,7 +42,7 @@ class Recommender(Estimator):
         sample_weight : array (n,) or name of a column, optional
             Weight of each row, >= 0; a row of weight 0 counts for nothing.
         """
-        data = read_interactions(table, self.user, self.item, self.rating, sample_weight)
+        data = self._read(table, sample_weight)
         self._check(data)
         seen = data.matrix()
         seen.sort_indices()
@@ -64,6 +64,10 @@ class Recommender(Estimator):
                     "raise the regularization."
                 )
         return self
+
+    def _read(self, table: Any, sample_weight: Any) -> Interactions:
+        """Return the table as codes and numbers."""
+        return read_interactions(table, self.user, self.item, self.rating, sample_weight)
 
     def _check(self, data: Interactions) -> None:
         """Refuse wrong parameters and data that the method cannot use."""
@@ -182,8 +186,6 @@ class Recommender(Estimator):
         exclude_seen: bool,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return item codes (b, k) with -1 where nothing is left, their scores, and who got the fallback (b,)."""
-        from ._top import top_k
-
         rows, width = len(codes), len(self.items_)
         items, best = np.empty((rows, k), dtype=np.int64), np.empty((rows, k))
         fallback = np.zeros(rows, dtype=bool)
@@ -193,13 +195,31 @@ class Recommender(Estimator):
         keys = (keys.astype(np.uint64) + np.uint64(1)) * np.uint64(0xD1B54A32D192ED03) ^ np.uint64(self.tie_key_)
         for begin in range(0, rows, step):
             part = slice(begin, begin + step)
-            scores, starts, seen, lost = self._block(codes[part], first[part], past)
-            fallback[part] = lost
-            if not exclude_seen:
-                starts = np.zeros(len(starts), dtype=np.int64)
-            with threads_for(scores.size):
-                top_k(scores, allowed, starts, seen, keys[part], items[part], best[part])
+            items[part], best[part], fallback[part] = self._lists(
+                codes[part], first[part], past, k, allowed, exclude_seen, keys[part]
+            )
         return items, best, fallback
+
+    def _lists(
+        self,
+        codes: np.ndarray,
+        first: np.ndarray,
+        past: Interactions | None,
+        k: int,
+        allowed: np.ndarray,
+        exclude_seen: bool,
+        keys: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return what :meth:`_best` does, for some users; ``keys`` (b,) order equal scores."""
+        from ._top import top_k
+
+        items, best = np.empty((len(codes), k), dtype=np.int64), np.empty((len(codes), k))
+        scores, starts, seen, lost = self._block(codes, first, past)
+        if not exclude_seen:
+            starts = np.zeros(len(starts), dtype=np.int64)
+        with threads_for(scores.size):
+            top_k(scores, allowed, starts, seen, keys, items, best)
+        return items, best, lost
 
     def _block(
         self, codes: np.ndarray, first: np.ndarray, past: Interactions | None

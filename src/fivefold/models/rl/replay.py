@@ -58,6 +58,16 @@ class ReplayBuffer:
         self.position = (i + 1) % self.capacity
         self.full = self.full or self.position == 0
 
+    def extend(self, observation: Any, action: Any, reward: Any, next_observation: Any, terminated: Any) -> None:
+        """Store several transitions, one a row and the oldest first; of more than ``capacity`` the last ones stay."""
+        n = len(reward)
+        rows = np.arange(max(0, n - self.capacity), n)
+        places = (self.position + rows) % self.capacity
+        for name, values in zip(self.arrays, (observation, action, reward, next_observation, terminated)):
+            self.arrays[name][places] = values[rows]
+        self.full = self.full or self.position + n >= self.capacity
+        self.position = (self.position + n) % self.capacity
+
     def sample(self, size: int, generator: np.random.Generator) -> dict[str, np.ndarray]:
         """Return ``size`` transitions, drawn uniformly with replacement."""
         if len(self) == 0:

@@ -260,19 +260,16 @@ def monotone_pairs() -> Check:
 )
 def one_side_sums() -> Check:
     from fivefold.models.trees import GOSSRegressor, LGBMRegressor
-    from fivefold.models.trees.boosting._boosted import Plan, _one_side
-    from fivefold.models.trees.boosting._core import Growth
-    from fivefold.models.trees.boosting._losses import Squared
+    from fivefold.models.trees.boosting._sampling import one_side
 
     rng = Streams(12).numpy("goss")
-    n, a, b = 400, 0.2, 0.1
-    plan = Plan(loss=Squared(), growth=Growth(max_leaves=2), n_estimators=9, learning_rate=0.5, goss=(a, b))
+    n, shares = 400, (0.2, 0.1)
     truth = rng.normal(size=(1, n)) + 0.3
     order = np.argsort(-np.abs(truth[0]))
     wrong, sums, hessians = [], [], []
     for round_ in range(2000):
         g, h = truth.copy(), np.ones((1, n))
-        rows = _one_side(g, h, np.arange(n), plan, Streams(1), round_ + 2)
+        rows = one_side(g, h, np.arange(n), shares, 0.5, Streams(1), round_ + 2)
         sound = rows is not None and len(rows) == 120 and np.isin(order[:80], rows).all()
         wrong.append(0.0 if sound else 1.0)
         sums.append(g[0, rows].sum())
@@ -282,12 +279,19 @@ def one_side_sums() -> Check:
     error = 320 * np.sqrt(rest.var(ddof=1) / 40 * (1 - 40 / 320) / 2000)
     wrong.append(max(0.0, abs(float(np.mean(sums)) - truth.sum()) / (5 * error) - 1))
     wrong.append(float(np.abs(np.array(hessians) - n).max()) / 1e3)
-    wrong.append(0.0 if _one_side(truth, truth, np.arange(n), plan, Streams(1), 1) is None else 1.0)
+    wrong.append(0.0 if one_side(truth, truth, np.arange(n), shares, 0.5, Streams(1), 1) is None else 1.0)
     for seed in range(20):
         many = rng.normal(size=(2, 20_000))
         largest_first = np.argsort(-np.abs(many).sum(axis=0))
-        rows = _one_side(many, np.ones_like(many), np.arange(20_000), plan, Streams(seed), 5)
+        rows = one_side(many, np.ones_like(many), np.arange(20_000), shares, 0.5, Streams(seed), 5)
         wrong.append(0.0 if np.isin(largest_first[:4000], rows).all() and len(rows) == 6000 else 1.0)
+    # Of equal gradients the first are kept; rows that are not given stay out, and their gradients as they are.
+    same, some = np.ones((1, 100)), np.arange(0, 100, 2)
+    rows = one_side(same, np.ones((1, 100)), some, shares, 0.5, Streams(1), 5)
+    wrong.append(
+        float(rows is None or len(rows) != 15 or not np.isin(rows, some).all() or (rows[:10] != some[:10]).any())
+    )
+    wrong.append(abs(float(same[0, 1::2].sum()) - 50) + float((same[0, some[:10]] != 1).any()))
     X = rng.normal(size=(500, 3))
     y = X[:, 0] + rng.normal(size=500)
     whole = GOSSRegressor(n_estimators=15, top_rate=0.4, other_rate=0.6).fit(X, y)

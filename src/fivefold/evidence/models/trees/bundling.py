@@ -167,6 +167,56 @@ def trees_unchanged() -> Check:
     return Check(wrong, 0, "arrays that differ", "enable_bundle=False")
 
 
+@evidence(
+    "efb",
+    claim="A sparse table has the cuts, bins, bundles and trees of the same table made dense, weights and missing values too",
+    against="the dense table",
+)
+def sparse_tables() -> Check:
+    import scipy.sparse as sp
+
+    from fivefold.models.trees import LGBMRegressor
+    from fivefold.models.trees.boosting._binning import BinMapper
+    from fivefold.models.trees.boosting._bundles import bundled_table, bundles
+
+    wrong = 0
+    for seed, kind in enumerate((np.float32, np.float64)):
+        X = _sparse(400, 24, seed)
+        rng = Streams(seed).numpy("more")
+        X[:, 2] *= -1.0  # zero is the last bin
+        X[:, 5] = np.where(X[:, 5] > 0, rng.normal(size=400), 0.0)
+        X[:, 9] = np.where(rng.random(400) < 0.4, rng.normal(size=400), 0.0)  # too full for a bundle
+        X[:7, 11], X[0, 13], X[:, 17] = np.nan, 0.0, 0.0
+        X[:, 20] = rng.integers(0, 5, 400)
+        table = sp.csr_matrix(X.astype(kind))
+        table.data[:3] = 0.0  # zeros that are written out
+        dense, weight = table.toarray(), rng.integers(1, 4, 400).astype(float)
+        categorical = np.arange(24) == 20
+        for mass in (None, weight):
+            one, two = (BinMapper(16, 2).fit(t, categorical, Streams(0), mass) for t in (dense, table))
+            wrong += sum(not np.array_equal(a, b) for a, b in zip(one.cuts, two.cuts, strict=True))
+            a, b = one.transform(dense, 1), one.transform(table, 1)
+            wrong += int(not np.array_equal(a.columns, b.columns)) + int(not np.array_equal(a.words, b.words))
+        groups = bundles(a.columns, a.n_bins, a.kinds)
+        wrong += int(one.sparse(table).bundles(0.8) != groups) + int(not 3 <= sum(map(len, groups)) < 22)
+        a, b = bundled_table(one, dense, 1), bundled_table(one, table, 1)
+        for name in ("columns", "words", "where", "widths", "members"):
+            wrong += int(not np.array_equal(getattr(a, name), getattr(b, name)))
+        y = dense[:, 5] + dense[:, 2] + rng.normal(size=400) / 4
+        settings: dict[str, Any] = {"n_estimators": 4, "min_child_samples": 5, "categorical_feature": [20]}
+        fits = [LGBMRegressor(**settings).fit(t, y, eval_set=[(t, y)]) for t in (dense, table)]
+        for name in _FIELDS:
+            a, b = (getattr(fit.trees_, name) for fit in fits)
+            wrong += int(not np.array_equal(a, b, equal_nan=a.dtype.kind == "f"))
+        wrong += int(fits[0].evals_result_ != fits[1].evals_result_)
+    # A row that leaves the bins of zero of two columns keeps them apart; exactly 80 % zeros are enough.
+    apart = np.zeros((100, 4))
+    apart[:20, 0], apart[19:39, 1], apart[40:60, 2], apart[60:81, 3] = 1, 1, 1, 1
+    mapper = BinMapper(255, 1).fit(apart, np.zeros(4, dtype=bool), Streams(0))
+    wrong += int(mapper.sparse(sp.csr_matrix(apart)).bundles(0.8) != [[0, 2]])
+    return Check(wrong, 0, "arrays that differ", "the dense table")
+
+
 @evidence("efb", claim="Boosting on bundles gives LightGBM's raw scores", against="LightGBM", peer="lightgbm")
 def bundles_as_lightgbm() -> Check:
     import lightgbm

@@ -16,13 +16,15 @@ from fivefold.base.random import Streams
 
 from .._validation import real, require_fitted, sample_weights, whole
 from . import _grow as k
-from ._binning import BinMapper, Binned
-from ._bundles import bundled, bundles
+from ._binned import Binned
+from ._binning import BinMapper
+from ._bundles import bundled_table
 from ._core import Grower, Grown, Growth
 from ._fitted import Fitted
 from ._following import EvalSet, Stopper
 from ._losses import Loss, quantile_of
 from ._metrics import measure, metrics_of
+from ._sampling import column_draw, drawn_rows, one_side
 from ._sorted import SortedGrower, refuse_categories
 from ._tables import Columns
 from ._trees import Trees
@@ -167,10 +169,9 @@ class Boosted(Fitted, Estimator):
             s.raw = self._scores(s.X, s.raw)
         grower: Grower | SortedGrower
         if plan.finder == "histogram":
-            table = self.bins_.transform(X, threads)
-            groups = bundles(table.columns, table.n_bins, table.kinds) if plan.bundle else []
-            self.n_columns_ = d - sum(len(q) - 1 for q in groups)
-            grower = self._grower(bundled(table, groups) if groups else table, plan, threads)
+            table = bundled_table(self.bins_, X, threads) if plan.bundle else self.bins_.transform(X, threads)
+            self.n_columns_ = len(table.widths)
+            grower = self._grower(table, plan, threads)
         else:
             refuse_categories(self.bins_.kinds, plan.finder)
             grower = SortedGrower(X, plan.growth, plan.finder, plan.sketch_eps, plan.monotone, plan.groups)
@@ -197,11 +198,11 @@ class Boosted(Fitted, Estimator):
         for round_ in range(first, plan.n_estimators):
             loss.gradients(y, raw, weight, g, h, threads)
             if plan.goss is not None:
-                rows = _one_side(g, h, every_row, plan, streams, round_)
+                rows = one_side(g, h, every_row, plan.goss, plan.learning_rate, streams, round_)
             elif plan.subsample < 1 and (rows is None or round_ % plan.subsample_every == 0):
                 rows = self._drawn(every_row, plan.subsample, streams, round_ - round_ % plan.subsample_every)
             used = rows if rows is not None else (every_row if len(every_row) < n else None)
-            mask = _column_draw(d, plan.columns, streams, round_)
+            mask = column_draw(d, plan.columns, streams, round_)
             grew = False
             for c in range(loss.n_outputs):
                 seed = streams.integer("columns", round_, c)
@@ -251,7 +252,7 @@ class Boosted(Fitted, Estimator):
 
     def _drawn(self, rows: np.ndarray, share: float, streams: Streams, round_: int) -> np.ndarray:
         """Return the share of the rows that a round uses, ascending."""
-        return _drawn(rows, share, streams, round_)
+        return drawn_rows(rows, share, streams, round_)
 
     def _continues(self) -> bool:
         """Return whether a fit goes on from the trees of the last one."""
@@ -411,47 +412,6 @@ def _offsets(given: Any, n_outputs: int, n: int) -> np.ndarray:
         return scores.T
     wanted = f"({n},)" if n_outputs == 1 else f"({n}, {n_outputs})"
     raise DataError(f"`init_score` has the shape {scores.shape}; give {wanted}.")
-
-
-def _drawn(rows: np.ndarray, share: float, streams: Streams, round_: int) -> np.ndarray:
-    """Return ``floor(share n)`` rows (at least one), drawn without replacement, ascending."""
-    keep = max(1, int(share * len(rows)))
-    keys = streams.numpy("rows", round_).random(len(rows))
-    return rows[np.sort(np.argpartition(keys, keep - 1)[:keep])] if keep < len(rows) else rows
-
-
-def _one_side(
-    g: np.ndarray, h: np.ndarray, rows: np.ndarray, plan: Plan, streams: Streams, round_: int
-) -> np.ndarray | None:
-    """Gradient-based one-side sampling: the rows to use; the drawn ones' gradients and Hessians grow by (1 - a) / b in place.
-
-    The first 1 / learning_rate rounds use all rows, as in LightGBM.
-    """
-    a, b = plan.goss or (0.0, 1.0)
-    if round_ < int(1 / plan.learning_rate):
-        return None
-    n = len(rows)
-    n_top, n_rest = max(1, int(a * n)), int(b * n)
-    if n_top + n_rest >= n:
-        return None
-    size = np.abs(g[:, rows]).sum(axis=0)
-    order = np.argpartition(-size, n_top - 1)
-    top, rest = order[:n_top], order[n_top:]
-    keys = streams.numpy("goss", round_).random(len(rest))
-    some = rest[np.argpartition(keys, n_rest - 1)[:n_rest]] if n_rest > 0 else rest[:0]
-    factor = (n - n_top) / n_rest if n_rest > 0 else 1.0
-    g[:, rows[some]] *= factor
-    h[:, rows[some]] *= factor
-    return rows[np.sort(np.concatenate([top, some]))]
-
-
-def _column_draw(d: int, share: float, streams: Streams, round_: int) -> np.ndarray | None:
-    """Return the columns of one round: (d,) bool with ``max(1, round(share d))`` of them."""
-    if share >= 1:
-        return None
-    mask = np.zeros(d, dtype=bool)
-    mask[streams.numpy("columns", round_).permutation(d)[: max(1, round(share * d))]] = True
-    return mask
 
 
 def directions_of(given: Any, d: int, names: Any) -> np.ndarray | None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from ._binning import MAX_BINS, Binned
+import numpy as np
+import scipy.sparse as sp
+
+from ._binned import Binned
+from ._binning import BinMapper
 from ._histograms import BINS, MISSING
+from ._sparse import MAX_BINS, places_of
 
 SPARSE = 0.8
 _LOOK = 4096  # any value: rows of a first look that spares dense columns a count
@@ -78,25 +83,30 @@ def merged(column: np.ndarray, bins: np.ndarray, default: int, offset: int) -> i
 
 def bundled(binned: Binned, groups: list[list[int]]) -> Binned:
     """Return the table with each group of columns in one place of memory."""
-    d, n = len(binned.n_bins), len(binned)
-    lead = {f: g[0] for g in groups for f in g}
-    leads = [f for f in range(d) if lead.get(f, f) == f]
-    place = {f: p for p, f in enumerate(leads)}
-    where = np.array([[place[lead.get(f, f)], 0, -1] for f in range(d)], dtype=np.int64)
-    widths = binned.n_bins[leads].copy()
-    columns = np.empty((len(leads), n), dtype=np.uint8)
-    for p, f in enumerate(leads):
-        columns[p] = 0 if f in lead else binned.columns[f]
+    usual = np.full(len(binned.n_bins), -1)
     for group in groups:
-        p, end = place[group[0]], 1
-        for f, default in zip(group, defaults_of(binned.columns[group]), strict=True):
-            merged(columns[p], binned.columns[f], int(default), end)
-            where[f] = p, end, default
-            end += int(binned.n_bins[f]) - 1
-        widths[p] = end
+        usual[group] = defaults_of(binned.columns[group])
+    where, widths = places_of(binned.n_bins, groups, usual)
+    n = len(binned)
+    columns = np.zeros((len(widths), n), dtype=np.uint8)
+    for f, (p, offset, default) in enumerate(where):
+        if default < 0:
+            columns[p] = binned.columns[f]
+        else:
+            merged(columns[p], binned.columns[f], default, offset)
     out = Binned(n, binned.n_bins, binned.kinds, widths, where)
     out.columns = columns
     words = out.words.view(np.uint8)
-    for p in range(len(leads)):
+    for p in range(len(widths)):
         words[out.places[p] :: out.strides[p]][:n] = columns[p]
     return out
+
+
+def bundled_table(mapper: BinMapper, X: Any, threads: int) -> Binned:
+    """Return X (n, d) in bins, sparse columns in bundles without conflicts; a sparse table is never made dense."""
+    if sp.issparse(X):
+        table = mapper.sparse(X)
+        return table.binned(table.bundles(SPARSE))
+    dense = mapper.transform(X, threads)
+    groups = bundles(dense.columns, dense.n_bins, dense.kinds)
+    return bundled(dense, groups) if groups else dense

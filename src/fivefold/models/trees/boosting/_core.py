@@ -10,15 +10,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import prange
 
 from fivefold.base.errors import DataError
-from fivefold.base.jit import njit
 
 from . import _grow as k
 from . import _splits as s
-from ._binning import BinMapper, Binned
-from ._histograms import BINS, FRACTION_BITS, ROUND, largest, pack_gradients
+from ._binned import Binned
+from ._binning import BinMapper
+from ._columns import BY_ROWS, MERGED, WHOLE, search, search_part, workers_for
+from ._histograms import (
+    BINS,
+    FRACTION_BITS,
+    ROUND,
+    largest,
+    largest_part,
+    pack_gradients,
+    pack_part,
+    partition,
+)
+from ._leaves import add_by_leaf, add_by_walk
 
 _POOL_BYTES = 1 << 30  # any value: histograms beyond this are summed again instead of kept
 _SERIAL = 1 << 15  # any value: rows that one thread updates faster than two
@@ -172,6 +182,16 @@ class Grower:
         self.spare = np.empty(n, dtype=np.uint32)
         self.packed = np.empty(n, dtype=np.int64)
         self.whole, self.real = settings_of(growth, n)
+        # What the kernels hand each other.
+        self.state, self.job = np.zeros(k.N_STATE, dtype=np.int64), np.empty(4, dtype=np.int64)
+        self.leaves, self.free = np.empty(leaves, dtype=np.int64), np.empty(slots - 1, dtype=np.int64)
+        self.goes_left = np.zeros(BINS, dtype=np.uint8)
+        self.pair, self.limits = np.zeros((2, 3), dtype=np.int64), np.empty((2, 3))
+        self.scan, self.path = np.zeros(2, dtype=np.bool_), np.zeros(d, dtype=np.bool_)
+        self.allowed = np.zeros((2, d), dtype=np.bool_)
+        self.work, self.scores = np.empty((threads, 4, BINS)), np.empty((2, d))
+        self.what, self.left = np.zeros((2, d, 3), dtype=np.int64), np.zeros((2, d, 3), dtype=np.int64)
+        self.bits = np.zeros((2, d if binned.kinds.any() else 0, 4), dtype=np.uint64)
 
     def grow(
         self,
@@ -207,38 +227,7 @@ class Grower:
         self.totals[0] = *root, m
         self.whole[s.SEED] = seed
         mask = np.ones(d, dtype=np.bool_) if mask is None else mask
-        nodes = k.grow(
-            self.binned.words,
-            self.binned.columns,
-            self.binned.blocks,
-            self.binned.used(mask),
-            self.binned.widths,
-            self.binned.where,
-            self.binned.members,
-            self.binned.n_bins,
-            self.binned.kinds,
-            here,
-            self.spare,
-            self.packed,
-            self.sums,
-            self.counts,
-            self.extra_sums,
-            self.extra_counts,
-            self.scratch,
-            self.buffers,
-            mask,
-            self.groups,
-            self.directions,
-            self.whole,
-            self.real,
-            unit,
-            self.ints,
-            self.floats,
-            self.totals,
-            self.totals_left,
-            self.level_bits,
-            self.threads,
-        )
+        nodes = self._nodes(here, mask, unit)
         return Grown(
             self.ints[:nodes].copy(),
             self.floats[:nodes].copy(),
@@ -247,6 +236,38 @@ class Grower:
             here,
             unit,
         )
+
+    def _nodes(self, rows: np.ndarray, mask: np.ndarray, unit: np.ndarray) -> int:
+        """Grow a tree on ``rows`` and return the number of its nodes."""
+        binned, threads = self.binned, self.threads
+        used = binned.used(mask)
+        deciding = (
+            self.state, self.job, self.pair, self.scan, self.limits, self.allowed, self.path, self.goes_left, self.leaves,
+            self.free, binned.columns, binned.where, binned.n_bins, rows, self.spare, mask, self.groups, self.directions,
+            self.whole, self.real, unit, self.ints, self.floats, self.totals, self.totals_left, self.level_bits,
+            self.scores, self.what, self.left, self.bits, threads,
+        )  # fmt: skip
+        searching = (
+            self.job, binned.words, binned.blocks, used, binned.widths, binned.where, binned.members, binned.n_bins,
+            binned.kinds, rows, self.packed, self.sums, self.counts, self.extra_sums, self.extra_counts, self.scratch,
+            self.buffers, self.pair, self.scan, self.allowed, unit, self.limits, self.whole, self.real, self.directions,
+            self.work, self.scores, self.what, self.left, self.bits,
+        )  # fmt: skip
+        self.state[:] = 0
+        while True:
+            task = k.advance(*deciding)
+            if task == k.DONE:
+                return int(self.state[k.N_NODES])
+            if task == k.ORDER:
+                start, end, n_left, place = self.job
+                partition(binned.columns[place], self.goes_left, rows, start, end, n_left, self.spare, threads)
+                continue
+            workers, by_rows = workers_for(self.job, len(binned.n_bins), len(binned.blocks), threads)
+            if workers == 1:
+                search_part(0, 1, WHOLE, *searching)
+            else:
+                for phase in (BY_ROWS, MERGED) if by_rows else (WHOLE,):
+                    search(workers, phase, *searching)
 
     def add(self, grown: Grown, score: np.ndarray) -> None:
         """Add the leaf values of a tree just grown to the scores (n,) of all rows, those it was not grown on too."""
@@ -269,7 +290,7 @@ class Grower:
         """Add the leaf values of a tree to the scores (n,) of another table."""
         threads = self.threads if len(score) >= _SERIAL else 1
         values = np.ascontiguousarray(grown.values)
-        add_by_walk(table.columns, table.where, table.n_bins, grown.ints, values, grown.level_bits, score, threads)
+        add_by_walk(table, grown.ints, values, grown.level_bits, score, threads)
 
 
 def most_leaves(growth: Growth, n: int) -> int:
@@ -313,8 +334,12 @@ def checked_pack(
     g: np.ndarray, h: np.ndarray, rows: np.ndarray, out: np.ndarray, threads: int
 ) -> tuple[np.ndarray, tuple[int, int]]:
     """Pack the gradients and Hessians (n,) of ``rows`` into ``out`` (n,); return the units and the sums in them."""
+    m = len(rows)
     parts = np.empty((threads, 3))
-    largest(g, h, rows, parts)
+    if threads == 1:
+        largest_part(g, h, rows, 0, m, parts[0])
+    else:
+        largest(g, h, rows, parts)
     top_g, top_h, low_h = parts[:, 0].max(), parts[:, 1].max(), parts[:, 2].min()
     if not (np.isfinite(top_g) and np.isfinite(top_h)) or low_h < 0:
         raise DataError(
@@ -323,7 +348,10 @@ def checked_pack(
         )
     scale = np.array([_scale(top_g), _scale(top_h)])
     sums = np.empty((threads, 2), dtype=np.int64)
-    pack_gradients(g, h, rows, scale[0], scale[1], out, sums)
+    if threads == 1:
+        pack_part(g, h, rows, 0, m, scale[0], scale[1], out, sums[0])
+    else:
+        pack_gradients(g, h, rows, scale[0], scale[1], out, sums)
     return 1 / scale, (int(sums[:, 0].sum()), int(sums[:, 1].sum()))
 
 
@@ -332,34 +360,3 @@ def _scale(top: float) -> float:
     if top == 0:
         return 1.0
     return float(np.ldexp(1.0, FRACTION_BITS - int(np.frexp(top)[1])))
-
-
-@njit(parallel=True)
-def add_by_leaf(rows, edges, values, score, threads):
-    """Add values[i] to the scores of rows[edges[i]:edges[i + 1]]."""
-    n = len(rows)
-    for t in prange(threads):
-        start, stop = n * t // threads, n * (t + 1) // threads
-        for i in range(len(values)):
-            for p in range(max(start, edges[i]), min(stop, edges[i + 1])):
-                score[rows[p]] += values[i]
-
-
-@njit(parallel=True)
-def add_by_walk(columns, where, n_bins, ints, values, level_bits, score, threads):
-    """Add the value of each row's leaf to its score, by bins."""
-    n = len(score)
-    for t in prange(threads):
-        for r in range(n * t // threads, n * (t + 1) // threads):
-            node = np.int64(0)
-            while ints[node, k.LEFT] >= 0:
-                f = ints[node, k.FEATURE]
-                b = k.bin_in(np.int64(columns[where[f, 0], r]), where[f, 1], where[f, 2], n_bins[f])
-                if ints[node, k.BIN] < 0:
-                    left = (level_bits[node, b >> 6] >> np.uint64(b & 63)) & np.uint64(1) != 0
-                elif b == BINS - 1:
-                    left = ints[node, k.MISSING_LEFT] == 1
-                else:
-                    left = b <= ints[node, k.BIN]
-                node = ints[node, k.LEFT] if left else ints[node, k.RIGHT]
-            score[r] += values[node]

@@ -2,16 +2,19 @@
 
 A node owns a segment of ``rows``. After a split only the smaller child is summed; the larger one is the parent's histogram
 less the smaller's. The result is a function of the bins and the packed gradients alone.
+
+The work lies in two kernels that Python calls in turn: :func:`advance` decides and says what it waits for, :func:`search_part`
+(or :func:`search`, on several threads) sums rows and scores columns. A kernel that calls another compiles it once more.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
 from fivefold.base.jit import njit
 
-from ._histograms import BINS, MISSING, combine, fill_block, partition
+from ._columns import FROM, LARGE, MANY_ROWS, SMALL, TO
+from ._histograms import BINS, MISSING, partition_alone
 from ._splits import (
     BY_LEVEL,
     BY_NODE,
@@ -27,8 +30,6 @@ from ._splits import (
     SEED,
     leaf_score,
     leaf_value,
-    split_column,
-    split_levels,
     worth,
 )
 
@@ -41,88 +42,11 @@ N_INTS = 14
 # Floats of a node.
 VALUE, GAIN, LOW, HIGH, SCORE, BEST_GAIN, EXTRA_L2 = range(7)
 N_FLOATS = 7
-# Below this many (rows x columns) one thread is faster than two.
-_PARALLEL = 1 << 17  # any value: results do not depend on threads
-_MANY_ROWS = 1 << 15  # any value
-WHOLE, BY_ROWS, MERGED = range(3)
-
-
-@njit
-def _search_part(
-    t, workers, phase, job, words, blocks, used, widths, where, members, n_bins, kinds, rows, gh, sums, counts, extra_sums,
-    extra_counts,
-    scratch, buffers, nodes, scan, allowed, unit, limits, whole, real, directions, work, scores, what, left, bits,
-):  # fmt: skip
-    """Do the share of one worker of :func:`search`."""
-    start, end, small, large = job
-    if phase == BY_ROWS:
-        own_sums, own_counts = sums[small], counts[small]
-        if t > 0:
-            own_sums, own_counts = extra_sums[t - 1], extra_counts[t - 1]
-        first, last = start + (end - start) * t // workers, start + (end - start) * (t + 1) // workers
-        for b in range(len(blocks)):
-            fill_block(
-                words, b, blocks, used, widths, rows, first, last, gh, scratch[t], buffers[t], own_sums, own_counts
-            )
-        return
-    for b in range(len(blocks)):
-        first_column, n_columns = blocks[b, 2], blocks[b, 3]
-        from_column, to_column = first_column, first_column + n_columns
-        if phase == MERGED:
-            from_column = first_column + n_columns * t // workers
-            to_column = first_column + n_columns * (t + 1) // workers
-        elif b % workers != t:
-            continue
-        else:
-            fill_block(
-                words, b, blocks, used, widths, rows, start, end, gh, scratch[t], buffers[t], sums[small], counts[small]
-            )
-        for place in range(from_column, to_column):
-            if phase == MERGED:
-                for other in range(len(extra_sums)):
-                    combine(place, widths[place], sums[small], counts[small], extra_sums[other], extra_counts[other], 1)
-            if large >= 0:
-                combine(place, widths[place], sums[large], counts[large], sums[small], counts[small], -1)
-            for m in range(members[place], members[place + 1]):
-                f = members[m]
-                for child in range(2):
-                    if not scan[child]:
-                        continue
-                    slot = small if child == 0 else large
-                    scores[child, f] = -np.inf
-                    if not allowed[child, f]:
-                        continue
-                    if kinds[f] == 1:
-                        split_levels(
-                            sums[slot], counts[slot], f, where[f], n_bins[f], nodes[child], unit, limits[child], whole,
-                            real, work[t], scores[child], what[child], left[child], bits[child],
-                        )  # fmt: skip
-                    else:
-                        split_column(
-                            sums[slot], counts[slot], f, where[f], n_bins[f], nodes[child], unit, limits[child], whole,
-                            real, directions[f], work[t], scores[child], what[child], left[child],
-                        )  # fmt: skip
-
-
-@njit(parallel=True)
-def search(
-    workers, phase, job, words, blocks, used, widths, where, members, n_bins, kinds, rows, gh, sums, counts, extra_sums,
-    extra_counts,
-    scratch, buffers, nodes, scan, allowed, unit, limits, whole, real, directions, work, scores, what, left, bits,
-):  # fmt: skip
-    """Fill the histogram of the rows [start, end) into the slot ``small``, take it from the slot ``large`` (if >= 0) and
-    find the best split of every column for the nodes that ``scan`` asks for: 0 the small one, 1 the large one.
-
-    ``job`` (4,) is start, end, small, large. Many columns are shared among workers at once (WHOLE). Few columns take two
-    calls: BY_ROWS fills a histogram for each worker, MERGED adds them up and searches.
-    """
-    for t in prange(workers):
-        _search_part(
-            np.int64(t), workers, phase, job, words, blocks, used, widths, where, members, n_bins, kinds, rows, gh, sums,
-            counts, extra_sums,
-            extra_counts, scratch, buffers, nodes, scan, allowed, unit, limits, whole, real, directions, work, scores,
-            what, left, bits,
-        )  # fmt: skip
+# Where a tree stands between two calls of `advance`: PARENT_SLOT is the histogram of the node just split, TURN counts its
+# children searched, bit i of WANTED is set when the child i is large enough for a split.
+N_LEAVES, N_NODES, FIRST, SECOND, PARENT_SLOT, N_FREE, TURN, WANTED, SEARCHING = range(9)
+N_STATE = 9
+DONE, SEARCH, ORDER = range(3)
 
 
 @njit
@@ -251,156 +175,208 @@ def _next_leaf(leaves, n_leaves, ints, floats, depthwise):
     return at
 
 
+@njit
+def _begin(n_rows, state, leaves, free, ints, floats):
+    """Write the root, which owns ``n_rows`` rows, and free all slots of histograms."""
+    for i in range(len(free)):
+        free[i] = len(free) - 1 - i
+    zero, none = np.int64(0), np.int64(-1)
+    leaves[0] = zero
+    state[N_LEAVES], state[N_NODES], state[N_FREE] = 1, 1, len(free)
+    state[FIRST], state[SECOND], state[PARENT_SLOT], state[SEARCHING] = zero, zero, none, zero
+    _new_node(zero, none, zero, n_rows, zero, -np.inf, np.inf, ints, floats)
+
+
 @njit(error_model="numpy")
-def grow(
-    words, columns, blocks, used, widths, where, members, n_bins, kinds, rows, spare, gh, sums, counts, extra_sums,
-    extra_counts, scratch,
-    buffers, mask, groups, directions, whole, real, unit, ints, floats, totals, totals_left, level_bits, threads,
+def _value(node, ints, floats, totals, unit, whole, real):
+    """Write value and score of a new node; return whether it is large enough for a split."""
+    g, h = totals[node, 0] * unit[0], totals[node, 1] * unit[1]
+    low, high = floats[node, LOW], floats[node, HIGH]
+    value = leaf_value(g, h, real[L1], real[L2], real[MAX_STEP], low, high)
+    floats[node, SCORE] = leaf_score(g, h, real[L1], real[L2], value)
+    if floats[node, EXTRA_L2] > 0:
+        # As in LightGBM, the children of a sorted categorical split carry its penalty in their own values.
+        value = leaf_value(g, h, real[L1], real[L2] + floats[node, EXTRA_L2], real[MAX_STEP], low, high)
+    floats[node, VALUE] = value
+    return _splittable(node, ints, totals, unit, whole, real)
+
+
+@njit
+def _prepare(state, job, pair, scan, limits, allowed, path, free, mask, groups, whole, real, ints, floats, totals):
+    """Describe the search of this turn; return whether there is one.
+
+    The smaller of the new nodes is summed, the larger follows by subtraction; where no histogram of the parent was kept, the
+    larger is summed by itself in a second turn.
+    """
+    turn, wanted = state[TURN], state[WANTED]
+    subtracts = state[PARENT_SLOT] >= 0 and wanted & 2 != 0 and turn == 0
+    if not subtracts and wanted & (1 << turn) == 0:
+        return False
+    for child in range(2):
+        node = state[FIRST] if child == 0 and turn == 0 else state[SECOND]
+        scan[child] = wanted & (1 << (turn + child)) != 0 and (child == 0 or subtracts)
+        if scan[child]:
+            limits[child, 0], limits[child, 1], limits[child, 2] = (
+                floats[node, LOW],
+                floats[node, HIGH],
+                floats[node, SCORE],
+            )
+            for i in range(3):
+                pair[child, i] = totals[node, i]
+            draw_columns(node, ints, mask, groups, whole, real, path, allowed[child])
+    node = state[FIRST] if turn == 0 else state[SECOND]
+    # The slot after those that are free at the start is for histograms that are not kept.
+    job[FROM], job[TO], job[SMALL], job[LARGE] = ints[node, START], ints[node, END], len(free), -1
+    if scan[0] and state[N_FREE] > 0:
+        state[N_FREE] -= 1
+        job[SMALL] = free[state[N_FREE]]
+    if subtracts:
+        job[LARGE] = state[PARENT_SLOT]
+    return True
+
+
+@njit
+def _note(state, job, scan, free, scores, what, left, bits, ints, floats, totals_left, level_bits):
+    """Store what the search of this turn has found."""
+    node = state[FIRST] if state[TURN] == 0 else state[SECOND]
+    if scan[0]:
+        _take_best(node, np.int64(0), scores, what, left, bits, ints, floats, totals_left, level_bits)
+        ints[node, SLOT] = job[SMALL] if job[SMALL] != len(free) else -1
+    if job[LARGE] >= 0:
+        second = state[SECOND]
+        _take_best(second, np.int64(1), scores, what, left, bits, ints, floats, totals_left, level_bits)
+        ints[second, SLOT] = job[LARGE]
+        state[PARENT_SLOT] = -1
+        state[WANTED] &= 1
+    state[TURN] += 1
+
+
+@njit
+def _release(slot, state, free):
+    """Give a histogram back."""
+    if slot >= 0:
+        free[state[N_FREE]] = slot
+        state[N_FREE] += 1
+
+
+@njit(error_model="numpy")
+def _divide(
+    at, state, leaves, goes_left, where, n_bins, directions, real, unit, ints, floats, totals, totals_left, level_bits
+):
+    """Write the children of the leaf at a position, and where the bins of its column go."""
+    node = leaves[at]
+    f, cut = ints[node, BEST_FEATURE], ints[node, BEST_BIN]
+    by_level = ints[node, BEST_KIND] > 0
+    offset, default = where[f, 1], where[f, 2]
+    for place in range(BINS):
+        b = bin_in(place, offset, default, n_bins[f])
+        inside = (level_bits[node, b >> 6] >> np.uint64(b & 63)) & np.uint64(1) != 0
+        goes_left[place] = inside if by_level else b <= cut
+    if not by_level and default < 0:
+        goes_left[MISSING] = ints[node, BEST_MISSING]
+    start, end, n_left = ints[node, START], ints[node, END], totals_left[node, 2]
+    a, b = state[N_NODES], state[N_NODES] + 1
+    state[N_NODES] += 2
+    ints[node, FEATURE], ints[node, BIN], ints[node, MISSING_LEFT] = f, cut, ints[node, BEST_MISSING]
+    ints[node, LEFT], ints[node, RIGHT] = a, b
+    floats[node, GAIN] = floats[node, BEST_GAIN]
+    for i in range(3):
+        totals[a, i] = totals_left[node, i]
+        totals[b, i] = totals[node, i] - totals_left[node, i]
+    low, high, depth = floats[node, LOW], floats[node, HIGH], ints[node, DEPTH] + 1
+    _new_node(a, node, start, start + n_left, depth, low, high, ints, floats)
+    _new_node(b, node, start + n_left, end, depth, low, high, ints, floats)
+    if ints[node, BEST_KIND] == 2:
+        floats[a, EXTRA_L2] = floats[b, EXTRA_L2] = real[CAT_L2]
+    if directions[f] != 0:
+        middle = 0.0
+        for child in range(a, b + 1):
+            g, h = totals[child, 0] * unit[0], totals[child, 1] * unit[1]
+            middle += leaf_value(g, h, real[L1], real[L2], real[MAX_STEP], low, high) / 2
+        upper, lower = (b, a) if directions[f] > 0 else (a, b)
+        floats[upper, LOW] = middle
+        floats[lower, HIGH] = middle
+    state[PARENT_SLOT] = ints[node, SLOT]
+    ints[node, SLOT] = -1
+    leaves[at] = a
+    leaves[state[N_LEAVES]] = b
+    state[N_LEAVES] += 1
+    state[FIRST], state[SECOND] = (b, a) if totals[b, 2] < totals[a, 2] else (a, b)
+
+
+@njit
+def _look(state, ints, floats, totals, unit, whole, real):
+    """Value the new nodes and note which of them may be split."""
+    wanted = np.int64(0)
+    grows = state[N_LEAVES] < whole[MAX_LEAVES]
+    for turn in range(1 if state[FIRST] == state[SECOND] else 2):
+        if _value(state[FIRST] if turn == 0 else state[SECOND], ints, floats, totals, unit, whole, real) and grows:
+            wanted |= 1 << turn
+    state[TURN], state[WANTED] = 0, wanted
+
+
+@njit(error_model="numpy")
+def advance(
+    state, job, pair, scan, limits, allowed, path, goes_left, leaves, free, columns, where, n_bins, rows, spare, mask,
+    groups, directions, whole, real, unit, ints, floats, totals, totals_left, level_bits, scores, what, left, bits, threads,
 ):  # fmt: skip
-    """Grow one tree on ``rows`` (m,), which are reordered by leaf; return the number of nodes.
+    """Go on with a tree on ``rows`` (m,), which are reordered by leaf; return what has to be done before the next call.
+
+    A tree begins with a ``state`` of zeros.
+
+    SEARCH: the search that ``job`` describes. ORDER: the rows [FROM, TO) of ``job``, SMALL of which go left, are to be ordered
+    by ``goes_left`` in the column LARGE, by several threads. DONE: nothing is left to split.
 
     ``totals[0]`` holds the sums of the root. A node n is described by ints[n], floats[n], totals[n] = (G, H, rows) in
     ``unit`` and, for a categorical split, level_bits[n] (4,).
     """
-    d = len(n_bins)
-    max_leaves = whole[MAX_LEAVES]
-    levels = 0
-    for f in range(d):
-        if kinds[f] == 1:
-            levels = d
-    scores = np.empty((2, d))
-    what = np.zeros((2, d, 3), dtype=np.int64)
-    left = np.zeros((2, d, 3), dtype=np.int64)
-    bits = np.zeros((2, levels, 4), dtype=np.uint64)
-    work = np.empty((threads, 4, BINS))
-    allowed = np.zeros((2, d), dtype=np.bool_)
-    path = np.zeros(d, dtype=np.bool_)
-    limits = np.empty((2, 3))
-    pair = np.zeros((2, 3), dtype=np.int64)
-    scan = np.zeros(2, dtype=np.bool_)
-    job = np.empty(4, dtype=np.int64)
-    goes_left = np.zeros(BINS, dtype=np.uint8)
-    leaves = np.empty(max_leaves, dtype=np.int64)
-    spill = len(sums) - 1  # the last slot is for histograms that are not kept
-    free = np.empty(len(sums), dtype=np.int64)
-    n_free = spill
-    for i in range(n_free):
-        free[i] = n_free - 1 - i
-
-    leaves[0] = 0
-    n_leaves, n_nodes = np.int64(1), np.int64(1)
-    first, second = np.int64(0), np.int64(0)  # new nodes, the smaller first; the same when there is one
-    parent_slot = np.int64(-1)
-    _new_node(first, parent_slot, first, np.int64(len(rows)), first, -np.inf, np.inf, ints, floats)
+    if state[N_NODES] == 0:
+        _begin(len(rows), state, leaves, free, ints, floats)
+    if state[SEARCHING] == 1:
+        _note(state, job, scan, free, scores, what, left, bits, ints, floats, totals_left, level_bits)
+        state[SEARCHING] = 0
+    else:
+        _look(state, ints, floats, totals, unit, whole, real)
     while True:
-        # The smaller of the new nodes is summed, the larger follows by subtraction; where no histogram of the parent was
-        # kept, the larger is summed by itself in a second turn.
-        wanted = 0
-        for turn in range(1 if first == second else 2):
-            node = first if turn == 0 else second
-            g, h = totals[node, 0] * unit[0], totals[node, 1] * unit[1]
-            low, high = floats[node, LOW], floats[node, HIGH]
-            value = leaf_value(g, h, real[L1], real[L2], real[MAX_STEP], low, high)
-            floats[node, SCORE] = leaf_score(g, h, real[L1], real[L2], value)
-            if floats[node, EXTRA_L2] > 0:
-                # As in LightGBM, the children of a sorted categorical split carry its penalty in their own values.
-                value = leaf_value(g, h, real[L1], real[L2] + floats[node, EXTRA_L2], real[MAX_STEP], low, high)
-            floats[node, VALUE] = value
-            if n_leaves < max_leaves and _splittable(node, ints, totals, unit, whole, real):
-                wanted |= 1 << turn
-        for turn in range(2):
-            subtracts = parent_slot >= 0 and wanted & 2 != 0 and turn == 0
-            if not subtracts and wanted & (1 << turn) == 0:
-                continue
-            for child in range(2):
-                node = first if child == 0 and turn == 0 else second
-                scan[child] = wanted & (1 << (turn + child)) != 0 and (child == 0 or subtracts)
-                if scan[child]:
-                    limits[child, 0], limits[child, 1] = floats[node, LOW], floats[node, HIGH]
-                    limits[child, 2] = floats[node, SCORE]
-                    for i in range(3):
-                        pair[child, i] = totals[node, i]
-                    draw_columns(node, ints, mask, groups, whole, real, path, allowed[child])
-            node = first if turn == 0 else second
-            job[0], job[1], job[2], job[3] = ints[node, START], ints[node, END], spill, -1
-            if scan[0] and n_free > 0:
-                n_free -= 1
-                job[2] = free[n_free]
-            if subtracts:
-                job[3] = parent_slot
-            size = job[1] - job[0]
-            by_rows = threads > 1 and len(blocks) < 2 * threads and size >= _MANY_ROWS
-            workers = threads if by_rows or size * d >= _PARALLEL or d * BINS >= _PARALLEL else 1
-            for phase in range(BY_ROWS if by_rows else WHOLE, MERGED + 1 if by_rows else WHOLE + 1):
-                search(
-                    workers, phase, job, words, blocks, used, widths, where, members, n_bins, kinds, rows, gh, sums,
-                    counts, extra_sums,
-                    extra_counts, scratch, buffers, pair, scan, allowed, unit, limits, whole, real, directions, work,
-                    scores, what, left, bits,
-                )  # fmt: skip
-            if scan[0]:
-                _take_best(node, np.int64(0), scores, what, left, bits, ints, floats, totals_left, level_bits)
-                ints[node, SLOT] = job[2] if job[2] != spill else -1
-            if subtracts:
-                _take_best(second, np.int64(1), scores, what, left, bits, ints, floats, totals_left, level_bits)
-                ints[second, SLOT] = parent_slot
-                parent_slot = np.int64(-1)
-                wanted &= 1
-        if parent_slot >= 0:
-            free[n_free] = parent_slot
-            n_free += 1
-        for turn in range(1 if first == second else 2):
-            node = first if turn == 0 else second
-            if ints[node, BEST_FEATURE] >= 0 and worth(floats[node, BEST_GAIN], floats[node, SCORE], real, whole):
-                continue
-            ints[node, BEST_FEATURE] = -1
-            if ints[node, SLOT] >= 0:
-                free[n_free] = ints[node, SLOT]
-                n_free += 1
+        while state[TURN] < 2:
+            if _prepare(
+                state, job, pair, scan, limits, allowed, path, free, mask, groups, whole, real, ints, floats, totals
+            ):
+                state[SEARCHING] = 1
+                return SEARCH
+            state[TURN] += 1
+        _release(state[PARENT_SLOT], state, free)
+        state[PARENT_SLOT] = -1
+        for node in (state[FIRST], state[SECOND]):
+            if ints[node, BEST_FEATURE] < 0 or not worth(floats[node, BEST_GAIN], floats[node, SCORE], real, whole):
+                ints[node, BEST_FEATURE] = -1
+                _release(ints[node, SLOT], state, free)
                 ints[node, SLOT] = -1
-
-        at = _next_leaf(leaves, n_leaves, ints, floats, whole[DEPTHWISE] == 1) if n_leaves < max_leaves else -1
+        if state[N_LEAVES] == whole[MAX_LEAVES]:
+            return DONE
+        at = _next_leaf(leaves, state[N_LEAVES], ints, floats, whole[DEPTHWISE] == 1)
         if at < 0:
-            break
+            return DONE
         node = leaves[at]
-        f, cut = ints[node, BEST_FEATURE], ints[node, BEST_BIN]
-        by_level = ints[node, BEST_KIND] > 0
-        offset, default = where[f, 1], where[f, 2]
-        for place in range(BINS):
-            b = bin_in(place, offset, default, n_bins[f])
-            inside = (level_bits[node, b >> 6] >> np.uint64(b & 63)) & np.uint64(1) != 0
-            goes_left[place] = inside if by_level else b <= cut
-        if not by_level and default < 0:
-            goes_left[MISSING] = ints[node, BEST_MISSING]
-        start, end, n_left = ints[node, START], ints[node, END], totals_left[node, 2]
-        helpers = threads if end - start >= _MANY_ROWS else 1
-        partition(columns[where[f, 0]], goes_left, rows, start, end, n_left, spare, helpers)
-
-        a, b = n_nodes, n_nodes + 1
-        n_nodes += 2
-        ints[node, FEATURE], ints[node, BIN], ints[node, MISSING_LEFT] = f, cut, ints[node, BEST_MISSING]
-        ints[node, LEFT], ints[node, RIGHT] = a, b
-        floats[node, GAIN] = floats[node, BEST_GAIN]
-        for i in range(3):
-            totals[a, i] = totals_left[node, i]
-            totals[b, i] = totals[node, i] - totals_left[node, i]
-        low, high, depth = floats[node, LOW], floats[node, HIGH], ints[node, DEPTH] + 1
-        _new_node(a, node, start, start + n_left, depth, low, high, ints, floats)
-        _new_node(b, node, start + n_left, end, depth, low, high, ints, floats)
-        if ints[node, BEST_KIND] == 2:
-            floats[a, EXTRA_L2] = floats[b, EXTRA_L2] = real[CAT_L2]
-        if directions[f] != 0:
-            middle = 0.0
-            for child in range(a, b + 1):
-                g, h = totals[child, 0] * unit[0], totals[child, 1] * unit[1]
-                middle += leaf_value(g, h, real[L1], real[L2], real[MAX_STEP], low, high) / 2
-            upper, lower = (b, a) if directions[f] > 0 else (a, b)
-            floats[upper, LOW] = middle
-            floats[lower, HIGH] = middle
-        parent_slot = ints[node, SLOT]
-        ints[node, SLOT] = -1
-        leaves[at] = a
-        leaves[n_leaves] = b
-        n_leaves += 1
-        first, second = (b, a) if totals[b, 2] < totals[a, 2] else (a, b)
-    return n_nodes
+        _divide(
+            at,
+            state,
+            leaves,
+            goes_left,
+            where,
+            n_bins,
+            directions,
+            real,
+            unit,
+            ints,
+            floats,
+            totals,
+            totals_left,
+            level_bits,
+        )
+        start, end, place = ints[node, START], ints[node, END], where[ints[node, FEATURE], 0]
+        if threads > 1 and end - start >= MANY_ROWS:
+            job[FROM], job[TO], job[SMALL], job[LARGE] = start, end, totals_left[node, 2], place
+            return ORDER
+        partition_alone(columns[place], goes_left, rows, start, end, spare)
+        _look(state, ints, floats, totals, unit, whole, real)

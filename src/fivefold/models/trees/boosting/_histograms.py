@@ -60,31 +60,22 @@ def _fill(words, first_word, n_words, used, rows, start, end, gh, scratch, buffe
 
 
 @njit
-def _flush_bins(scratch, at, n, sums, counts, to, fresh):
-    """Hand the pairs of n bins from ``at`` on to the bins from ``to`` on."""
-    pairs, pair_sums, rows = scratch[2 * at : 2 * (at + n)], sums[2 * to : 2 * (to + n)], counts[to : to + n]
-    if fresh:
-        for b in range(n):
-            g, h = pairs[2 * b], pairs[2 * b + 1]
-            pair_sums[2 * b] = g
-            pair_sums[2 * b + 1] = h >> _COUNT_BITS
-            rows[b] = h & _COUNT_MASK
-    else:
-        for b in range(n):
-            g, h = pairs[2 * b], pairs[2 * b + 1]
-            pair_sums[2 * b] += g
-            pair_sums[2 * b + 1] += h >> _COUNT_BITS
-            rows[b] += h & _COUNT_MASK
-    pairs[:] = 0
-
-
-@njit
 def _flush(scratch, first_column, n_columns, n_bins, sums, counts, fresh):
     """Add the pairs of a chunk to a node's histogram, or write them when it is ``fresh``, and clear them."""
+    kept = np.int64(0 if fresh else -1)
     for c in range(n_columns):
-        column = first_column + c
-        _flush_bins(scratch, c * BINS, n_bins[column], sums, counts, column * BINS, fresh)
-        _flush_bins(scratch, c * BINS + MISSING, 1, sums, counts, column * BINS + MISSING, fresh)
+        to = (first_column + c) * BINS
+        for part in range(2):
+            # The bins of values, then that of missing ones.
+            at, n = (MISSING, np.int64(1)) if part == 1 else (np.int64(0), n_bins[first_column + c])
+            pairs = scratch[2 * (c * BINS + at) : 2 * (c * BINS + at + n)]
+            pair_sums, rows = sums[2 * (to + at) : 2 * (to + at + n)], counts[to + at : to + at + n]
+            for b in range(n):
+                g, h = pairs[2 * b], pairs[2 * b + 1]
+                pair_sums[2 * b] = (pair_sums[2 * b] & kept) + g
+                pair_sums[2 * b + 1] = (pair_sums[2 * b + 1] & kept) + (h >> _COUNT_BITS)
+                rows[b] = (rows[b] & kept) + (h & _COUNT_MASK)
+            pairs[:] = 0
 
 
 @njit
@@ -92,38 +83,27 @@ def fill_block(words, block, blocks, used, n_bins, rows, start, end, gh, scratch
     """Write the histogram of the rows [start, end) for the columns of one block."""
     first_word, n_words, first_column, n_columns = blocks[block]
     active = used[block]
-    fresh = True
-    if start == end:
-        _flush(scratch, first_column, n_columns, n_bins, sums, counts, True)
-    for begin in range(start, end, CHUNK):
+    for begin in range(start, max(end, start + 1), CHUNK):
         _fill(words, first_word, n_words, active, rows, begin, min(end, begin + CHUNK), gh, scratch, buffer)
-        _flush(scratch, first_column, n_columns, n_bins, sums, counts, fresh)
-        fresh = False
-
-
-@njit
-def _add(numbers, others, first, n, sign):
-    own, other = numbers[first : first + n], others[first : first + n]
-    if sign > 0:
-        for i in range(n):
-            own[i] += other[i]
-    else:
-        for i in range(n):
-            own[i] -= other[i]
+        _flush(scratch, first_column, n_columns, n_bins, sums, counts, begin == start)
 
 
 @njit
 def combine(column, n, sums, counts, other_sums, other_counts, sign):
     """Add one column of another histogram (``sign`` 1) or take it away (-1)."""
-    first, last = column * BINS, column * BINS + MISSING
-    _add(sums, other_sums, 2 * first, 2 * n, sign)
-    _add(counts, other_counts, first, n, sign)
-    _add(sums, other_sums, 2 * last, 2, sign)
-    _add(counts, other_counts, last, 1, sign)
+    for part in range(2):
+        first, bins = (column * BINS + MISSING, np.int64(1)) if part == 1 else (column * BINS, n)
+        own, other = sums[2 * first : 2 * (first + bins)], other_sums[2 * first : 2 * (first + bins)]
+        for i in range(2 * bins):
+            own[i] += sign * other[i]
+        own_rows, other_rows = counts[first : first + bins], other_counts[first : first + bins]
+        for i in range(bins):
+            own_rows[i] += sign * other_rows[i]
 
 
 @njit
-def _pack_part(g, h, rows, first, last, scale_g, scale_h, out, totals):
+def pack_part(g, h, rows, first, last, scale_g, scale_h, out, totals):
+    """Round the rows [first, last) to fixed point: g, h (n,) float -> out (n,) int64 with g above h; totals (2,)."""
     sum_g, sum_h = np.int64(0), np.int64(0)
     for p in range(first, last):
         r = rows[p]
@@ -138,14 +118,15 @@ def _pack_part(g, h, rows, first, last, scale_g, scale_h, out, totals):
 
 @njit(parallel=True)
 def pack_gradients(g, h, rows, scale_g, scale_h, out, parts):
-    """Round to fixed point: g, h (n,) float -> out (n,) int64 with g above h; parts (threads, 2) get the totals."""
+    """The same for all ``rows``; parts (threads, 2) get the totals."""
     m, threads = len(rows), len(parts)
     for t in prange(threads):
-        _pack_part(g, h, rows, m * t // threads, m * (t + 1) // threads, scale_g, scale_h, out, parts[t])
+        pack_part(g, h, rows, m * t // threads, m * (t + 1) // threads, scale_g, scale_h, out, parts[t])
 
 
 @njit
-def _largest_part(g, h, rows, first, last, out):
+def largest_part(g, h, rows, first, last, out):
+    """Write max |g|, max h and min h over the rows [first, last): out (3,); NaN where a number is not finite."""
     top_g, top_h, low_h, spoiled = 0.0, 0.0, np.inf, 0.0
     for p in range(first, last):
         r = rows[p]
@@ -161,10 +142,10 @@ def _largest_part(g, h, rows, first, last, out):
 
 @njit(parallel=True)
 def largest(g, h, rows, parts):
-    """Write max |g|, max h and min h over ``rows`` by thread: parts (threads, 3); NaN where a number is not finite."""
+    """The same for all ``rows`` by thread: parts (threads, 3)."""
     m, threads = len(rows), len(parts)
     for t in prange(threads):
-        _largest_part(g, h, rows, m * t // threads, m * (t + 1) // threads, parts[t])
+        largest_part(g, h, rows, m * t // threads, m * (t + 1) // threads, parts[t])
 
 
 @njit
@@ -186,7 +167,8 @@ def _share_part(column, goes_left, rows, first, last, left, right, spare):
 
 
 @njit
-def _partition_serial(column, goes_left, rows, start, end, spare):
+def partition_alone(column, goes_left, rows, start, end, spare):
+    """Order rows[start:end] stably so that those whose bin goes left come first."""
     left, right = start, np.int64(0)
     for p in range(start, end):
         r = rows[p]
@@ -201,10 +183,7 @@ def _partition_serial(column, goes_left, rows, start, end, spare):
 
 @njit(parallel=True)
 def partition(column, goes_left, rows, start, end, n_left, spare, threads):
-    """Order rows[start:end] stably so that those whose bin goes left come first."""
-    if threads == 1:
-        _partition_serial(column, goes_left, rows, start, end, spare)
-        return
+    """The same on several threads; ``n_left`` rows go left."""
     size = end - start
     lefts = np.zeros(threads + 1, dtype=np.int64)
     for t in prange(threads):

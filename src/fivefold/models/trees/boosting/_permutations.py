@@ -10,8 +10,9 @@ import numpy as np
 
 from fivefold.base.jit import njit
 
-from ._binning import BinMapper, find_cuts
-from ._histograms import BINS, MISSING
+from ._binning import BinMapper
+from ._cuts import cuts_of, sorted_distinct
+from ._histograms import MISSING
 from ._losses import Loss, Softmax, quantile_of
 from ._statistics import Features, ordered_means
 from ._symmetric import add_leaves, leaf_hessians, leaf_sums
@@ -136,8 +137,7 @@ class Candidates:
         return self.by_source[members]
 
     def _cuts(self, values: np.ndarray) -> np.ndarray:
-        out = np.empty(BINS)
-        return out[: find_cuts(np.sort(values), np.empty(0), self.statistic_borders + 1, 1, out)].copy()
+        return cuts_of(*sorted_distinct(values, None), self.statistic_borders + 1, 1)
 
     def _placed(self, values: np.ndarray, cuts: np.ndarray) -> np.ndarray:
         out = np.empty(len(values), dtype=np.uint8)

@@ -15,9 +15,9 @@ from fivefold.base.jit import njit
 
 from . import _grow as k
 from . import _splits as s
-from ._binning import Binned
+from ._binned import Binned
 from ._core import Grower, Grown, Growth, checked_pack, most_leaves, settings_of
-from ._histograms import BINS, MISSING, fill_block, partition
+from ._histograms import BINS, MISSING, fill_block, partition_alone
 from ._splits import leaf_score, leaf_value, split_column, split_levels, worth
 
 
@@ -206,7 +206,7 @@ class StepwiseGrower(Grower):
         start, end = ints[node, k.START], ints[node, k.END]
         column = self.binned.columns[f]
         n_left = int(np.count_nonzero(goes_left[column[here[start:end]]]))
-        partition(column, goes_left, here, start, end, n_left, self.spare, 1)
+        partition_alone(column, goes_left, here, start, end, self.spare)
         ints[node, k.FEATURE], ints[node, k.BIN], ints[node, k.MISSING_LEFT] = f, cut, ints[node, k.BEST_MISSING]
         ints[node, k.LEFT], ints[node, k.RIGHT] = a, b
         floats[node, k.GAIN] = floats[node, k.BEST_GAIN]

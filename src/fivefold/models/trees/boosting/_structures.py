@@ -10,8 +10,9 @@ from fivefold.base.random import Streams
 
 from .._validation import choice, real
 from . import _losses as losses
-from ._boosted import Plan, _column_draw, count, share
+from ._boosted import Plan, count, share
 from ._permutations import Candidates
+from ._sampling import column_draw
 from ._symmetric import LEAST_GAIN, TIE, descend, fixed_point, scan, scan_alone, standing
 
 _MOST_SOURCES = 200
@@ -122,7 +123,7 @@ class Structures:
         for level in range(self.depth):
             columns = list(candidates.base)
             if self.share < 1:
-                mask = _column_draw(len(columns), self.share, self.streams.child("level", level), round_)
+                mask = column_draw(len(columns), self.share, self.streams.child("level", level), round_)
                 columns = [c for c, kept in zip(columns, mask, strict=True) if kept] if mask is not None else columns
             if self.complexity > 1:
                 columns += candidates.combined([c for c, _ in chosen], self.complexity, _MOST_SOURCES)

@@ -105,8 +105,7 @@ class Trees(Stateful):
             missing = leaf | self.missing_left
             level = self.level_offset >= 0
             code = (child << 32) | (np.where(leaf, 0, self.feature).astype(np.int64) << 2) | (level * 2) | missing
-            deep = np.empty(len(self), dtype=np.int64)
-            depths(self.left, self.right, self.offset, self.level_offset, deep)
+            deep = depths(self.left, self.right, self.offset, self.level_offset)
             self._packed = threshold, code, deep
         return self._packed
 
@@ -128,7 +127,7 @@ class Trees(Stateful):
                 part, threshold, code, deep, self.value, self.offset, self.level_offset, self.levels, first, last, out[rows],
             )  # fmt: skip
             if threads == 1:
-                walk(*arguments)
+                walk(*arguments, 0, len(part))
             else:
                 walk_parallel(*arguments, threads)
         return out
@@ -170,8 +169,8 @@ def _step(x, node, threshold, code, level_offset, levels):
 
 
 @njit
-def _walk_rows(X, threshold, code, depth, value, offset, level_offset, levels, first, last, start, stop, out):
-    """Add leaf values for the rows [start, stop).
+def walk(X, threshold, code, depth, value, offset, level_offset, levels, first, last, out, start, stop):
+    """Add the leaf values of the trees first ... last - 1 to the rows [start, stop) of out (n, n_outputs).
 
     Lanes of rows take as many steps as the tree is deep, a leaf leading to itself: there is no branch to mispredict.
     Indices are unsigned, as Numba looks at the sign of others.
@@ -212,36 +211,29 @@ def _walk_rows(X, threshold, code, depth, value, offset, level_offset, levels, f
                     out[low + i, k] += value[at[i]]
 
 
-@njit
-def walk(X, threshold, code, depth, value, offset, level_offset, levels, first, last, out):
-    """Add the leaf values of the trees first ... last - 1 to out (n, n_outputs)."""
-    _walk_rows(X, threshold, code, depth, value, offset, level_offset, levels, first, last, 0, len(X), out)
-
-
 @njit(parallel=True)
 def walk_parallel(X, threshold, code, depth, value, offset, level_offset, levels, first, last, out, threads):
-    """The same, rows shared among threads."""
+    """The same for all rows, shared among threads."""
     n = len(X)
     for t in prange(threads):
-        _walk_rows(
-            X, threshold, code, depth, value, offset, level_offset, levels, first, last, n * t // threads,
-            n * (t + 1) // threads, out,
+        walk(
+            X, threshold, code, depth, value, offset, level_offset, levels, first, last, out, n * t // threads,
+            n * (t + 1) // threads,
         )  # fmt: skip
 
 
-@njit
-def depths(left, right, offset, level_offset, out):
-    """Write the depth of each tree, -1 for a tree with categorical splits."""
-    for t in range(len(offset) - 1):
-        start, m = offset[t], offset[t + 1] - offset[t]
-        level = np.zeros(m, dtype=np.int32)
-        deepest, numeric = 0, True
-        for i in range(m):  # children come after their parents
-            deepest = max(deepest, level[i])
-            numeric = numeric and level_offset[start + i] < 0
-            if left[start + i] >= 0:
-                level[left[start + i]] = level[right[start + i]] = level[i] + 1
-        out[t] = deepest if numeric else -1
+def depths(left: np.ndarray, right: np.ndarray, offset: np.ndarray, level_offset: np.ndarray) -> np.ndarray:
+    """Return the depth of each tree (t,), -1 for a tree with categorical splits."""
+    owner = np.repeat(np.arange(len(offset) - 1), np.diff(offset))  # (m,)
+    out = np.zeros(len(offset) - 1, dtype=np.int64)
+    level, deep = offset[:-1], 0
+    while len(level):
+        out[owner[level]] = deep
+        level, deep = level[left[level] >= 0], deep + 1
+        start = offset[owner[level]]
+        level = np.concatenate([start + left[level], start + right[level]])
+    out[owner[level_offset >= 0]] = -1
+    return out
 
 
 @njit

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from ._binning import Binned
+from ._binned import Binned
 from ._boosted import Plan
 from ._core import Grower
 from ._device import DeviceGrower, chosen_device

@@ -12,7 +12,8 @@ from fivefold.base.errors import DataError, InputError
 from fivefold.base.random import Streams
 
 from .._validation import choice, encode_labels
-from ._binning import BinMapper, Binned
+from ._binned import Binned
+from ._binning import BinMapper
 from ._boosted import Plan, count
 from ._core import Grower
 from ._exchange import Exchange
