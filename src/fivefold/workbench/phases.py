@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PHASES = ("train", "eval", "predict", "export")
 MODELS = ("deepfm", "deep-cross-network", "wide-deep", "autoint", "xdeepfm", "factorization-machine", "field-aware-fm")
+CALIBRATED = 100  # any value: how long the list of a field gets
 LAZY = {"adam": "sparse-adam", "sgd": "sgd", "adagrad": "adagrad", "ftrl": "ftrl"}
 """Optimizers of the sources that step the looked-up rows alone."""
 
@@ -107,6 +108,7 @@ FLAGS: dict[str, Flag] = {
     "hidden_sizes": Flag([128, 64], _list_of(_COUNT), "Layers, such as 128,64."),
     "dropouts": Flag(None, _list_of(float), "One rate a layer, or None."),
     "use_bn": Flag(True, _truth, "Batch norm in the layers."),
+    "group_field": Flag(None, _at_least(int, 0), "Field, from 0, within whose categories eval ranks for grouped AUC."),
     "num_cross_hidden_layers": Flag(3, _COUNT, "Deep & Cross: cross layers."),
     "seed": Flag(0, _at_least(int, 0), "Seed of everything random."),
 }
@@ -360,11 +362,37 @@ def load(flags: Mapping[str, Any]) -> Any:
 
 
 def evaluate(flags: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, float]:
-    """Measure the trained model on eval*, one pass."""
+    """Measure the trained model on eval*, one pass; of a binary task also by field, in calibration.csv."""
     model = load(flags)
-    found = metrics(model, _read({**flags, "feat_size": model.encoder_.rows}, "eval", labeled=True))
+    rows = _read({**flags, "feat_size": model.encoder_.rows}, "eval", labeled=True)
+    found = metrics(model, rows)
+    if model.task == "binary":
+        found.update(_by_field(flags, model, rows, say))
     write_json(Path(flags["model_dir"]) / "eval.json", found)
     return found
+
+
+def _by_field(
+    flags: Mapping[str, Any], model: Any, rows: Mapping[str, np.ndarray], say: Callable[[str], None]
+) -> dict[str, float]:
+    """Write calibration.csv, at most ``CALIBRATED`` categories a field; return the grouped AUC where it is asked for."""
+    from fivefold.evaluation.clicks import calibration_by_group, grouped_auc
+
+    p, y = model.predict_proba(rows)[:, 1], np.searchsorted(model.classes_, rows["label"])
+    place = Path(flags["model_dir"]) / "calibration.csv"
+    with atomic_file(place) as temporary, open(temporary, "w", newline="", encoding="utf8") as file:
+        out = csv.writer(file)
+        out.writerow(["field", "index", "rows", "predicted", "observed"])
+        for f, indices in enumerate(rows["inds"].T):
+            for line in list(zip(*(part.tolist() for part in calibration_by_group(y, p, indices))))[:CALIBRATED]:
+                out.writerow([f, *line])
+    say(f"Calibration by field in {place}")
+    chosen = flags["group_field"]
+    if chosen is None:
+        return {}
+    if chosen >= rows["inds"].shape[1]:
+        raise SpecError(f"--group_field is {chosen}; the fields are 0 to {rows['inds'].shape[1] - 1}.")
+    return {"grouped-auc": grouped_auc(y, p, rows["inds"][:, chosen])}
 
 
 def predict(flags: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, float]:
