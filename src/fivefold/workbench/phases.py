@@ -6,6 +6,7 @@ import csv
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,12 @@ from fivefold.base.files import atomic_file, write_json
 from fivefold.base.names import nearest, resolve
 
 if TYPE_CHECKING:
+    from fivefold.data.readers_sparse import MultiFieldReader
+    from fivefold.data.streams_sources import Source
     from fivefold.engine.callbacks import Callback
 
+STREAM_BYTES = 2**28
+"""Training files of more bytes are streamed."""
 PHASES = ("train", "eval", "predict", "export")
 MODELS = ("deepfm", "deep-cross-network", "wide-deep", "autoint", "xdeepfm", "factorization-machine", "field-aware-fm")
 CALIBRATED = 100  # any value: how long the list of a field gets
@@ -88,9 +93,15 @@ FLAGS: dict[str, Flag] = {
     "batch_size": Flag(128, _COUNT, "Rows of a step."),
     "epochs": Flag(1, _COUNT, "Passes over train*."),
     "shuffle": Flag(
-        True, _truth, "Train in a new order each epoch; all files are in memory, so the whole set is mixed."
+        True, _truth, "A new order of the rows each epoch; without it they are streamed in the order of the files."
     ),
-    "buffer_size": Flag(100000, _COUNT, "Taken for compatibility: the whole set is mixed."),
+    "stream": Flag(
+        None, _truth, "Read train* piece by piece; by default where the files have more than 256 MB together."
+    ),
+    "resume": Flag(False, _truth, "Go on from the last checkpoint in model_dir."),
+    "buffer_size": Flag(
+        100000, _COUNT, "Rows shuffled together where train* is streamed; else the whole set is mixed."
+    ),
     "num_parallel_calls": Flag(4, _COUNT, "Taken for compatibility: parsing is one pass over the bytes."),
     "use_dtype_high_precision": Flag(False, _truth, "Compute in float64."),
     "name_feat_inds": Flag("inds", str, "Name of the exported model's input of indices."),
@@ -187,24 +198,37 @@ def run_phase(flags: Mapping[str, Any], say: Callable[[str], None] = lambda text
 
 
 def _files(flags: Mapping[str, Any], prefix: str) -> list[Path]:
-    return sorted(path for path in Path(flags["data_dir"]).glob(prefix + "*") if path.is_file())
-
-
-def _read(flags: Mapping[str, Any], prefix: str, *, labeled: bool) -> dict[str, np.ndarray]:
-    """Return the lines of all files of a prefix, in the order of their names."""
-    from fivefold.data.readers_sparse import MultiFieldReader
-
-    files = _files(flags, prefix)
+    """Return the files of a prefix by name."""
+    files = sorted(path for path in Path(flags["data_dir"]).glob(prefix + "*") if path.is_file())
     if not files:
         raise DataError(f"There is no file {prefix}* in {flags['data_dir']}.")
+    return files
+
+
+def _reader(flags: Mapping[str, Any], labeled: bool) -> MultiFieldReader:
+    from fivefold.data.readers_sparse import MultiFieldReader
+
     classes = {"binary": 2, "multi": max(2, flags["output_size"]), "regression": None}[flags["task"]]
-    reader = MultiFieldReader(
+    return MultiFieldReader(
         field_size=flags["field_size"],
         n_features=flags["feat_size"],
         n_classes=classes if labeled else None,
         delimiter=None if flags["delimiter"] == " " else flags["delimiter"],
         separator=flags["separator"],
     )
+
+
+def _streamed(flags: Mapping[str, Any]) -> Source:
+    """Return the lines of train* as a source that is read piece by piece."""
+    from fivefold.data.streams_sources import JoinedSource, LineSource
+
+    reader = _reader(flags, labeled=True)
+    return JoinedSource([LineSource(path, partial(reader.parse, name="the file")) for path in _files(flags, "train")])
+
+
+def _read(flags: Mapping[str, Any], prefix: str, *, labeled: bool) -> dict[str, np.ndarray]:
+    """Return the lines of all files of a prefix, in the order of their names."""
+    files, reader = _files(flags, prefix), _reader(flags, labeled)
     parts = [reader.read(path) for path in files]
     if labeled:
         bare = next((path for path, part in zip(files, parts) if "label" not in part), None)
@@ -299,20 +323,30 @@ def metrics(model: Any, rows: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 
 def train(flags: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, float]:
-    """Train on train*, with checkpoints and a log of the steps, and evaluate on eval* meanwhile and at the end."""
+    """Train on train*, with checkpoints and a log of the steps, and evaluate on eval* meanwhile and at the end.
+
+    Files above ``STREAM_BYTES`` together, or with ``--stream``, are read piece by piece in every epoch.
+    """
     from fivefold.engine.session import session
 
     folder = Path(flags["model_dir"])
-    rows = _read(flags, "train", labeled=True)
+    size = sum(path.stat().st_size for path in _files(flags, "train"))
+    stream = size > STREAM_BYTES if flags["stream"] is None else flags["stream"]
+    stream = stream or not flags["shuffle"]
+    rows: Any = _streamed(flags) if stream else _read(flags, "train", labeled=True)
+    count = int(rows.counts.sum()) if stream else len(rows["label"])
     watched = _read(flags, "eval", labeled=True) if flags["perform_valid_during_train"] else None
     model = build(flags)
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    with session(folder, progress=False, callbacks=_callbacks(flags, model, watched, say)):
-        model.fit(rows)
+    with session(folder, resume=flags["resume"], progress=False, callbacks=_callbacks(flags, model, watched, say)):
+        if stream:
+            model.fit_stream(rows, shuffle=flags["shuffle"], buffer_rows=flags["buffer_size"])
+        else:
+            model.fit(rows)
     seconds = time.perf_counter() - start
     codec.save(model, folder / "model", meta={"model": flags["model"], "seed": flags["seed"]})
-    found = {"rows": float(len(rows["label"])), "rows/s": len(rows["label"]) * flags["epochs"] / seconds}
+    found = {"rows": float(count), "rows/s": count * flags["epochs"] / seconds}
     if watched is not None:
         found.update(metrics(model, watched))
     write_json(folder / "train.json", found)

@@ -86,6 +86,30 @@ def three_phases() -> Check:
 
 @evidence(
     "phase-cli",
+    claim="Streamed training of three epochs, taken up for three more, gives the weights of six at once",
+    against="the uncut run, bit for bit",
+)
+def streamed_and_resumed() -> Check:
+    from fivefold.base import codec
+
+    with tempfile.TemporaryDirectory() as name:
+        data = Path(name) / "data"
+        folder_of_lines(data)
+        common = ["--data_dir", str(data), "--field_size", "3", "--feat_size", "9", "--batch_size", "16", "--stream"]
+        wrong = 0
+        for words in (
+            ["--model_dir", f"{name}/whole", "--epochs", "6"],
+            ["--model_dir", f"{name}/cut", "--epochs", "3"],
+            ["--model_dir", f"{name}/cut", "--epochs", "6", "--resume"],
+        ):
+            wrong += _call("--phase", "train", *common, *words)[0] != 0
+        whole, cut = (codec.load(Path(name) / run / "model").module_.state_dict() for run in ("whole", "cut"))
+        wrong += sum(not bool((whole[key] == cut[key]).all()) for key in whole) + (whole.keys() != cut.keys())
+    return Check(wrong, 0, "weights that differ", "the uncut run")
+
+
+@evidence(
+    "phase-cli",
     claim="The exported model directory answers as the model, and model.onnx with the inputs inds and vals to 1e-5",
     against="ONNX's reference evaluator",
     peer="onnx",
