@@ -50,7 +50,7 @@ def field_sizes(fields: int, categories: int) -> tuple[int, ...]:
 
 
 def synthetic_clicks(
-    rows: int, *, fields: int = 39, categories: int = 1_000_000, n_pairs: int = 12, seed: int = 0
+    rows: int, *, fields: int = 39, categories: int = 1_000_000, n_pairs: int = 12, seed: int = 0, part: int = 0
 ) -> SyntheticClicks:
     r"""Draw a click log with known probabilities.
 
@@ -66,6 +66,8 @@ def synthetic_clicks(
     n_pairs : int >= 1, default 12
         Planted products between the smallest fields, ten at most, each with numbers of its own.
     seed : int, default 0
+    part : int >= 0, default 0
+        Further rows of the same log: the weights are those of the seed.
 
     Returns
     -------
@@ -76,19 +78,22 @@ def synthetic_clicks(
     InputError
         For counts out of range.
     """
-    if rows < 1 or fields < 4 or categories < 4 * fields or n_pairs < 1:
+    if rows < 1 or fields < 4 or categories < 4 * fields or n_pairs < 1 or part < 0:
         raise InputError(
-            f"A click log needs rows >= 1, fields >= 4, categories >= 4 * fields and n_pairs >= 1; got {rows}, {fields}, "
-            f"{categories} and {n_pairs}."
+            "A click log needs rows >= 1, fields >= 4, categories >= 4 * fields, n_pairs >= 1 and part >= 0; got "
+            f"{rows}, {fields}, {categories}, {n_pairs} and {part}."
         )
     streams = Streams(seed)
+    own = (part,) if part else ()
     sizes = field_sizes(fields, categories)
     codes = np.empty((rows, fields), dtype=np.int64)
     score = np.full(rows, -1.0)
     for f, size in enumerate(sizes):
         shares = np.arange(1, size + 1, dtype=np.float64) ** -ZIPF
         edges = np.cumsum(shares) / shares.sum()
-        codes[:, f] = np.minimum(np.searchsorted(edges, streams.numpy("codes", f).random(rows), side="right"), size - 1)
+        codes[:, f] = np.minimum(
+            np.searchsorted(edges, streams.numpy("codes", f, *own).random(rows), side="right"), size - 1
+        )
         score += LINEAR_STD * streams.numpy("weights", f).normal(size=size)[codes[:, f]]
     small = min(fields, 10)
     possible = [(f, g) for f in range(small) for g in range(f + 1, small)]
@@ -98,6 +103,6 @@ def synthetic_clicks(
         u, v = (streams.numpy("products", number, side).normal(size=sizes[h]) for side, h in enumerate((f, g)))
         score += PRODUCT_STD * u[codes[:, f]] * v[codes[:, g]]
     probability = 1 / (1 + np.exp(-score))
-    click = (streams.numpy("clicks").random(rows) < probability).astype(np.int64)
+    click = (streams.numpy("clicks", *own).random(rows) < probability).astype(np.int64)
     columns = {f"c{f}": codes[:, f] for f in range(fields)}
     return SyntheticClicks(pl.DataFrame({"click": click, **columns}), probability, sizes, pairs)
