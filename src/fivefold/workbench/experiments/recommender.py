@@ -50,6 +50,7 @@ def run(context: Context) -> None:
 def _simulated(context: Context, model: Any) -> None:
     """Compare a policy with others in the simulator that it learned in."""
     from fivefold.models.recommend._baselines import compare_policies
+    from fivefold.models.recommend._simulator import likeness_within
 
     from ._plots import curves
 
@@ -59,11 +60,13 @@ def _simulated(context: Context, model: Any) -> None:
     rows = []
     for name, record in found.items():
         mean = record.rewards.mean(axis=1)
-        rows.append([name, float(mean.mean()), float(mean.std(ddof=1) / np.sqrt(sessions))])
+        error = float(mean.std(ddof=1) / np.sqrt(sessions))
+        rows.append([name, float(mean.mean()), error, likeness_within(model.item_factors_, record.lists)])
         context.metrics[f"list reward, {name}"] = rows[-1][1]
+        context.metrics[f"similarity within lists, {name}"] = rows[-1][3]
     context.table(
         "In the simulator",
-        ["policy", "mean reward of a list", "standard error"],
+        ["policy", "mean reward of a list", "standard error", "similarity within lists"],
         rows,
         f"{sessions} new sessions of {model.horizon_} lists from equal first states, without exploration.",
     )
