@@ -13,6 +13,7 @@ from fivefold.models.recommend.deep_interest_evolution import (
 )
 from fivefold.models.recommend.deepfm import DeepFM as DeepFM
 from fivefold.models.recommend.deepgbm import DeepGBM as DeepGBM
+from fivefold.models.recommend.drn import DRN as DRN
 from fivefold.models.recommend.factorization_machine import FactorizationMachine as FactorizationMachine
 from fivefold.models.recommend.factorization_machine import FactorizationMachineLearner as FactorizationMachineLearner
 from fivefold.models.recommend.field_aware import FieldAwareFM as FieldAwareFM

@@ -131,5 +131,6 @@ def compare_policies(model: SimulatedRecommender, sessions: int = 500, seed: int
         "popularity": popular_lists(model),
         "deep Q-network": deep_q_lists(model),
     }
+    policies |= model.rivals()
     found = {type(model).__name__: model.simulate(sessions, seed=seed)}
     return found | {name: model.simulate(sessions, policy=policy, seed=seed) for name, policy in policies.items()}

@@ -285,6 +285,17 @@ def play(visits: Visits, policy: Policy, generator: np.random.Generator) -> Reco
     return Record(np.stack(rewards, axis=1), np.stack(shown, axis=1))
 
 
+def likeness_within(vectors: np.ndarray, lists: np.ndarray) -> float:
+    r"""Return the intra-list similarity :math:`\frac{1}{K (K - 1)} \sum_{i \ne j} \cos(e_i, e_j)`, a mean over lists (…, K).
+
+    The smaller, the more diverse. ``vectors`` (n_items, d) have length 1 or 0; lists of one item give 0.
+    """
+    e = vectors[lists]  # (…, K, d)
+    size = lists.shape[-1]
+    pairs = (e.sum(axis=-2) ** 2).sum(axis=-1) - (e**2).sum(axis=(-2, -1))
+    return float(np.mean(pairs)) / max(size * (size - 1), 1)
+
+
 def blocked(observations: np.ndarray, n_items: int, offered: int = 0) -> np.ndarray:
     """Return which items no list may hold, bool (b, n_items): those that stand in an observation, or are not on offer."""
     found = np.zeros((len(observations), n_items + 1), dtype=bool)

@@ -12,7 +12,7 @@ from fivefold.models.trees._validation import real, whole
 
 from ._interactions import Recommender
 from ._rollouts import Player, Rollout
-from ._simulator import Record, UserSimulator, Visits, blocked, play, read_sessions, states_before
+from ._simulator import Policy, Record, UserSimulator, Visits, blocked, play, read_sessions, states_before
 from ._tables import Interactions, as_frame, column, weights
 from .implicit_als import AlternatingLeastSquares
 
@@ -149,6 +149,10 @@ class SimulatedRecommender(Recommender):
     def lists(self, observations: np.ndarray, number: int = 0) -> np.ndarray:
         """Return lists (b, K) for observations of the simulator (b, N + …), by places in ``items_``."""
         raise NotImplementedError
+
+    def rivals(self) -> dict[str, Policy]:
+        """Return further policies to compare with by name, trained in the same simulator."""
+        return {}
 
     def simulate(self, sessions: int = 500, *, policy: Any = None, seed: int = 0) -> Record:
         """Play new sessions in the simulator.

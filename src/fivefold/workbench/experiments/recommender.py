@@ -61,6 +61,7 @@ def run(context: Context) -> None:
 def _simulated(context: Context, model: Any) -> None:
     """Compare a policy with others in the simulator that it learned in."""
     from fivefold.models.recommend._baselines import compare_policies
+    from fivefold.models.recommend._simulator import likeness_within
 
     from ._plots import curves
 
@@ -70,12 +71,14 @@ def _simulated(context: Context, model: Any) -> None:
     rows = []
     for name, record in found.items():
         of_session = record.rewards.mean(axis=1)
-        mean = float(of_session.mean())
-        rows.append([name, mean, float(of_session.std(ddof=1) / np.sqrt(sessions))])
+        mean, error = float(of_session.mean()), float(of_session.std(ddof=1) / np.sqrt(sessions))
+        alike = likeness_within(model.item_factors_, record.lists)
+        rows.append([name, mean, error, alike])
         context.metrics[f"list reward, {name}"] = mean
+        context.metrics[f"similarity within lists, {name}"] = alike
     context.table(
         "In the simulator",
-        ["policy", "mean reward of a list", "standard error"],
+        ["policy", "mean reward of a list", "standard error", "similarity within lists"],
         rows,
         f"{sessions} new sessions of {model.horizon_} lists from equal first states, without exploration.",
     )

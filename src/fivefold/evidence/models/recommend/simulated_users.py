@@ -160,3 +160,102 @@ def transitions() -> Check:
         liked = visits.step(past[-1], generator)
         wrong += int((visits.states != advance(before, past[-1], liked)).any())
     return Check(wrong, 0, "violations", "loops")
+
+
+@evidence(
+    "lird",
+    claim="Baselines: chance takes every item equally often, popularity the most met, the Q-network explores less and less",
+    against="sorting and counting",
+)
+def baselines() -> Check:
+    from fivefold.models.recommend._baselines import ItemPlayer, best_left, mixed_lists, popular_lists, random_lists
+
+    draw = np.random.default_rng(0)
+    scores, gone = draw.integers(0, 5, (30, 12)).astype(float), draw.random((30, 12)) < 0.4
+    gone[:, :5] = False
+    wrong = 0
+    best = best_left(scores, gone, 2)
+    for row in range(30):
+        order = sorted((i for i in range(12) if not gone[row, i]), key=lambda i: (-scores[row, i], i))
+        wrong += int(best[row].tolist() != order[:2])
+    scores, gone = np.tile(scores, (100, 1)), np.tile(gone, (100, 1))
+    best = best_left(scores, gone, 2)
+    rows = np.arange(3000)[:, None]
+    for share in (0.0, 0.3, 1.0):
+        lists = mixed_lists(scores, gone, 2, share, draw)
+        other = lists != best
+        wrong += int(not abs(other.mean() - share) <= 5 * np.sqrt(share * (1 - share) / 6000))
+        wrong += int(gone[rows, lists].any()) + int((lists[:, 0] == lists[:, 1]).any())
+        wrong += int((lists[:, :1] == best)[other[:, 0]].any())
+    model = _small()
+    visits = model._visits(2000)
+    visits.begin(draw)
+    seen = visits.observation
+    closed = model.blocked(seen)
+    lists = popular_lists(model)(seen, 0)
+    order = np.argsort(-model.counts_, kind="stable")
+    wrong += sum(int(lists[r].tolist() != [i for i in order if not closed[r, i]][:2]) for r in range(50))
+    lists = random_lists(model, 3)(seen, 1)
+    wrong += int(closed[np.arange(2000)[:, None], lists].any()) + int((lists != random_lists(model, 3)(seen, 1)).any())
+    wrong += int((lists == random_lists(model, 3)(seen, 2)).all())
+    # An item is drawn with the chance 2 / (items left) where it is left.
+    chance = np.where(closed, 0.0, 2.0 / (~closed).sum(axis=1, keepdims=True))
+    count, spread = np.bincount(lists.ravel(), minlength=chance.shape[1]), np.sqrt((chance * (1 - chance)).sum(axis=0))
+    wrong += int((~(np.abs(count - chance.sum(axis=0)) <= 5 * spread)).sum())
+
+    def network(rows: Any) -> Any:
+        import torch
+
+        return torch.from_numpy(np.tile(model.counts_, (len(rows), 1)))
+
+    player = ItemPlayer(network, model)  # type: ignore[arg-type]
+    first = best_left(model.counts_, closed, 2)
+    for progress, share in ((0.0, 1.0), (0.1, 0.55), (0.2, 0.1), (0.9, 0.1)):
+        found = float((player.lists(seen, progress, draw) != first).mean())
+        wrong += int(not abs(found - share) <= 5 * np.sqrt(share * (1 - share) / 4000))
+    actions, rewards = player.learned(seen, first, first % 2 == 0, visits)
+    wrong += int((actions != first.ravel()).any()) + int((rewards != (first.ravel() % 2 == 0)).any())
+    return Check(wrong, 0, "violations", "sorting and counting")
+
+
+def _small(**more: Any) -> Any:
+    from fivefold.models.recommend import LIRD
+
+    how: dict[str, Any] = {"list_size": K, "n_state": N, "factors": 4, "rounds": 3, "users": 4, "horizon": 3}
+    return LIRD(**how, **more, batch_size=4, random_state=0).fit(ratings(30, 25, 0.5, seed=1))
+
+
+@evidence(
+    "lird",
+    claim="Item vectors are the directions of implicit ALS of what was liked; policies are compared from equal first states",
+    against="AlternatingLeastSquares on the liked rows; two simulations with one seed",
+)
+def vectors() -> Check:
+    from fivefold.base.random import Streams
+    from fivefold.models.recommend import AlternatingLeastSquares
+    from fivefold.models.recommend._baselines import popular_lists
+
+    model, frame = _small(), ratings(30, 25, 0.5, seed=1)
+    good = frame.filter(frame["rating"] >= 4)
+    seed = Streams(model.seed_).integer("als")
+    als = AlternatingLeastSquares(factors=4, regularization=0.1, alpha=10.0, iterations=10, random_state=seed).fit(good)
+    q = als.item_factors_ / np.linalg.norm(als.item_factors_, axis=1, keepdims=True)  # (n_items, 4)
+    place = np.searchsorted(model.items_, als.items_)
+    # Everyone liked something and everything was liked, so that both factorizations start from the same numbers.
+    worst = float(len(als.users_) != 30 or len(als.items_) != len(model.items_))
+    worst = largest(worst, np.abs(model.item_factors_[place] - q).max())
+    first, second = model.simulate(6), model.simulate(6, policy=popular_lists(model))
+    again = model.simulate(6)
+    worst = largest(worst, np.abs(first.rewards - again.rewards).max(), float(first.rewards.shape != (6, 3)))
+    wrong = int(model.simulate(6, seed=1).lists.tolist() == first.lists.tolist()) + int(second.lists.shape != (6, 3, K))
+    states: list[np.ndarray] = []
+
+    def spy(observations: np.ndarray, number: int) -> np.ndarray:
+        if number == 0:
+            states.append(observations)
+        return model.lists(observations)
+
+    model.simulate(6, policy=spy, seed=0)
+    model.simulate(6, policy=lambda o, n: (spy(o, n), popular_lists(model)(o, n))[1], seed=0)
+    wrong += int((states[0] != states[1]).any())
+    return Check(largest(worst, float(wrong)), 1e-8, "largest difference", "AlternatingLeastSquares")
