@@ -11,6 +11,7 @@ from fivefold.base import codec
 from fivefold.base.errors import UnknownNameError
 from fivefold.models.recommend import GANUserModel
 from fivefold.models.rl.replay import ReplayBuffer
+from fivefold.workbench.experiments._policies import play, policies_of
 
 ROWS = 240
 DRAW = np.random.default_rng(0)
@@ -80,6 +81,29 @@ def test_the_time_orders_the_rows() -> None:
     first = GANUserModel(**SMALL).fit(TABLE)
     mixed = TABLE[np.random.default_rng(1).permutation(ROWS)]
     assert GANUserModel(**SMALL).fit(mixed).recommend(k=3).equals(first.recommend(k=3))
+
+
+def test_policies_show_what_is_allowed_and_never_again_what_was_chosen() -> None:
+    model = GANUserModel(**SMALL).fit(TABLE.filter(pl.col("user") < 12))
+    world = GANUserModel(**{**SMALL, "policy_steps": 0}).fit(
+        TABLE.filter((pl.col("user") >= 12) & (pl.col("item") > 0))
+    )
+    policies = policies_of(world, model, 0)
+    assert list(policies) == ["cascade", "greedy by reward", "popularity", "random"]
+    for policy in policies.values():
+
+        def watched(history, allowed, step, policy=policy):
+            slates = policy(history, allowed, step)
+            assert slates.shape == (len(history), 2) and (slates[:, 0] != slates[:, 1]).all()
+            assert np.take_along_axis(allowed, slates, axis=1).all()
+            there = history < allowed.shape[1]
+            assert not allowed[np.nonzero(there)[0], history[there]].any()
+            return slates
+
+        rewards, taken = play(world, watched, 3, 0)
+        assert rewards.shape == taken.shape == (len(world.users_), 3)
+        assert (rewards[~taken] == 0).all()
+        assert (play(world, policy, 3, 0)[0] == rewards).all()
 
 
 def test_many_transitions_are_stored_as_one_by_one() -> None:

@@ -32,7 +32,7 @@ class CascadeNetwork(nn.Module):
     scores : ItemScores
         Whose states and features are read.
     size, hidden : int
-        k and the rows of :math:`L_j`; σ is ELU.
+        k and the rows of :math:`L_j`; σ is ReLU.
     """
 
     def __init__(self, scores: ItemScores, size: int, hidden: int) -> None:
@@ -50,7 +50,7 @@ class CascadeNetwork(nn.Module):
         hidden = self.of_state[place](states)
         if place:
             hidden = hidden + self.of_before[place - 1](before.flatten(1))
-        return self.out[place](nn.functional.elu(hidden.unsqueeze(1) + self.of_item[place](items))).squeeze(2)
+        return self.out[place]((hidden.unsqueeze(1) + self.of_item[place](items)).relu()).squeeze(2)
 
     def of_slates(self, states: Tensor, slates: Tensor) -> Tensor:
         """Return Q (n, k) of every beginning of slates, given by their features (n, k, d)."""

@@ -279,18 +279,18 @@ def _pair(seed: int = 5) -> tuple[Any, Any]:
 
 
 def _value(network: Any, place: int, state: np.ndarray, features: np.ndarray) -> float:
-    """Return q ELU(L [s; f_1; ...; f_j] + c) of one beginning of a slate, features (j, d)."""
+    """Return q ReLU(L [s; f_1; ...; f_j] + c) of one beginning of a slate, features (j, d)."""
     blocks = [layer(network.of_state[place])[0]]
     blocks += [layer(network.of_before[place - 1])[0]] if place else []
     matrix = np.concatenate([*blocks, layer(network.of_item[place])[0]], axis=1)
     (out, last), shift = layer(network.out[place]), layer(network.of_state[place])[1]
-    return float((out @ elu(matrix @ np.concatenate([state, features.ravel()]) + shift) + last)[0])
+    return float((out @ np.maximum(matrix @ np.concatenate([state, features.ravel()]) + shift, 0) + last)[0])
 
 
 @evidence(
     "gan-user-model",
     claim="All Q^j learn y = r + gamma Q^k of the cascade's next slate by the target networks, which follow by tau",
-    against="Q^j = q ELU(L [s; f_1; ...; f_j] + c) row by row, and the cascade by loops",
+    against="Q^j = q ReLU(L [s; f_1; ...; f_j] + c) row by row, and the cascade by loops",
 )
 def stacked_loss() -> Check:
     import torch
@@ -357,6 +357,67 @@ def sessions() -> Check:
     after = [past if p == 3 else np.append(past[1:], slate[p]) for p in places]
     wrong += int((shown.history.numpy() != np.array(after)).sum())
     return Check(wrong, 0, "sessions that differ", "the cumulated chances")
+
+
+@evidence(
+    "gan-user-model",
+    claim="Sessions store what was seen, shown, expected and came next; slates are the cascade's but for a share that falls",
+    against="the parts called by hand, with all, half and no slates random",
+)
+def play() -> Check:
+    import torch
+
+    from fivefold.models.recommend._cascade import CascadeLearner, CascadeNetwork, Player, best_slates
+    from fivefold.models.recommend._user_model import UserLearner
+
+    torch.manual_seed(0)
+    scores = tower(20).float()
+    users = UserLearner(scores, tower(20, seed=1).float(), 1.3, "entropy")
+    torch.nn.init.constant_(users.behavior.out.bias, 1.0)  # so that most displays are chosen from
+    learner = CascadeLearner(CascadeNetwork(scores, 3, 4), scores, 0.8, 0.25)
+    settings = {
+        "sessions": 40,
+        "horizon": 3,
+        "n_candidates": 12,
+        "buffer_size": 400,
+        "policy_batch_size": 8,
+        "exploration_initial_eps": 0.8,
+        "exploration_final_eps": 0.0,
+        "policy_steps": 8,
+    }
+    starts = histories(10, 4, 20, 6)
+    player, wrong, shares = Player(learner, users, starts, settings, 3), 0, []
+    batches = player.epoch(0)
+    for step in range(8):
+        eps, pool = player.epsilon(), player._pool("pool")
+        before = player.sessions.history.numpy().copy()
+        batch = next(batches)
+        rows = slice(40 * step, 40 * step + 40)
+        seen, shown, reward, after = (
+            player.buffer.arrays[name][rows] for name in ("observation", "action", "reward", "next_observation")
+        )
+        if step % 3 == 0:  # sessions begin anew
+            wrong += int(not {tuple(h) for h in seen.tolist()} <= {tuple(h) for h in starts.tolist()})
+        else:
+            wrong += int((seen != before).sum())
+        args = torch.from_numpy(seen), torch.from_numpy(shown)
+        phi, r = users.chances(*args), users.rewards(*args)
+        wrong += int((~(np.abs((phi * r).sum(1).detach().numpy() - reward) <= 1e-6)).sum())
+        wrong += int((after != player.sessions.history.numpy()).sum()) + int(
+            not 20 <= (after != seen).any(1).sum() <= 40
+        )
+        wrong += sum(
+            len(set(a)) != 3 or not set(a) <= set(pool.tolist()) - set(h) for a, h in zip(shown.tolist(), seen)
+        )
+        best = best_slates(learner.network, scores, args[0], pool)[0].numpy()
+        shares.append(float((best != shown).any(1).mean()))
+        wrong += int(not abs(eps - 0.8 * max(0.0, 1 - step / 4)) <= 1e-12) + int(batch.observation.shape != (8, 4))
+    # A random slate is the cascade's once in 990 times.
+    wrong += sum(
+        not abs(share - 0.8 * max(0.0, 1 - i / 4)) <= 4.5 * np.sqrt(0.25 / 40) for i, share in enumerate(shares)
+    )
+    wrong += int(shares[4:] != [0.0] * 4) + int(len(pool) != 12)
+    return Check(wrong, 0, "steps that differ", "the parts")
 
 
 def tastes(people: int = 150, things: int = 12, seed: int = 0) -> pl.DataFrame:
@@ -442,9 +503,9 @@ def planted_tastes() -> Check:
         # Planted: liked 0.85 of the times against 0.1, whose log odds lie 3.9 apart.
         gap = r[kept][own[kept]].reshape(-1, 6).mean(axis=1) - r[kept][~own[kept]].reshape(-1, 6).mean(axis=1)
         wrong += int(not gap.mean() >= 1.95) + int(not (gap > 0).mean() >= 0.9)
-        told = {"user": [900] * 4, "item": [1, 3, 5, 0], "rating": [5.0, 5.0, 5.0, 2.0], "time": [3, 2, 4, 9]}
+        told = {"user": [900] * 4, "item": [1, 3, 5, 0], "rating": [5.0, 4.0, 5.0, 3.9], "time": [3, 2, 4, 9]}
         wrong += int(not (model._past(told).items == [3, 1, 5, 0]).all())  # type: ignore[union-attr]
-        history = model._histories(np.array([0, 4]), np.array([3, 1, 5, 0]), np.array([5.0, 5.0, 5.0, 2.0]))
+        history = model._histories(np.array([0, 4]), np.array([3, 1, 5, 0]), np.array([4.0, 5.0, 5.0, 3.9]))
         new = model.rewards(history)[0]
         wrong += int(history.tolist() != [[3, 1, 5]]) + int(not new[1::2].mean() - new[::2].mean() >= 1)
         found = model.predict({"user": [7, 7, 900], "item": [2, 999, 2]})
