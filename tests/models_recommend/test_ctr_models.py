@@ -272,6 +272,8 @@ def test_rows_of_index_and_value() -> None:
 def test_learning_on_with_new_rows() -> None:
     frame = clicks()
     model = DeepGBM(features=["user", "item", "price"], n_estimators=4, n_groups=2, tree_sizes=(3,), **SMALL)
+    with pytest.raises(CapabilityError, match="DeepGBM grows trees from all rows at once; use fit, then partial_fit"):
+        model.fit_stream("log.parquet", "click")
     with pytest.raises(NotFittedError, match="This DeepGBM is not fitted yet"):
         model.partial_fit(frame, "click")
     model.fit(frame, "click")

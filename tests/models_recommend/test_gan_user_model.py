@@ -30,6 +30,7 @@ SMALL = {
     "hidden": 4,
     "init_epochs": 1,
     "policy_steps": 3,
+    "policy_batch_size": 7,
     "sessions": 5,
     "horizon": 2,
     "rating": "rating",

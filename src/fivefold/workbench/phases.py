@@ -6,6 +6,7 @@ import csv
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,15 @@ from fivefold.base.files import atomic_file, write_json
 from fivefold.base.names import nearest, resolve
 
 if TYPE_CHECKING:
+    from fivefold.data.readers_sparse import MultiFieldReader
+    from fivefold.data.streams_sources import Source
     from fivefold.engine.callbacks import Callback
 
+STREAM_BYTES = 2**28
+"""Training files of more bytes are streamed."""
 PHASES = ("train", "eval", "predict", "export")
 MODELS = ("deepfm", "deep-cross-network", "wide-deep", "autoint", "xdeepfm", "factorization-machine", "field-aware-fm")
+CALIBRATED = 100  # any value: how long the list of a field gets
 LAZY = {"adam": "sparse-adam", "sgd": "sgd", "adagrad": "adagrad", "ftrl": "ftrl"}
 """Optimizers of the sources that step the looked-up rows alone."""
 
@@ -87,9 +93,15 @@ FLAGS: dict[str, Flag] = {
     "batch_size": Flag(128, _COUNT, "Rows of a step."),
     "epochs": Flag(1, _COUNT, "Passes over train*."),
     "shuffle": Flag(
-        True, _truth, "Train in a new order each epoch; all files are in memory, so the whole set is mixed."
+        True, _truth, "A new order of the rows each epoch; without it they are streamed in the order of the files."
     ),
-    "buffer_size": Flag(100000, _COUNT, "Taken for compatibility: the whole set is mixed."),
+    "stream": Flag(
+        None, _truth, "Read train* piece by piece; by default where the files have more than 256 MB together."
+    ),
+    "resume": Flag(False, _truth, "Go on from the last checkpoint in model_dir."),
+    "buffer_size": Flag(
+        100000, _COUNT, "Rows shuffled together where train* is streamed; else the whole set is mixed."
+    ),
     "num_parallel_calls": Flag(4, _COUNT, "Taken for compatibility: parsing is one pass over the bytes."),
     "use_dtype_high_precision": Flag(False, _truth, "Compute in float64."),
     "name_feat_inds": Flag("inds", str, "Name of the exported model's input of indices."),
@@ -107,6 +119,7 @@ FLAGS: dict[str, Flag] = {
     "hidden_sizes": Flag([128, 64], _list_of(_COUNT), "Layers, such as 128,64."),
     "dropouts": Flag(None, _list_of(float), "One rate a layer, or None."),
     "use_bn": Flag(True, _truth, "Batch norm in the layers."),
+    "group_field": Flag(None, _at_least(int, 0), "Field, from 0, within whose categories eval ranks for grouped AUC."),
     "num_cross_hidden_layers": Flag(3, _COUNT, "Deep & Cross: cross layers."),
     "seed": Flag(0, _at_least(int, 0), "Seed of everything random."),
 }
@@ -185,24 +198,37 @@ def run_phase(flags: Mapping[str, Any], say: Callable[[str], None] = lambda text
 
 
 def _files(flags: Mapping[str, Any], prefix: str) -> list[Path]:
-    return sorted(path for path in Path(flags["data_dir"]).glob(prefix + "*") if path.is_file())
-
-
-def _read(flags: Mapping[str, Any], prefix: str, *, labeled: bool) -> dict[str, np.ndarray]:
-    """Return the lines of all files of a prefix, in the order of their names."""
-    from fivefold.data.readers_sparse import MultiFieldReader
-
-    files = _files(flags, prefix)
+    """Return the files of a prefix by name."""
+    files = sorted(path for path in Path(flags["data_dir"]).glob(prefix + "*") if path.is_file())
     if not files:
         raise DataError(f"There is no file {prefix}* in {flags['data_dir']}.")
+    return files
+
+
+def _reader(flags: Mapping[str, Any], labeled: bool) -> MultiFieldReader:
+    from fivefold.data.readers_sparse import MultiFieldReader
+
     classes = {"binary": 2, "multi": max(2, flags["output_size"]), "regression": None}[flags["task"]]
-    reader = MultiFieldReader(
+    return MultiFieldReader(
         field_size=flags["field_size"],
         n_features=flags["feat_size"],
         n_classes=classes if labeled else None,
         delimiter=None if flags["delimiter"] == " " else flags["delimiter"],
         separator=flags["separator"],
     )
+
+
+def _streamed(flags: Mapping[str, Any]) -> Source:
+    """Return the lines of train* as a source that is read piece by piece."""
+    from fivefold.data.streams_sources import JoinedSource, LineSource
+
+    reader = _reader(flags, labeled=True)
+    return JoinedSource([LineSource(path, partial(reader.parse, name="the file")) for path in _files(flags, "train")])
+
+
+def _read(flags: Mapping[str, Any], prefix: str, *, labeled: bool) -> dict[str, np.ndarray]:
+    """Return the lines of all files of a prefix, in the order of their names."""
+    files, reader = _files(flags, prefix), _reader(flags, labeled)
     parts = [reader.read(path) for path in files]
     if labeled:
         bare = next((path for path, part in zip(files, parts) if "label" not in part), None)
@@ -297,20 +323,30 @@ def metrics(model: Any, rows: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 
 def train(flags: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, float]:
-    """Train on train*, with checkpoints and a log of the steps, and evaluate on eval* meanwhile and at the end."""
+    """Train on train*, with checkpoints and a log of the steps, and evaluate on eval* meanwhile and at the end.
+
+    Files above ``STREAM_BYTES`` together, or with ``--stream``, are read piece by piece in every epoch.
+    """
     from fivefold.engine.session import session
 
     folder = Path(flags["model_dir"])
-    rows = _read(flags, "train", labeled=True)
+    size = sum(path.stat().st_size for path in _files(flags, "train"))
+    stream = size > STREAM_BYTES if flags["stream"] is None else flags["stream"]
+    stream = stream or not flags["shuffle"]
+    rows: Any = _streamed(flags) if stream else _read(flags, "train", labeled=True)
+    count = int(rows.counts.sum()) if stream else len(rows["label"])
     watched = _read(flags, "eval", labeled=True) if flags["perform_valid_during_train"] else None
     model = build(flags)
     folder.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    with session(folder, progress=False, callbacks=_callbacks(flags, model, watched, say)):
-        model.fit(rows)
+    with session(folder, resume=flags["resume"], progress=False, callbacks=_callbacks(flags, model, watched, say)):
+        if stream:
+            model.fit_stream(rows, shuffle=flags["shuffle"], buffer_rows=flags["buffer_size"])
+        else:
+            model.fit(rows)
     seconds = time.perf_counter() - start
     codec.save(model, folder / "model", meta={"model": flags["model"], "seed": flags["seed"]})
-    found = {"rows": float(len(rows["label"])), "rows/s": len(rows["label"]) * flags["epochs"] / seconds}
+    found = {"rows": float(count), "rows/s": count * flags["epochs"] / seconds}
     if watched is not None:
         found.update(metrics(model, watched))
     write_json(folder / "train.json", found)
@@ -360,11 +396,37 @@ def load(flags: Mapping[str, Any]) -> Any:
 
 
 def evaluate(flags: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, float]:
-    """Measure the trained model on eval*, one pass."""
+    """Measure the trained model on eval*, one pass; of a binary task also by field, in calibration.csv."""
     model = load(flags)
-    found = metrics(model, _read({**flags, "feat_size": model.encoder_.rows}, "eval", labeled=True))
+    rows = _read({**flags, "feat_size": model.encoder_.rows}, "eval", labeled=True)
+    found = metrics(model, rows)
+    if model.task == "binary":
+        found.update(_by_field(flags, model, rows, say))
     write_json(Path(flags["model_dir"]) / "eval.json", found)
     return found
+
+
+def _by_field(
+    flags: Mapping[str, Any], model: Any, rows: Mapping[str, np.ndarray], say: Callable[[str], None]
+) -> dict[str, float]:
+    """Write calibration.csv, at most ``CALIBRATED`` categories a field; return the grouped AUC where it is asked for."""
+    from fivefold.evaluation.clicks import calibration_by_group, grouped_auc
+
+    p, y = model.predict_proba(rows)[:, 1], np.searchsorted(model.classes_, rows["label"])
+    place = Path(flags["model_dir"]) / "calibration.csv"
+    with atomic_file(place) as temporary, open(temporary, "w", newline="", encoding="utf8") as file:
+        out = csv.writer(file)
+        out.writerow(["field", "index", "rows", "predicted", "observed"])
+        for f, indices in enumerate(rows["inds"].T):
+            for line in list(zip(*(part.tolist() for part in calibration_by_group(y, p, indices))))[:CALIBRATED]:
+                out.writerow([f, *line])
+    say(f"Calibration by field in {place}")
+    chosen = flags["group_field"]
+    if chosen is None:
+        return {}
+    if chosen >= rows["inds"].shape[1]:
+        raise SpecError(f"--group_field is {chosen}; the fields are 0 to {rows['inds'].shape[1] - 1}.")
+    return {"grouped-auc": grouped_auc(y, p, rows["inds"][:, chosen])}
 
 
 def predict(flags: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, float]:

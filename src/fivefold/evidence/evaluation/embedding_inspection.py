@@ -89,4 +89,7 @@ def cosine_table() -> Check:
             ]  # fmt: skip
             got = table[b].to_list()[table["category"].to_list().index(a)]
             worst = largest(worst, abs(got - np.mean(pairs)))
+    # Neither a key of zeros nor a query of zeros has a cosine other than 0.
+    for query in (4, np.zeros(x.shape[1])):
+        worst = largest(worst, float(tool.search(query, 5)["score"].abs().max()))
     return Check(worst, 1e-12, "largest difference", "by hand")

@@ -86,6 +86,30 @@ def three_phases() -> Check:
 
 @evidence(
     "phase-cli",
+    claim="Streamed training of three epochs, taken up for three more, gives the weights of six at once",
+    against="the uncut run, bit for bit",
+)
+def streamed_and_resumed() -> Check:
+    from fivefold.base import codec
+
+    with tempfile.TemporaryDirectory() as name:
+        data = Path(name) / "data"
+        folder_of_lines(data)
+        common = ["--data_dir", str(data), "--field_size", "3", "--feat_size", "9", "--batch_size", "16", "--stream"]
+        wrong = 0
+        for words in (
+            ["--model_dir", f"{name}/whole", "--epochs", "6"],
+            ["--model_dir", f"{name}/cut", "--epochs", "3"],
+            ["--model_dir", f"{name}/cut", "--epochs", "6", "--resume"],
+        ):
+            wrong += _call("--phase", "train", *common, *words)[0] != 0
+        whole, cut = (codec.load(Path(name) / run / "model").module_.state_dict() for run in ("whole", "cut"))
+        wrong += sum(not bool((whole[key] == cut[key]).all()) for key in whole) + (whole.keys() != cut.keys())
+    return Check(wrong, 0, "weights that differ", "the uncut run")
+
+
+@evidence(
+    "phase-cli",
     claim="The exported model directory answers as the model, and model.onnx with the inputs inds and vals to 1e-5",
     against="ONNX's reference evaluator",
     peer="onnx",
@@ -187,3 +211,49 @@ def exit_codes() -> Check:
             status, told = _call(*words)
             wrong += int(status != 2) + int(sentence not in told) + int(len(told.strip().splitlines()) != 1)
     return Check(wrong, 0, "wrong statuses or sentences", "house rule")
+
+
+@evidence(
+    "phase-cli",
+    claim="Eval ranks within the categories of a field, and lists what is predicted and observed for each category",
+    against="scikit-learn's area of each group, averaged by rows; loops over the rows",
+)
+def by_field() -> Check:
+    from sklearn.metrics import roc_auc_score
+
+    from fivefold.base import codec
+    from fivefold.data.readers_sparse import MultiFieldReader
+    from fivefold.evaluation.clicks import grouped_auc
+
+    with tempfile.TemporaryDirectory() as name:
+        data, out = Path(name) / "data", Path(name) / "model"
+        folder_of_lines(data)
+        words = ["--data_dir", str(data), "--model_dir", str(out), "--field_size", "3"]
+        made = ["--feat_size", "9", "--embed_size", "3", "--noperform_valid_during_train"]
+        wrong = float(_call("--phase", "train", *words, *made)[0])
+        wrong += _call("--phase", "eval", *words, "--group_field", "1")[0]
+        found = json.loads((out / "eval.json").read_text())["grouped-auc"]
+        status, told = _call("--phase", "eval", *words, "--group_field", "3")
+        wrong += int(status != 2) + int("--group_field is 3; the fields are 0 to 2." not in told)
+        rows = MultiFieldReader(field_size=3).read(data / "eval.txt")
+        p, y = codec.load(out / "model").predict_proba(rows)[:, 1], rows["label"]
+        lines = list(csv.DictReader((out / "calibration.csv").read_text(encoding="utf8").splitlines()))
+    areas, sizes = [], []
+    for code in range(4, 8):
+        here = rows["inds"][:, 1] == code
+        if 0 < y[here].sum() < here.sum():
+            areas.append(roc_auc_score(y[here], p[here]))
+            sizes.append(here.sum())
+    far = [abs(found - np.average(areas, weights=sizes))]
+    seen = []
+    for line in lines:
+        here = rows["inds"][:, int(line["field"])] == int(line["index"])
+        seen.append((int(line["field"]), int(line["rows"])))
+        wrong += int(int(line["rows"]) != here.sum())
+        far += [abs(float(line["predicted"]) - p[here].mean()), abs(float(line["observed"]) - y[here].mean())]
+    wrong += int(seen != sorted(seen, key=lambda pair: (pair[0], -pair[1])))
+    wrong += int(len(lines) != sum(len(np.unique(rows["inds"][:, f])) for f in range(3)))
+    # Ties count a half; a group of one label is left out: group 0 has 7/8 on 4 rows, group 1 has 1 on 2, group 2 has none.
+    tied = grouped_auc([0, 1, 1, 0, 1, 0, 1, 1], [0.2, 0.2, 0.9, 0.1, 0.3, 0.1, 0.5, 0.4], [0, 0, 0, 0, 1, 1, 2, 2])
+    far.append(abs(tied - (4 * 0.875 + 2 * 1.0) / 6))
+    return Check(float(np.max(far)) + wrong, 1e-9, "largest difference", "scikit-learn")

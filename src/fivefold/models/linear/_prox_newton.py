@@ -95,7 +95,7 @@ class CrossEntropyL1:
                 return
             step = np.linalg.lstsq(hessian, slope, rcond=None)[0]
             promise = float(step @ slope)
-            if promise <= 1e-24 * value:
+            if promise <= 1e-24 * value:  # any value: size of rounding
                 return
             t = 1.0
             for _ in range(HALVINGS):

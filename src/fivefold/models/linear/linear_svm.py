@@ -336,7 +336,7 @@ class HardMarginSVM(_LinearMachine):
         center = np.zeros(X.shape[1]) if sp.issparse(X) else X.mean(axis=0)
         rows_of = rows_of_kernel(KernelSpec("linear", 1, 1.0, 0.0), X if sp.issparse(X) else X - center)
         radius = float(squared_norms(X if sp.issparse(X) else X - center).max())
-        suspect = _SUSPECT / radius if radius > 0 else 1.0
+        suspect = _SUSPECT / radius if radius > 0 else 1.0  # any value: from where a linear program is asked
 
         def solve(bound: float, ceiling: float, before: DualSolution | None) -> DualSolution:
             return minimize_dual(

@@ -21,6 +21,7 @@ from fivefold.models.recommend.gan_user_model import GANUserModel as GANUserMode
 from fivefold.models.recommend.id_embedding import IDEmbedding as IDEmbedding
 from fivefold.models.recommend.implicit_als import AlternatingLeastSquares as AlternatingLeastSquares
 from fivefold.models.recommend.implicit_als import BayesianPersonalizedRanking as BayesianPersonalizedRanking
+from fivefold.models.recommend.lird import LIRD as LIRD
 from fivefold.models.recommend.listing_embedding import ListingEmbedding as ListingEmbedding
 from fivefold.models.recommend.matrix_factorization import MatrixFactorization as MatrixFactorization
 from fivefold.models.recommend.matrix_factorization import SVDPlusPlus as SVDPlusPlus

@@ -208,7 +208,13 @@ class CTRModel(NeuralEstimator):
         self._warn_of_overfitting()
 
     def fit_stream(
-        self, source: Any, target: str = "label", *, validation: Any = None, buffer_rows: int = 65_536
+        self,
+        source: Any,
+        target: str = "label",
+        *,
+        validation: Any = None,
+        shuffle: bool = True,
+        buffer_rows: int = 65_536,
     ) -> Self:
         """Train on files that need not fit into memory: one pass learns the fields, each epoch is another.
 
@@ -220,6 +226,8 @@ class CTRModel(NeuralEstimator):
             The column to predict.
         validation : the same as source, optional
             Rows to watch, for ``patience`` and the validation loss.
+        shuffle : bool, default True
+            Otherwise rows come in the order of the files.
         buffer_rows : int >= 1, default 65536
             Rows shuffled together; see :class:`~fivefold.data.streams.StreamedBatches`.
 
@@ -239,7 +247,7 @@ class CTRModel(NeuralEstimator):
         if self.patience is not None and validation is None:
             raise SpecError(f"{name}: patience={self.patience} needs rows to watch; give validation.")
         with fresh_fit(self):
-            Streamed(self, target).fit(source, validation, buffer_rows)
+            Streamed(self, target).fit(source, validation, shuffle, buffer_rows)
         return self
 
     @staticmethod

@@ -46,7 +46,7 @@ class CascadeNetwork(nn.Module):
         self.out = nn.ModuleList(nn.Linear(hidden, 1) for _ in range(size))
 
     def values(self, place: int, states: Tensor, before: Tensor, items: Tensor) -> Tensor:
-        """Return Q (n, c) of place 0 ... k - 1 for states (n, s), features before (n, place, d) and of candidates (n, c, d)."""
+        """Return Q (n, c) of a place 0 ... k - 1: states (n, s), features before (n, place, d), of candidates (1 or n, c, d)."""
         hidden = self.of_state[place](states)
         if place:
             hidden = hidden + self.of_before[place - 1](before.flatten(1))
@@ -85,18 +85,21 @@ def cascade(values: Callable[[int, Tensor], Tensor], size: int, allowed: Tensor)
     return chosen, torch.cat(found, dim=1)
 
 
+def unchosen(history: Tensor, pool: Tensor) -> Tensor:
+    """Tell which items of a pool (c,) are not in histories (n, m), as (n, c)."""
+    return ~(history.unsqueeze(2) == pool).any(1)
+
+
 @torch.no_grad()
-def best_slates(
-    network: CascadeNetwork, scores: ItemScores, history: Tensor, candidates: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return slates of items (n, k) and their values (n, k) for histories (n, m), of candidates (n, c); none is ``n_items``."""
-    states, features = scores.states(history), scores.features(candidates)
-    rows = torch.arange(len(history), device=history.device).unsqueeze(1)
-    allowed = candidates < scores.n_items
-    chosen, value = cascade(
-        lambda place, chosen: network.values(place, states, features[rows, chosen], features), network.size, allowed
-    )
-    return candidates.gather(1, chosen), value
+def best_slates(network: CascadeNetwork, scores: ItemScores, history: Tensor, pool: Tensor) -> tuple[Tensor, Tensor]:
+    """Return slates (n, k) and their values (n, k) for histories (n, m), of the items of a pool (c,) that these do not hold."""
+    states, features = scores.states(history), scores.features(pool)
+
+    def values(place: int, chosen: Tensor) -> Tensor:
+        return network.values(place, states, features[chosen], features.unsqueeze(0))
+
+    chosen, value = cascade(values, network.size, unchosen(history, pool))
+    return pool[chosen], value
 
 
 def follow(history: Tensor, chosen: Tensor, n_items: int) -> Tensor:
@@ -165,7 +168,7 @@ class CascadeLearner(Learner):
     @torch.no_grad()
     def goals(self, batch: Batch) -> Tensor:
         """Return y (batch,)."""
-        _, value = best_slates(self.target, self.scores, batch.next_observation, batch.candidates)
+        _, value = best_slates(self.target, self.scores, batch.next_observation, batch.pool)
         return batch.reward + self.gamma * value[:, -1]
 
     def steps(self, batch: Batch) -> Steps:
@@ -196,7 +199,7 @@ class Player:
     starts : int64 array (w, m)
         Histories that sessions begin with.
     settings : mapping
-        ``sessions``, ``horizon``, ``n_candidates``, ``buffer_size``, ``batch_size``, ``exploration_initial_eps``,
+        ``sessions``, ``horizon``, ``n_candidates``, ``buffer_size``, ``policy_batch_size``, ``exploration_initial_eps``,
         ``exploration_final_eps``, ``policy_steps``.
     seed : int
     """
@@ -222,15 +225,11 @@ class Player:
         )
         return torch.from_numpy(self.starts[rows])
 
-    def _candidates(self, history: Tensor, name: str) -> Tensor:
-        """Return items (n, c) drawn for each history (n, m); what is in the history gives way to ``n_items``, no item."""
-        count, size = len(history), self.learner.network.size
-        draw = self.streams.torch(name, self.n_steps)
-        keys = torch.rand(count, self.n_items + 1, generator=draw)
-        keys = keys.scatter(1, history, -1.0)[:, : self.n_items]
-        wanted = min(max(int(self.settings["n_candidates"]), size), self.n_items)
-        kept = keys.topk(wanted, dim=1)
-        return torch.where(kept.values >= 0, kept.indices, self.n_items)
+    def _pool(self, name: str) -> Tensor:
+        """Return different items drawn for a step (c,): more than a history and a slate hold."""
+        least = self.starts.shape[1] + self.learner.network.size
+        wanted = min(max(int(self.settings["n_candidates"]), least), self.n_items)
+        return torch.randperm(self.n_items, generator=self.streams.torch(name, self.n_steps))[:wanted]
 
     def epsilon(self) -> float:
         """Return the share of random slates: falls linearly over the first half of the steps."""
@@ -241,12 +240,12 @@ class Player:
         if self.n_steps % int(self.settings["horizon"]) == 0:
             self.sessions.history = self._fresh()
         history = self.sessions.history
-        candidates = self._candidates(history, "pool")
-        slates, _ = best_slates(self.learner.network, self.learner.scores, history, candidates)
+        pool = self._pool("pool")
+        slates, _ = best_slates(self.learner.network, self.learner.scores, history, pool)
         draw = self.streams.torch("play", self.n_steps)
         explore = torch.rand(len(history), 1, generator=draw) < self.epsilon()
-        # The pool comes in a random order, so its first items are a random slate.
-        slates = torch.where(explore, candidates[:, : self.learner.network.size], slates)
+        keys = torch.rand(len(history), len(pool), generator=draw).masked_fill(~unchosen(history, pool), -1.0)
+        slates = torch.where(explore, pool[keys.topk(self.learner.network.size, dim=1).indices], slates)
         _, reward, _ = self.sessions.show(slates, torch.rand(len(history), generator=draw))
         rows = (history.numpy(), slates.numpy(), reward.numpy(), self.sessions.history.numpy())
         self.buffer.extend(*rows, np.zeros(len(history)))
@@ -258,10 +257,10 @@ class Player:
             raise CapabilityError("The cascade plays its sessions in one process; run it with --devices 1.")
         while self.n_steps < (epoch + 1) * EPOCH_BATCHES:
             self._play()
-            size = int(self.settings["batch_size"])
+            size = int(self.settings["policy_batch_size"])
             rows = self.buffer.sample(size, self.streams.numpy("replay", self.n_steps))
             fields = {name: torch.from_numpy(values) for name, values in rows.items()}
-            fields["candidates"] = self._candidates(fields["next_observation"], "next")
+            fields["pool"] = self._pool("next")
             yield Batch(fields, Place(self.seed, epoch, self.n_steps, size, 0))
 
     def get_state(self) -> dict[str, Any]:

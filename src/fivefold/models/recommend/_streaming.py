@@ -32,7 +32,7 @@ class Streamed:
         self.model = model
         self.target = target
 
-    def fit(self, source: Any, validation: Any, buffer_rows: int) -> None:
+    def fit(self, source: Any, validation: Any, shuffle: bool, buffer_rows: int) -> None:
         """Learn fields and classes, then train; sets the model's fitted attributes."""
         model = self.model
         train = open_source(source)
@@ -52,6 +52,7 @@ class Streamed:
             train,
             min(int(model.batch_size), int(train.counts.sum())),
             transform=encode,
+            shuffle=shuffle,
             seed=streams.integer("batches"),
             buffer_rows=buffer_rows,
         )

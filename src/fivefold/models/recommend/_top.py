@@ -84,3 +84,28 @@ def top_k(
             items[row, place], best[row, place] = found[0], heap[0]
             heap[0], ties[0], found[0] = heap[place], ties[place], found[place]
             _sift(heap, ties, found, 0, place)
+
+
+@njit
+def merged_ranks(orders: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """Return the place of every item, from 1, when places take turns to pick the best item left, (b, n) float64.
+
+    ``orders`` (b, K, n) holds the items by falling score for each of K turns. Those marked in ``last`` (b, n) come after all
+    others.
+    """
+    rows, turns, count = orders.shape
+    places = np.zeros((rows, count))
+    for row in range(rows):
+        place = 0
+        for late in (False, True):
+            at = np.zeros(turns, dtype=np.int64)
+            left = np.sum(last[row] == late)
+            for number in range(left):
+                turn = number % turns
+                item = orders[row, turn, at[turn]]
+                while places[row, item] > 0 or last[row, item] != late:
+                    at[turn] += 1
+                    item = orders[row, turn, at[turn]]
+                place += 1
+                places[row, item] = place
+    return places

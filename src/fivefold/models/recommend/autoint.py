@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from fivefold.base.errors import SpecError
 
@@ -57,7 +58,8 @@ class InteractingLayer(nn.Module):
         return x.reshape(*x.shape[:2], self.n_heads, -1).transpose(1, 2)  # (batch, heads, fields, head_size)
 
     def forward(self, e: Tensor) -> Tensor:
-        found = self.attention(e) @ self._heads(self.value(e))
+        query, key, value = (self._heads(part(e)) for part in (self.query, self.key, self.value))
+        found = functional.scaled_dot_product_attention(query, key, value, scale=1.0)
         found = found.transpose(1, 2).flatten(2)  # (batch, fields, heads * head_size)
         if self.residual == "concat":
             return torch.relu(torch.cat([found, self.own(e)], dim=2))

@@ -30,10 +30,14 @@ class CrossLayers(nn.Module):
         nn.init.xavier_normal_(self.weight)
 
     def forward(self, x0: Tensor) -> Tensor:
-        x = x0  # (batch, size)
-        for weight, bias in zip(self.weight, self.bias):
-            x = x0 * (x @ weight).unsqueeze(1) + bias + x
-        return x
+        # Every layer is a multiple of x_0 for each row plus one vector for all, x_l = a_l x_0 + c_l, so that the products with
+        # x_0 are all that depends on both.
+        products = x0 @ self.weight.T  # (batch, L)
+        a, c = x0.new_ones(len(x0)), x0.new_zeros(x0.shape[1])
+        for product, weight, bias in zip(products.unbind(1), self.weight, self.bias):
+            a = a * (1 + product) + c @ weight
+            c = c + bias
+        return a.unsqueeze(1) * x0 + c
 
 
 class DeepCrossNetwork(FieldNetwork):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from fivefold.base.errors import DataError, SpecError
+from fivefold.base.errors import CapabilityError, DataError, SpecError
 from fivefold.base.random import Streams
 from fivefold.data.batches import Batches
 from fivefold.engine.estimator import _weights
@@ -283,6 +283,16 @@ class DeepGBM(CTRModel):
         center = columns[train].mean(axis=0)
         self.statistics_ = {"means": means, "center": center, "spread": np.where(spread > 0, spread, 1.0)}
         return columns
+
+    def fit_stream(self, source: Any, target: str = "label", **options: Any) -> Self:
+        """Refuse: trees are grown from all rows at once.
+
+        Raises
+        ------
+        CapabilityError
+            Always.
+        """
+        raise CapabilityError("DeepGBM grows trees from all rows at once; use fit, then partial_fit on further rows.")
 
     def partial_fit(self, table: Any, target: Any = None, sample_weight: Any = None) -> Self:
         """Go on with new rows for one pass: all networks learn from the target alone, categories and means stay.

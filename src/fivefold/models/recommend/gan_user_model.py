@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 import polars as pl
 import torch
+from torch import Tensor
 
 from fivefold.base.errors import DataError, InputError, InputTypeError
 from fivefold.base.random import Streams
@@ -25,6 +27,7 @@ from ._tables import Interactions, as_frame, column, weights
 from ._top import top_k
 from ._user_model import REGULARIZERS, STATES, ItemScores, UserLearner
 
+_UNITS = 1 << 22  # any value: hidden units held at a time
 _WHOLE = {
     "slate_size": 1,
     "history_length": 1,
@@ -32,6 +35,7 @@ _WHOLE = {
     "embedding_dim": 1,
     "hidden": 1,
     "batch_size": 1,
+    "policy_batch_size": 1,
     "init_epochs": 1,
     "adversarial_epochs": 0,
     "policy_steps": 0,
@@ -81,8 +85,8 @@ class GANUserModel(Recommender):
         Of maximum likelihood.
     adversarial_epochs : int >= 0, default 1
         Of the game after it.
-    batch_size : int >= 1, default 256
-        Displays a step, and replayed displays a step of the Q-networks.
+    batch_size, policy_batch_size : int >= 1, default 256 and 64
+        Displays a step of the user model, and replayed displays a step of the Q-networks.
     learning_rate, adversarial_learning_rate, policy_learning_rate : float > 0, default 3e-3, 1e-4 and 1e-3
         Of Adam.
     weight_decay : float >= 0, default 1e-4
@@ -94,7 +98,7 @@ class GANUserModel(Recommender):
     horizon : int >= 1, default 20
         Displays of a session.
     n_candidates : int >= 1, default 200
-        Items drawn at each display of learning, from which the slate is chosen; ``recommend`` chooses from all.
+        Items drawn at each step of learning, from which all its slates are chosen; ``recommend`` chooses from all.
     gamma : float in [0, 1), default 0.9
     tau : float in (0, 1], default 0.02
         Share of the Q-networks that goes into their targets at each step.
@@ -152,6 +156,7 @@ class GANUserModel(Recommender):
         init_epochs: int = 4,
         adversarial_epochs: int = 1,
         batch_size: int = 256,
+        policy_batch_size: int = 64,
         learning_rate: float = 3e-3,
         adversarial_learning_rate: float = 1e-4,
         policy_learning_rate: float = 1e-3,
@@ -183,6 +188,7 @@ class GANUserModel(Recommender):
         self.init_epochs = init_epochs
         self.adversarial_epochs = adversarial_epochs
         self.batch_size = batch_size
+        self.policy_batch_size = policy_batch_size
         self.learning_rate = learning_rate
         self.adversarial_learning_rate = adversarial_learning_rate
         self.policy_learning_rate = policy_learning_rate
@@ -330,18 +336,27 @@ class GANUserModel(Recommender):
         """Return r (n, n_items) of every item for histories (n, m) of item codes."""
         self._check_fitted()
         reward = self.users_model_.reward
-        with torch.no_grad():
-            found = reward(torch.from_numpy(history), torch.arange(reward.n_items).expand(len(history), -1))
-        return np.asarray(found.double().numpy())
+        return self._in_blocks(history, lambda rows: reward(rows, torch.arange(reward.n_items).unsqueeze(0)))
 
     def _values(self, place: int, history: np.ndarray, before: np.ndarray) -> np.ndarray:
         """Return Q (n, n_items) of each item in a place 0 ... of the slate, after the items ``before`` (n, place)."""
-        tower = self.policy_.scores
+        tower, network = self.policy_.scores, self.policy_.network
+        items = tower.features.weight[:-1].unsqueeze(0)  # (1, n_items, d)
+        length = history.shape[1]
+
+        def values(rows: Tensor) -> Tensor:
+            return network.values(place, tower.states(rows[:, :length]), tower.features(rows[:, length:]), items)
+
+        return self._in_blocks(np.concatenate([history, before], axis=1), values)
+
+    def _in_blocks(self, rows: np.ndarray, function: Callable[[Tensor], Tensor]) -> np.ndarray:
+        """Return ``function`` (n, n_items) of rows (n, ...), of so many at a time that their hidden units are held."""
+        size = max(1, _UNITS // (len(self.items_) * int(self.hidden)))
+        out = np.empty((len(rows), len(self.items_)))
         with torch.no_grad():
-            states = tower.states(torch.from_numpy(history))
-            items = tower.features.weight[:-1].expand(len(history), -1, -1)
-            found = self.policy_.network.values(place, states, tower.features(torch.from_numpy(before)), items)
-        return np.asarray(found.double().numpy())
+            for begin in range(0, len(rows), size):
+                out[begin : begin + size] = function(torch.from_numpy(rows[begin : begin + size])).numpy()
+        return out
 
     def _later(self, place: int, history: np.ndarray, before: np.ndarray) -> np.ndarray:
         """Return the values of all places but the first."""

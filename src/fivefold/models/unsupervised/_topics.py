@@ -17,7 +17,7 @@ _LEAST = 1e-300
 def digamma(x: float) -> float:
     """Return ψ(x) of x > 0: the recurrence up to 10, then the asymptotic series."""
     out = 0.0
-    while x < 10.0:
+    while x < 10.0:  # any value: from where the series is exact to rounding
         out -= 1.0 / x
         x += 1.0
     u = 1.0 / (x * x)

@@ -54,6 +54,36 @@ def run(context: Context) -> None:
         guess = float(train[model.rating].to_numpy().mean())
         context.metrics["rmse of the mean"] = float(np.sqrt(np.mean((guess - values) ** 2)))
     _lists(context, model, train, test)
+    if card.experiment.get(variant, {}).get("simulated", False):
+        _simulated(context, model)
+
+
+def _simulated(context: Context, model: Any) -> None:
+    """Compare a policy with others in the simulator that it learned in."""
+    from fivefold.models.recommend._baselines import compare_policies
+
+    from ._plots import curves
+
+    sessions = 100 if context.quick else 500
+    with context.timed("simulate"):
+        found = compare_policies(model, sessions, context.spec.seed)
+    rows = []
+    for name, record in found.items():
+        of_session = record.rewards.mean(axis=1)
+        mean = float(of_session.mean())
+        rows.append([name, mean, float(of_session.std(ddof=1) / np.sqrt(sessions))])
+        context.metrics[f"list reward, {name}"] = mean
+    context.table(
+        "In the simulator",
+        ["policy", "mean reward of a list", "standard error"],
+        rows,
+        f"{sessions} new sessions of {model.horizon_} lists from equal first states, without exploration.",
+    )
+    steps = list(range(1, model.horizon_ + 1))
+    series = {name: (steps, record.rewards.mean(axis=0).tolist()) for name, record in found.items()}
+    curves(
+        context, "simulator", series, x="list of the session", y="mean reward", caption=f"Means of {sessions} sessions."
+    )
 
 
 def _frame(context: Context) -> pl.DataFrame:

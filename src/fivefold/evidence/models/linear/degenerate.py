@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fivefold.base.errors import DataError
 from fivefold.evidence import Check, evidence, largest
-from fivefold.models.linear import LogisticRegression, MulticlassSVM, SoftmaxRegression
+from fivefold.models.linear import Lasso, LogisticRegression, MulticlassSVM, RankingSVM, SoftmaxRegression
 
 
 @evidence(
@@ -60,3 +62,33 @@ def one_of_three_has_weight() -> Check:
 def one_class_of_a_machine_has_weight() -> Check:
     words = "MulticlassSVM needs two classes; y holds one class, '"
     return Check(_refusals(MulticlassSVM(), list("abcabc"), words), 0, "wrong answers", "two classes are needed")
+
+
+@evidence(
+    "multiclass-svm", claim="A tolerance of one is met by weights of zero, with equality", against="the gap at zero"
+)
+def loosest_tolerance() -> Check:
+    return _at_once(MulticlassSVM(tol=1.0))
+
+
+@evidence("ranking-svm", claim="A tolerance of one is met by weights of zero, with equality", against="the gap at zero")
+def loosest_tolerance_of_ranks() -> Check:
+    return _at_once(RankingSVM(tol=1.0))
+
+
+def _at_once(model: Any) -> Check:
+    """At weights and multipliers of zero the dual value is zero, so the gap is all of the objective."""
+    x = np.arange(12.0).reshape(6, 2) ** 1.5
+    model.fit(x, np.array([0, 1, 2, 0, 1, 2]))
+    return Check(float(np.abs(model.coef_).max()) + (model.n_iter_ != 1), 0, "steps beyond", "the gap at zero")
+
+
+@evidence("lasso-regression", claim="A target of zeros is met at once by weights of zero", against="the gap is zero")
+def nothing_to_explain() -> Check:
+    x = np.random.default_rng(0).normal(size=(30, 5))
+    worst = 0.0
+    for alpha in (1e-6, 0.1):
+        model = Lasso(alpha).fit(x, np.zeros(30))
+        worst = largest(worst, float(np.abs(model.coef_).max()), abs(model.intercept_), float(model.n_iter_ != 1))
+        worst = largest(worst, model.dual_gap_)
+    return Check(worst, 0, "steps, weights or gap", "the gap is zero")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence, largest
+from fivefold.evidence import Check, evidence, fault, largest
 
 
 def _rows(n: int = 60, classes: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -335,3 +335,34 @@ def defaults() -> Check:
     told = (facts.C, facts.norm, facts.normalize, facts.tol, facts.max_iter, facts.class_weight, facts.cache_size)
     faults = float(told != (1.0, 1.0, True, 1e-3, 200, None, 1000) or facts.kernels is not None)
     return Check(worst + faults, 1e-9, "max difference", "itself")
+
+
+@evidence(
+    "multiple-kernel-learning",
+    claim="The curvature of a machine's value by the weights of the kernels, some multipliers being at their bounds",
+    against="differences of its slopes",
+)
+def curvature_of_the_value() -> Check:
+    from fivefold.models.linear._kernel_bank import KernelBank, read_kernels
+    from fivefold.models.linear.multiple_kernels import _Machine
+
+    X, y, price = _rows(40)
+    named, _ = _bank(X)
+    kernels = read_kernels(named, X)
+    bank, weights, worst = KernelBank(kernels, X, None, 100.0), np.array([0.5, 0.3, 0.2]), 0.0
+    for C in (0.3, 3.0):
+        start = _Machine(np.where(y == 1, 1.0, -1.0), C * price, np.zeros(40), np.zeros((3, 40)))
+
+        def machine(at: np.ndarray, start: Any = start) -> Any:
+            return start.solved(bank, at, 1e-13, 100.0)
+
+        here, h = machine(weights), 1e-5
+        bounded = (here.beta == here.low) | (here.beta == here.high)
+        kept = ((np.abs(here.beta) > 0) & bounded).any() and not bounded.all()
+        slopes = [
+            -0.5 * (machine(weights + d).squares() - machine(weights - d).squares()) / (2 * h) for d in h * np.eye(3)
+        ]
+        found = here.curvature(bank, weights)
+        worst = largest(worst, np.abs(found - np.array(slopes)).max() / np.abs(found).max(), fault(not kept))
+    # The slopes are exact to 1e-12 of their size, over 2e-5; third derivatives add h².
+    return Check(worst, 1e-6, "relative difference", "central differences")

@@ -306,7 +306,7 @@ def stacked_loss() -> Check:
     before = [p.clone() for p in learner.target.parameters()]
     past, after = histories(5, 4, 9, 1), histories(5, 4, 9, 2)
     slates = np.array([[0, 1, 2], [4, 3, 8], [5, 6, 7], [2, 0, 5], [8, 1, 3]])
-    pool = np.array([[0, 4, 2, 7, 9], [1, 3, 5, 8, 6], [8, 0, 9, 3, 1], [2, 6, 7, 4, 5], [3, 2, 1, 0, 9]])
+    pool = np.array([8, 0, 4, 2, 7, 1, 3])
     reward = np.array([0.5, 0.0, -1.0, 2.0, 0.3])
     f = scores.features.weight.detach().numpy()
     states, nexts = (scores.states(torch.from_numpy(a)).detach().numpy() for a in (past, after))
@@ -314,12 +314,12 @@ def stacked_loss() -> Check:
     for row in range(5):
         chosen: list[int] = []
         for place in range(3):
-            rest = [i for i in pool[row].tolist() if i < 9 and i not in chosen]
+            rest = [i for i in pool.tolist() if i not in after[row] and i not in chosen]
             values = [_value(learner.target, place, nexts[row], f[[*chosen, i]]) for i in rest]
             chosen.append(rest[int(np.argmax(values))])
         y[row] += 0.8 * max(values)
         q[row] = [_value(network, j, states[row], f[slates[row, : j + 1]]) for j in range(3)]
-    fields = {"observation": past, "action": slates, "reward": reward, "next_observation": after, "candidates": pool}
+    fields = {"observation": past, "action": slates, "reward": reward, "next_observation": after, "pool": pool}
     batch = Batch({name: torch.from_numpy(a) for name, a in fields.items()}, Place(0, 0, 0, 5, 0))
     step = list(learner.steps(batch))[0]
     wrong = largest(abs(step.loss.item() - ((y[:, None] - q) ** 2).sum(1).mean()), float(step.part != "q"))
@@ -407,7 +407,7 @@ def learned_share(**how: Any) -> float:
     against="exhaustive search over the pairs of 12 items by the user model's own chances and rewards",
 )
 def learned_cascade() -> Check:
-    share = learned_share(policy_steps=250, batch_size=64, policy_learning_rate=0.01)
+    share = learned_share(policy_steps=250, policy_batch_size=64, policy_learning_rate=0.01)
     return Check(share, 0.6, "of the gain over a random slate", "exhaustive search", at_least=True)
 
 
@@ -418,7 +418,9 @@ def learned_cascade() -> Check:
     slow=True,
 )
 def long_learned_cascade() -> Check:
-    share = learned_share(policy_steps=1500, batch_size=256, policy_learning_rate=0.005, exploration_final_eps=0.3)
+    share = learned_share(
+        policy_steps=1500, policy_batch_size=256, policy_learning_rate=0.005, exploration_final_eps=0.3
+    )
     return Check(share, 0.9, "of the gain over a random slate", "exhaustive search", at_least=True)
 
 

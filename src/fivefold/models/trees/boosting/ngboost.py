@@ -13,9 +13,10 @@ from fivefold.base.random import Streams
 
 from .._validation import choice, encode_labels, real, require_fitted
 from ._binning import BinMapper
-from ._boosted import Boosted, EvalSet, _column_draw, _drawn, count, share
+from ._boosted import Boosted, EvalSet, count, share
 from ._core import Grower, Growth
 from ._distributions import DISTRIBUTIONS, Categorical, Distribution
+from ._sampling import column_draw, drawn_rows
 from ._sorted import SortedGrower, refuse_categories
 from ._tables import refuse_infinity
 from ._targets import label_targets, numeric_targets
@@ -128,8 +129,8 @@ class _NGBoost(Boosted):
         best, best_round = np.inf, 0
         # Equal targets leave nothing to learn but a width that shrinks for ever.
         for round_ in range(rounds if y.min() < y.max() else 0):
-            rows = _drawn(every, rows_share, streams, round_) if rows_share < 1 else every
-            mask = _column_draw(X.shape[1], columns_share, streams, round_)
+            rows = drawn_rows(every, rows_share, streams, round_) if rows_share < 1 else every
+            mask = column_draw(X.shape[1], columns_share, streams, round_)
             here = kind(raw)
             train.append(_average(here.scores(y, scoring), weight))
             gradient = here.natural(y, scoring) if self.natural_gradient else here.gradient(y, scoring)
