@@ -238,6 +238,27 @@ def catboost_noise_levels() -> Check:
 
 @evidence(
     "catboost",
+    claim="Where noise alone decides, a column of 200 cuts is split on as often as a column of one, at cuts of all sizes",
+    against="a fair coin, five standard errors",
+)
+def catboost_noise_of_columns() -> Check:
+    from fivefold.models.trees import CatBoostRegressor
+
+    rng = Streams(40).numpy("coin")
+    X = np.column_stack([np.arange(201) % 2, rng.permutation(201)]).astype(float)
+    settings: dict[str, Any] = {"iterations": 400, "depth": 1, "learning_rate": 1e-9, "random_state": 0}
+    model = CatBoostRegressor(**settings, random_strength=1e9, bootstrap_type="No").fit(X, rng.normal(size=201))
+    column, cut = (getattr(model.trees_, name)[model.trees_.offset[:-1]] for name in ("feature", "threshold"))
+    splits = column[column >= 0]
+    spread = np.unique(cut[column == 1])
+    wrong = float(len(splits) < 200) + float(len(spread) < 60 or not spread.min() < 30 or not spread.max() > 170)
+    return Check(
+        abs(splits.mean() - 0.5) / (2.5 / np.sqrt(len(splits))) + 9 * wrong, 1, "five standard errors", "a fair coin"
+    )
+
+
+@evidence(
+    "catboost",
     claim="Levels are matched by value; unseen ones have the prior or raise; a missing one is a level; text equals codes",
     against="the same rows under other names and orders",
 )
@@ -249,7 +270,7 @@ def catboost_levels() -> Check:
 
     X, y = categories(300, "levels")
     X[:20, 2] = np.nan
-    settings = {"iterations": 12, "learning_rate": 0.3, "depth": 4, "random_state": 5}
+    settings = {"iterations": 12, "learning_rate": 0.3, "depth": 4, "random_state": 5, "priors": "mean"}
     codes = CatBoostClassifier(**settings, cat_features=[0, 1, 2]).fit(X, y)
     wrong = 0
     frame = pd.DataFrame({"x": X[:, 3]})
@@ -268,12 +289,15 @@ def catboost_levels() -> Check:
     wrong += int(not np.array_equal(codes.predict_raw(new), codes.predict_raw(again)))
     f = codes.columns_
     rows = f.extended(new)
-    first, width = len(f.numeric) + len(f.one_hot), len(f.prior) + 1
+    first, width = len(f.numeric) + len(f.one_hot), 2
     for at, source in enumerate(f.sources):
         if 2 in source.members:
             place = first + at * width
-            wrong += int(not (rows[:, place] == f.prior[0]).all()) + int(rows[:, place + 1].any())
-    wrong += int(not abs(f.prior[0] - y.mean()) <= 1e-12)
+            wrong += int(not (rows[:, place] == f.prior[0, 0]).all()) + int(rows[:, place + 1].any())
+    wrong += int(f.prior.shape != (1, 1)) + int(not abs(f.prior[0, 0] - y.mean()) <= 1e-12)
+    several = CatBoostClassifier(**settings | {"priors": None}, cat_features=[0, 1, 2]).fit(X, y).columns_
+    wrong += int(several.prior.tolist() != [[0.0, 0.5, 1.0]])
+    wrong += int(not (several.extended(new)[:, -4:] == [0.0, 0.5, 1.0, 0.0]).all())
     strict = settings | {"handle_unknown": "error"}
     for table, model in (
         (new, CatBoostClassifier(**strict, cat_features=[0, 1, 2]).fit(X, y)),
@@ -300,33 +324,37 @@ def catboost_prediction() -> Check:
 
     X, y = categories(400, "prediction")
     weight = Streams(39).numpy("weight").integers(1, 3, len(y)).astype(float)
-    settings = {"iterations": 30, "learning_rate": 0.3, "depth": 4, "random_state": 1, "prior_weight": 1.5}
-    model = CatBoostClassifier(**settings, categorical_features=[0, 1, 2]).fit(X, y, weight)
-    f = model.columns_
-    columns = [X[:, 3], (X[:, 0] == 0).astype(float)]
-    for source in f.sources:
-        mean, mass = np.empty(len(y)), np.empty(len(y))
-        for r in range(len(y)):
-            same = (X[:, source.members] == X[r, source.members]).all(axis=1)
-            mass[r] = weight[same].sum()
-            mean[r] = ((weight * y)[same].sum() + 1.5 * np.average(y, weights=weight)) / (mass[r] + 1.5)
-        columns += [mean, mass]
-    errors = [np.abs(np.column_stack(columns) - f.extended(X)).max()]
-    errors.append(
-        float(not any(len(s.members) > 1 for s in f.sources))
-        + float(len({tuple(s.members) for s in f.sources}) != len(f.sources))
-    )
-    t, raw = model.trees_, np.zeros(len(y))
-    for begin in t.offset[:-1]:
-        node = np.zeros(len(y), dtype=int)
-        while (t.feature[begin + node] >= 0).any():
-            x = np.column_stack(columns)[np.arange(len(y)), t.feature[begin + node]]
-            node = np.where(x <= t.threshold[begin + node], t.left[begin + node], t.right[begin + node])
-        raw += t.value[begin + node]
-    errors.append(np.abs(raw - model.predict_raw(X)[:, 0]).max())
-    shares = model.importance("split")
-    errors.append(abs(shares.sum() - (np.log2(np.diff(t.offset) + 1) - 1).sum()))
-    errors.append(abs(model.feature_importances_.sum() - 1) + float((shares[[0, 2, 3]] == 0).any()))
+    errors = []
+    for given, priors in (("mean", [np.average(y, weights=weight)]), (None, [0.0, 0.5, 1.0]), (0.3, [0.3])):
+        model = CatBoostClassifier(
+            iterations=30, learning_rate=0.3, depth=4, random_state=1, priors=given, prior_weight=1.5,
+            categorical_features=[0, 1, 2],
+        ).fit(X, y, weight)  # fmt: skip
+        f = model.columns_
+        columns = [X[:, 3], (X[:, 0] == 0).astype(float)]
+        for source in f.sources:
+            total, mass = np.empty(len(y)), np.empty(len(y))
+            for r in range(len(y)):
+                same = (X[:, source.members] == X[r, source.members]).all(axis=1)
+                total[r], mass[r] = (weight * y)[same].sum(), weight[same].sum()
+            columns += [(total + 1.5 * prior) / (mass + 1.5) for prior in priors] + [mass]
+        table = np.column_stack(columns)
+        errors.append(np.abs(table - f.extended(X)).max())
+        errors.append(
+            float(not any(len(s.members) > 1 for s in f.sources))
+            + float(len({tuple(s.members) for s in f.sources}) != len(f.sources))
+        )
+        t, raw = model.trees_, np.zeros(len(y))
+        for begin in t.offset[:-1]:
+            node = np.zeros(len(y), dtype=int)
+            while (t.feature[begin + node] >= 0).any():
+                x = table[np.arange(len(y)), t.feature[begin + node]]
+                node = np.where(x <= t.threshold[begin + node], t.left[begin + node], t.right[begin + node])
+            raw += t.value[begin + node]
+        errors.append(np.abs(raw - model.predict_raw(X)[:, 0]).max())
+        shares = model.importance("split")
+        errors.append(abs(shares.sum() - (np.log2(np.diff(t.offset) + 1) - 1).sum()))
+        errors.append(abs(model.feature_importances_.sum() - 1) + float((shares[[0, 2, 3]] == 0).any()))
     return Check(largest(errors), 1e-9, "largest difference", "loops over rows")
 
 

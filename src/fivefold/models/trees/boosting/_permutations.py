@@ -59,13 +59,15 @@ class Candidates:
         statistic_borders: int,
         one_hot_size: int,
         nan_low: bool,
+        priors: np.ndarray | None,
         mapper: BinMapper,
         threads: int,
     ) -> None:
         self.features, self.targets, self.weight, self.orders = features, targets, weight, orders
         self.statistic_borders = statistic_borders
         self.codes = features.code(table, one_hot_size)
-        features.prior = (targets * weight).sum(axis=1) / weight.sum()
+        mean = (targets * weight).sum(axis=1) / weight.sum()
+        features.prior = mean[:, None] if priors is None else np.tile(priors, (len(targets), 1))
         n = len(table)
         self.bins = np.empty((0, n), dtype=np.uint8)
         self.filled = 0
@@ -122,14 +124,17 @@ class Candidates:
             source = features.sources[-1]
             values = np.empty(len(level))
             made = []
-            for target, prior in zip(self.targets, features.prior, strict=True):
-                columns, cuts = [], np.empty(0)
-                for p, order in enumerate(self.orders):
-                    ordered_means(level, order, target, self.weight, prior, features.strength, len(source.mass), values)
-                    if p == 0:
-                        cuts = self._cuts(values)
-                    columns.append(self._placed(values, cuts))
-                made.append(self._add(columns, cuts, members))
+            for target, priors in zip(self.targets, features.prior, strict=True):
+                for prior in priors:
+                    columns, cuts = [], np.empty(0)
+                    for p, order in enumerate(self.orders):
+                        ordered_means(
+                            level, order, target, self.weight, prior, features.strength, len(source.mass), values
+                        )
+                        if p == 0:
+                            cuts = self._cuts(values)
+                        columns.append(self._placed(values, cuts))
+                    made.append(self._add(columns, cuts, members))
             mass = source.mass[level]
             cuts = self._cuts(mass)
             made.append(self._add([self._placed(mass, cuts)], cuts, members))

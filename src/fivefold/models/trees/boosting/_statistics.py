@@ -4,7 +4,8 @@ A row at place p of a permutation sees the rows before it alone:
 
 .. math:: \hat x_p = \frac{\sum_{q < p,\, c_q = c_p} w_q y_q + a P}{\sum_{q < p,\, c_q = c_p} w_q + a}
 
-Rows to be predicted see all training rows. A level without rows, unseen ones too, has the prior P.
+Rows to be predicted see all training rows. A level without rows, unseen ones too, has the prior P. Several priors give several
+statistics one beside another: how far they lie apart tells how much a level is worth.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Features(Columns):
     """A table of numbers and categories as numbers alone.
 
     The columns are: numbers as they are; for every categorical column of few levels one indicator a level (one in all for two
-    levels); then for every source m target statistics and the weight of the level.
+    levels); then for every source m q target statistics and the weight of the level.
 
     Attributes
     ----------
@@ -67,7 +68,7 @@ class Features(Columns):
     n_codes : int64 array, levels of each categorical column, a missing one included
     one_hot : list of (column, code)
     sources : list of Source
-    prior : float64 array (m,), mean targets
+    prior : float64 array (m, q), q priors for each target
     strength : float
     """
 
@@ -77,7 +78,7 @@ class Features(Columns):
     def __init__(self, strength: float) -> None:
         self.strength = strength
         self.sources: list[Source] = []
-        self.prior = np.zeros(0)
+        self.prior = np.zeros((0, 0))
 
     def learn(self, estimator: Any, X: Any, categorical: Any) -> np.ndarray:
         """Learn the columns and return the dense table (n, d)."""
@@ -137,7 +138,7 @@ class Features(Columns):
         """Columns of the table that each column here comes from."""
         out = [[int(f)] for f in self.numeric] + [[int(self.coded[i])] for i, _ in self.one_hot]
         for s in self.sources:
-            out += [[int(self.coded[i]) for i in s.members]] * (len(self.prior) + 1)
+            out += [[int(self.coded[i]) for i in s.members]] * (self.prior.size + 1)
         return out
 
     def dense(self, estimator: Any, X: Any) -> np.ndarray:
@@ -176,11 +177,13 @@ class View:
         if c < len(f.one_hot):
             i, code = f.one_hot[c]
             return (self.codes[i] == code).astype(np.float64)
-        at, part = divmod(c - len(f.one_hot), len(f.prior) + 1)
+        at, part = divmod(c - len(f.one_hot), f.prior.size + 1)
         source = f.sources[at]
         if at not in self.levels:
             self.levels[at] = source.places(f.keys(self.codes, source.members))
         mass = np.append(source.mass, 0.0)
-        if part < len(f.prior):
-            mass = (np.append(source.totals[part], 0.0) + f.strength * f.prior[part]) / (mass + f.strength)
+        if part < f.prior.size:
+            target, which = divmod(part, f.prior.shape[1])
+            total = np.append(source.totals[target], 0.0)
+            mass = (total + f.strength * f.prior[target, which]) / (mass + f.strength)
         return mass[self.levels[at]]

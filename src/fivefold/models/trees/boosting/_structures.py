@@ -137,12 +137,17 @@ class Structures:
             best, bins = np.empty(len(columns)), np.empty(len(columns), dtype=np.int64)
             arguments = (
                 candidates.bins, slots, n_bins, leaf, fixed_g, fixed_w, units, 2**level, l2, self.cosine, rough,
-                ends - n_bins + 1, self._factors(candidates, columns), best, bins,
+                ends - n_bins + 1, best, bins,
             )  # fmt: skip
             if self.threads == 1 or n * len(columns) <= _SERIAL:
                 scan_alone(*arguments)
             else:
                 scan(*arguments, self.threads)
+            if noise > 0:
+                # Among columns noise is drawn anew: the best of many cuts would else be the one with the most luck.
+                again = self.streams.numpy("noise of columns", round_, level).standard_normal(len(columns))
+                best += noise * again - rough[ends - n_bins + 1 + bins]
+            best *= self._factors(candidates, columns)
             highest = best.max()
             top = int(np.argmax(best >= highest - TIE * abs(highest)))
             here = standing(leaf, fixed_g, fixed_w, units, 2**level, l2, self.cosine)

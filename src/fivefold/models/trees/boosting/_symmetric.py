@@ -61,7 +61,7 @@ def _fill(column, leaf, g, w, n_bins, n_leaves, sums):
 
 @njit(error_model="numpy")
 def _scan_column(
-    column, n_bins, leaf, g, w, units, n_leaves, l2, cosine, noise, factor, sums, left, right, top, bottom
+    column, n_bins, leaf, g, w, units, n_leaves, l2, cosine, noise, sums, left, right, top, bottom
 ):  # fmt: skip
     """Return the best score of a column and its bin; the lowest bin among equals."""
     cuts = n_bins - 1
@@ -89,7 +89,7 @@ def _scan_column(
             _add_side(right[0, :cuts], right[1, :cuts], l2, top, bottom)
     best = -np.inf
     for b in range(cuts):
-        top[b] = (top[b] / np.sqrt(bottom[b]) if cosine else top[b]) * factor + noise[b]
+        top[b] = (top[b] / np.sqrt(bottom[b]) if cosine else top[b]) + noise[b]
         best = max(best, top[b])
     for b in range(cuts):
         if top[b] >= best - TIE * abs(best):
@@ -99,7 +99,7 @@ def _scan_column(
 
 @njit
 def _scan_share(
-    t, threads, bins, slots, n_bins, leaf, g, w, units, n_leaves, l2, cosine, noise, noise_at, factors, best, at
+    t, threads, bins, slots, n_bins, leaf, g, w, units, n_leaves, l2, cosine, noise, noise_at, best, at
 ):  # fmt: skip
     """Scan every ``threads``-th column from column t on."""
     sums = np.empty(2 * n_leaves * 256, dtype=np.int64)
@@ -107,26 +107,26 @@ def _scan_share(
     for c in range(t, len(slots), threads):
         best[c], at[c] = _scan_column(
             bins[slots[c]], n_bins[c], leaf, g, w, units, n_leaves, l2, cosine,
-            noise[noise_at[c] : noise_at[c] + n_bins[c] - 1], factors[c], sums, left, right, top, bottom,
+            noise[noise_at[c] : noise_at[c] + n_bins[c] - 1], sums, left, right, top, bottom,
         )  # fmt: skip
 
 
 @njit
-def scan_alone(bins, slots, n_bins, leaf, g, w, units, n_leaves, l2, cosine, noise, noise_at, factors, best, at):
+def scan_alone(bins, slots, n_bins, leaf, g, w, units, n_leaves, l2, cosine, noise, noise_at, best, at):
     """Write the best score (c,) and its bin (c,) for the columns bins[slots[c]] of n_bins[c] bins.
 
     ``leaf`` (n,) is the node of each row, g (K, n) and w (1 or K, n) fixed-point sums in ``units`` (K, 2). ``noise`` is added
-    to the scores of the cuts of column c from ``noise_at[c]`` on, after ``factors[c]`` has multiplied them.
+    to the scores of the cuts of column c from ``noise_at[c]`` on.
     """
-    _scan_share(0, 1, bins, slots, n_bins, leaf, g, w, units, n_leaves, l2, cosine, noise, noise_at, factors, best, at)
+    _scan_share(0, 1, bins, slots, n_bins, leaf, g, w, units, n_leaves, l2, cosine, noise, noise_at, best, at)
 
 
 @njit(parallel=True)
-def scan(bins, slots, n_bins, leaf, g, w, units, n_leaves, l2, cosine, noise, noise_at, factors, best, at, threads):
+def scan(bins, slots, n_bins, leaf, g, w, units, n_leaves, l2, cosine, noise, noise_at, best, at, threads):
     """The same, columns shared among threads."""
     for t in prange(threads):
         _scan_share(
-            t, threads, bins, slots, n_bins, leaf, g, w, units, n_leaves, l2, cosine, noise, noise_at, factors, best, at
+            t, threads, bins, slots, n_bins, leaf, g, w, units, n_leaves, l2, cosine, noise, noise_at, best, at
         )  # fmt: skip
 
 

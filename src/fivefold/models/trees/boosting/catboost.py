@@ -66,6 +66,7 @@ class _CatBoost(Boosted):
         one_hot_max_size: int = 2,
         max_ctr_complexity: int = 4,
         ctr_border_count: int = 15,
+        priors: Any = None,
         prior_weight: float = 1.0,
         model_size_reg: float = 0.5,
         handle_unknown: str = "prior",
@@ -100,6 +101,7 @@ class _CatBoost(Boosted):
         self.one_hot_max_size = one_hot_max_size
         self.max_ctr_complexity = max_ctr_complexity
         self.ctr_border_count = ctr_border_count
+        self.priors = priors
         self.prior_weight = prior_weight
         self.model_size_reg = model_size_reg
         self.handle_unknown = handle_unknown
@@ -285,13 +287,30 @@ class _CatBoost(Boosted):
             statistic_borders=min(254, count("ctr_border_count", self.ctr_border_count)),
             one_hot_size=count("one_hot_max_size", self.one_hot_max_size, low=0),
             nan_low=mode != "Max",
+            priors=self._priors(),
             mapper=mapper,
             threads=threads,
         )
 
+    def _priors(self) -> np.ndarray | None:
+        """Return the priors of the statistics (q,), or None for the mean target."""
+        given = self.priors
+        if given is None:
+            given = "mean" if isinstance(self, BoostedRegressor) else (0.0, 0.5, 1.0)
+        if isinstance(given, str) and given == "mean":
+            return None
+        advice = f"`priors` is {given!r}; give 'mean', a finite number or a list of them."
+        try:
+            values = np.unique(np.asarray(given, dtype=np.float64))
+        except (TypeError, ValueError) as error:
+            raise InputError(advice) from error
+        if values.size == 0 or not np.isfinite(values).all():
+            raise InputError(advice)
+        return values
+
     def _keep(self, features: Features, parts: list[dict[str, np.ndarray]], chosen: set[int]) -> None:
         """Forget the sources that no tree splits on."""
-        first, width = len(features.numeric) + len(features.one_hot), len(features.prior) + 1
+        first, width = len(features.numeric) + len(features.one_hot), features.prior.size + 1
         used = sorted({(c - first) // width for c in chosen if c >= first})
         places = np.full(first + width * len(features.sources) + 1, -1)  # the last entry stands for leaves
         places[:first] = np.arange(first)
@@ -353,7 +372,8 @@ class CatBoostRegressor(BoostedRegressor, _CatBoost):
         "Ordered" finds structures on gradients of models that never saw the row.
     score_function : {"Cosine", "L2", "NewtonCosine", "NewtonL2"}, default "Cosine"
     random_strength : float >= 0, default 1
-        Scores get Normal noise of this many root mean squared gradients, which fades as the model grows.
+        Scores get Normal noise of this many root mean squared gradients, which fades as the model grows: once for the cuts of a
+        column, and anew for the best cuts of the columns.
     bootstrap_type : {"MVS", "Bayesian", "Bernoulli", "No"}, optional
         Rows for finding a structure; default "MVS", for more than two classes "Bayesian". Leaf values use all rows.
     subsample : float in (0, 1], optional
@@ -374,12 +394,15 @@ class CatBoostRegressor(BoostedRegressor, _CatBoost):
         Categorical columns taken together, as a tree has combined them on its way; at most 200 combinations are tried.
     ctr_border_count : int in [1, 254], default 15
         Cuts of a target statistic.
+    priors : "mean", float or list of floats, optional
+        Priors P of the target statistics, one column for each; "mean" is the mean target. Default: [0, 0.5, 1] for classes, where
+        the target is 0 or 1, "mean" for regression.
     prior_weight : float > 0, default 1
-        The weight a of the prior P, the mean target.
+        The weight a of a prior P.
     model_size_reg : float >= 0, default 0.5
         Scores of statistics of L levels that no tree uses yet are divided by (1 + L / largest L) to this power.
     handle_unknown : {"prior", "error"}, default "prior"
-        What a level that was not there in ``fit`` does at predict: its statistics are the prior, or it is an error.
+        What a level that was not there in ``fit`` does at predict: its statistics are the priors, or it is an error.
     permutation_count : int >= 2, default 4
         One gives leaf values, the others structures. A table without statistics needs none with "Plain".
     leaf_estimation_iterations : int >= 1, default 1
@@ -422,10 +445,10 @@ class CatBoostRegressor(BoostedRegressor, _CatBoost):
     CatBoost multiplies the penalty by the mean weight; here a weight of two is a row twice, but for what is drawn by row
     (permutations, ``bootstrap_type``, noise) and for the automatic learning rate, which counts rows. Parameters are accepted
     under CatBoost's other names as well (``cat_features``, ``n_estimators``, ``max_depth``, ``reg_lambda``, ``eta`` ...).
-    The prior is the mean target as in the paper; CatBoost takes 0, 0.5 and 1 one beside another. Every statistic comes with
-    the weight of its level. CatBoost takes ten Newton steps a leaf for "Logloss" from 200 iterations on. With "Ordered",
-    gradients come from models of the first 2^j b rows, b = min(100, n / 50), and splits are scored on them as in "Plain";
-    rows before the first model keep the gradients of the start.
+    The paper's prior is the mean target; CatBoost takes 0, 0.5 and 1 one beside another, also for regression, whose targets it
+    cuts in two first. Every statistic comes with the weight of its level. CatBoost takes ten Newton steps a leaf for "Logloss"
+    from 200 iterations on. With "Ordered", gradients come from models of the first 2^j b rows, b = min(100, n / 50), and splits
+    are scored on them as in "Plain"; rows before the first model keep the gradients of the start.
 
     References
     ----------
