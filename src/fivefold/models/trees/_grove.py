@@ -178,8 +178,7 @@ class Grove(Estimator):
         grown = sums[:, 0] > 0  # a tree of one leaf has no say
         if not grown.any():
             return np.zeros(self.n_features_in_)
-        mean = (self.tree_importances_[grown] / sums[grown]).mean(axis=0)
-        return mean / mean.sum()
+        return np.asarray((self.tree_importances_[grown] / sums[grown]).mean(axis=0))
 
     def permutation_importances(
         self, X: Any, y: Any, *, n_repeats: int = 5, sample_weight: Any = None, random_state: Any = 0

@@ -262,6 +262,29 @@ def histograms_by_hand() -> Check:
 
 @evidence(
     "gpu-tree-boosting",
+    claim="The device is CUDA for auto, cuda and gpu where there is one, else the CPU; what is not there is refused",
+    against="the documentation",
+)
+def device_of_a_name() -> Check:
+    from unittest.mock import patch
+
+    from fivefold.base.errors import InputError
+    from fivefold.models.trees.boosting._device import chosen_device
+
+    wrong = 0
+    for there, expected in ((True, ["cuda", "cpu", "cuda", "cuda", ""]), (False, ["cpu", "cpu", "", "", ""])):
+        with patch("torch.cuda.is_available", return_value=there):
+            for name, kind in zip(("auto", "cpu", "cuda", "gpu", "tpu"), expected):
+                try:
+                    found = chosen_device(name).type
+                except InputError:
+                    found = ""
+                wrong += found != kind
+    return Check(wrong, 0, "names that mean another device", "the documentation")
+
+
+@evidence(
+    "gpu-tree-boosting",
     claim="A CUDA card gives the CPU's trees bit for bit",
     against="LGBMRegressor",
 )

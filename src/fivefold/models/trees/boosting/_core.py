@@ -302,11 +302,12 @@ def most_leaves(growth: Growth, n: int) -> int:
 def settings_of(growth: Growth, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the settings as the kernels read them: whole and real numbers."""
     whole, real = np.zeros(s.N_WHOLE, dtype=np.int64), np.zeros(s.N_REAL)
+    divisible = 2 * growth.min_samples  # any value: a search of fewer rows finds nothing
     for at, value in (
         (s.MAX_LEAVES, most_leaves(growth, n)),
         (s.MAX_DEPTH, n if growth.max_depth is None else growth.max_depth),
         (s.MIN_SAMPLES, max(1, growth.min_samples)),
-        (s.MIN_SPLIT, max(growth.min_split, 2 * growth.min_samples)),
+        (s.MIN_SPLIT, max(growth.min_split, divisible)),
         (s.DEPTHWISE, growth.depthwise),
         (s.PREFER_HIGH, growth.prefer_high),
         (s.INCLUSIVE, growth.inclusive),
