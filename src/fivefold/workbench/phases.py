@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -98,7 +100,6 @@ FLAGS: dict[str, Flag] = {
     "stream": Flag(
         None, _truth, "Read train* piece by piece; by default where the files have more than 256 MB together."
     ),
-    "resume": Flag(False, _truth, "Go on from the last checkpoint in model_dir."),
     "buffer_size": Flag(
         100000, _COUNT, "Rows shuffled together where train* is streamed; else the whole set is mixed."
     ),
@@ -124,6 +125,16 @@ FLAGS: dict[str, Flag] = {
     "seed": Flag(0, _at_least(int, 0), "Seed of everything random."),
 }
 """The flags of the sources' runner, with their defaults where these are given."""
+
+STARTED = "started.json"
+"""Beside the checkpoints while a training is not at its end: what it is made of."""
+
+DECIDING = (
+    "model", "task", "output_size", "field_size", "feat_size", "embed_size", "use_global_bias", "use_linear", "lamb",
+    "optimizer", "learning_rate", "hidden_sizes", "dropouts", "use_bn", "num_cross_hidden_layers", "batch_size", "epochs",
+    "shuffle", "stream", "buffer_size", "use_dtype_high_precision", "seed",
+)  # fmt: skip
+"""Flags on which the weights depend."""
 
 _REQUIRED = {
     "train": ("model_dir", "data_dir", "field_size", "feat_size"),
@@ -325,7 +336,8 @@ def metrics(model: Any, rows: Mapping[str, np.ndarray]) -> dict[str, float]:
 def train(flags: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, float]:
     """Train on train*, with checkpoints and a log of the steps, and evaluate on eval* meanwhile and at the end.
 
-    Files above ``STREAM_BYTES`` together, or with ``--stream``, are read piece by piece in every epoch.
+    A training that was cut off goes on from its last checkpoint, to the same weights. Files above ``STREAM_BYTES`` together, or
+    with ``--stream``, are read piece by piece in every epoch.
     """
     from fivefold.engine.session import session
 
@@ -338,8 +350,11 @@ def train(flags: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, flo
     watched = _read(flags, "eval", labeled=True) if flags["perform_valid_during_train"] else None
     model = build(flags)
     folder.mkdir(parents=True, exist_ok=True)
+    resume = _begin(folder, {**flags, "stream": stream}, _digest(rows))
+    if resume:
+        say(f"The training in {folder} was cut off; it goes on from its last checkpoint.")
     start = time.perf_counter()
-    with session(folder, resume=flags["resume"], progress=False, callbacks=_callbacks(flags, model, watched, say)):
+    with session(folder, resume=resume, progress=False, callbacks=_callbacks(flags, model, watched, say)):
         if stream:
             model.fit_stream(rows, shuffle=flags["shuffle"], buffer_rows=flags["buffer_size"])
         else:
@@ -350,41 +365,78 @@ def train(flags: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, flo
     if watched is not None:
         found.update(metrics(model, watched))
     write_json(folder / "train.json", found)
+    (folder / STARTED).unlink()
     return found
+
+
+def _digest(rows: Source | Mapping[str, np.ndarray]) -> str:
+    """Return what tells these rows from others: all numbers, or names, sizes and times of files that are streamed."""
+    digest = hashlib.sha256()
+    if isinstance(rows, Mapping):
+        for name, values in rows.items():
+            digest.update(f"{name} {values.dtype} {values.shape}".encode() + values.tobytes())
+    else:
+        for path in rows.files:
+            facts = path.stat()
+            digest.update(f"{path.name} {facts.st_size} {facts.st_mtime_ns}".encode())
+    return digest.hexdigest()
+
+
+def _begin(folder: Path, flags: Mapping[str, Any], data: str) -> bool:
+    """Note what this training is made of; return whether it is the one that was cut off here.
+
+    Raises
+    ------
+    SpecError
+        When another one was cut off here.
+    """
+    own = {**{name: flags[name] for name in DECIDING}, "data": data}
+    note, cut = folder / STARTED, (folder / "checkpoints").is_dir()
+    if note.is_file() and cut:
+        before = json.loads(note.read_text(encoding="utf8"))
+        others = [name for name in own if before.get(name) != own[name]]
+        if others:
+            shown = ", ".join("the lines of train*" if name == "data" else f"--{name}" for name in others)
+            raise SpecError(
+                f"A training in {folder} was cut off that differs in {shown}; repeat it as it was, or give another --model_dir."
+            )
+        return True
+    write_json(note, own)
+    return False
 
 
 def _callbacks(
     flags: Mapping[str, Any], model: Any, watched: Mapping[str, np.ndarray] | None, say: Callable[[str], None]
 ) -> list[Callback]:
-    """Return what saves checkpoints and evaluates within the training, at most every ``throttle_secs``."""
+    """Return what logs, saves checkpoints, and evaluates within the training, at most every ``throttle_secs``."""
     import torch
 
     from fivefold.engine.callbacks import Callback
     from fivefold.engine.checkpoint_callback import ModelCheckpoint
     from fivefold.engine.fit import Fit
 
-    saves = ModelCheckpoint(every_batches=flags["save_checkpoints_steps"], keep=flags["keep_checkpoint_max"])
-    if watched is None:
-        return [saves]
-    rows = watched
+    class Paced(Callback):
+        def on_fit_start(self, fit: Fit) -> None:
+            fit.log_every = flags["log_step_count_steps"]
 
     class Watch(Callback):
         def on_fit_start(self, fit: Fit) -> None:
             self.next = time.monotonic() + flags["start_delay_secs"]
 
         def on_batch_end(self, fit: Fit, batch: Any) -> None:
-            if time.monotonic() < self.next:
+            if watched is None or time.monotonic() < self.next:
                 return
             self.next = time.monotonic() + flags["throttle_secs"]
             was, network = fit.learner.training, fit.learner.module
             model.module_ = network
             fit.learner.eval()
             with torch.no_grad():
-                found = metrics(model, rows)
+                found = metrics(model, watched)
             fit.learner.train(was)
             say(f"step {fit.counters['batches']}: " + ", ".join(f"{k} {v:.4f}" for k, v in found.items()))
 
-    return [saves, Watch()]
+    saves = ModelCheckpoint(every_batches=flags["save_checkpoints_steps"], keep=flags["keep_checkpoint_max"])
+    return [Paced(), saves, *([] if watched is None else [Watch()])]
 
 
 def load(flags: Mapping[str, Any]) -> Any:

@@ -8,6 +8,7 @@ import json
 import tempfile
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -86,26 +87,40 @@ def three_phases() -> Check:
 
 @evidence(
     "phase-cli",
-    claim="Streamed training of three epochs, taken up for three more, gives the weights of six at once",
+    claim="A streamed training that was cut off goes on to the weights of the whole one; another one is refused there",
     against="the uncut run, bit for bit",
 )
 def streamed_and_resumed() -> Check:
-    from fivefold.base import codec
+    from unittest.mock import patch
 
+    from fivefold.base import codec
+    from fivefold.engine.callbacks import Callback
+    from fivefold.engine.fit import Fit
+    from fivefold.workbench import phases
+
+    class Cut(Callback):
+        def on_batch_end(self, fit: Fit, batch: Any) -> None:
+            if fit.counters["batches"] == 27:
+                raise KeyboardInterrupt
+
+    usual = phases._callbacks
     with tempfile.TemporaryDirectory() as name:
         data = Path(name) / "data"
         folder_of_lines(data)
-        common = ["--data_dir", str(data), "--field_size", "3", "--feat_size", "9", "--batch_size", "16", "--stream"]
-        wrong = 0
-        for words in (
-            ["--model_dir", f"{name}/whole", "--epochs", "6"],
-            ["--model_dir", f"{name}/cut", "--epochs", "3"],
-            ["--model_dir", f"{name}/cut", "--epochs", "6", "--resume"],
-        ):
-            wrong += _call("--phase", "train", *common, *words)[0] != 0
+        train = ["--phase", "train", "--data_dir", str(data), "--field_size", "3", "--feat_size", "9", "--stream"]
+        train += ["--batch_size", "16", "--epochs", "4", "--save_checkpoints_steps", "6", "--buffer_size", "64"]
+        wrong = _call(*train, "--model_dir", f"{name}/whole")[0] != 0
+        with patch.object(phases, "_callbacks", lambda *given: [*usual(*given), Cut()]):
+            wrong += _call(*train, "--model_dir", f"{name}/cut")[0] == 0
+        wrong += (
+            "differs in --seed; repeat it as it was"
+            not in _call(*train, "--model_dir", f"{name}/cut", "--seed", "1")[1]
+        )
+        status, told = _call(*train, "--model_dir", f"{name}/cut")
+        wrong += status != 0 or "it goes on from its last checkpoint" not in told
         whole, cut = (codec.load(Path(name) / run / "model").module_.state_dict() for run in ("whole", "cut"))
         wrong += sum(not bool((whole[key] == cut[key]).all()) for key in whole) + (whole.keys() != cut.keys())
-    return Check(wrong, 0, "weights that differ", "the uncut run")
+    return Check(wrong, 0, "weights that differ, wrong sentences", "the uncut run")
 
 
 @evidence(
