@@ -446,9 +446,10 @@ class CatBoostRegressor(BoostedRegressor, _CatBoost):
     (permutations, ``bootstrap_type``, noise) and for the automatic learning rate, which counts rows. Parameters are accepted
     under CatBoost's other names as well (``cat_features``, ``n_estimators``, ``max_depth``, ``reg_lambda``, ``eta`` ...).
     The paper's prior is the mean target; CatBoost takes 0, 0.5 and 1 one beside another, also for regression, whose targets it
-    cuts in two first. Every statistic comes with the weight of its level. CatBoost takes ten Newton steps a leaf for "Logloss"
-    from 200 iterations on. With "Ordered", gradients come from models of the first 2^j b rows, b = min(100, n / 50), and splits
-    are scored on them as in "Plain"; rows before the first model keep the gradients of the start.
+    cuts in two first. Every statistic comes with the weight of its level. CatBoost combines categories with the numeric splits of
+    a tree as well, here with one another alone. It takes ten Newton steps a leaf for "Logloss" from 200 iterations on. With
+    "Ordered", gradients come from models of the first 2^j b rows, b = min(100, n / 50), and splits are scored on them as in
+    "Plain"; rows before the first model keep the gradients of the start.
 
     References
     ----------
