@@ -266,3 +266,24 @@ def unread() -> Check:
             worst, float(not np.count_nonzero(coefs[:, -1]) <= 120), float(not np.count_nonzero(coefs[:, -1]) >= 60)
         )
     return Check(worst, 1.001e-6, "relative gap", "definition")
+
+
+@evidence(
+    "lasso-regression",
+    claim="Columns a thousandth or a thousandfold as long, with their penalties, give the same path in their unit",
+    against="the path at unit scale",
+)
+def any_unit() -> Check:
+    from fivefold.models.linear import Lasso
+
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(50, 300))
+    y = X[:, :6] @ rng.normal(size=6) + 0.3 * rng.normal(size=50)
+    alphas = float(np.abs((X - X.mean(axis=0)).T @ (y - y.mean())).max()) / 50 * np.geomspace(0.9, 0.01, 12)
+    known = Lasso(tol=1e-12).path(X, y, alphas=alphas)[1]
+    worst = 0.0
+    for unit in (1e-3, 1e3):
+        found = Lasso(tol=1e-12).path(unit * X, y, alphas=unit * alphas)[1]
+        worst = largest(worst, np.abs(unit * found - known).max() / np.abs(known).max())
+    # A gap of 1e-12 of the objective leaves coefficients of size one within about 1e-5 where the curvature is near 0.01.
+    return Check(worst, 1e-5, "largest relative difference", "unit scale")
