@@ -68,7 +68,7 @@ def _simulated(context: Context, model: Any) -> None:
     sessions = 100 if context.quick else 500
     with context.timed("simulate"):
         found = compare_policies(model, sessions, context.spec.seed)
-    rows = []
+    rows: list[list[Any]] = []
     for name, record in found.items():
         of_session = record.rewards.mean(axis=1)
         mean, error = float(of_session.mean()), float(of_session.std(ddof=1) / np.sqrt(sessions))
