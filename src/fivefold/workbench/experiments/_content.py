@@ -65,12 +65,12 @@ def films(name: str) -> pl.DataFrame:
 
 
 def cold_items(context: Context, make: Callable[[], Any], frame: pl.DataFrame, content: pl.DataFrame) -> None:
-    """Hold out a fifth of the items with all their rows, recommend only among them, with and without their content."""
+    """Hold out a fifth of the items with all their rows; recommend only among them, with their content and without."""
     from fivefold.evaluation.recommendation import evaluate_recommendations
 
     from ._plots import curves
 
-    models = {name: make() for name in (context.card.id, "told nothing")}
+    models = {name: make() for name in (context.card.id, "factorization")}
     first = models[context.card.id]
     frame = frame.rename({first.user: "user", first.item: "item"})
     items = frame["item"].unique().sort()
@@ -108,7 +108,7 @@ def cold_items(context: Context, make: Callable[[], Any], frame: pl.DataFrame, c
         ["method", *(f"recall@{k}" for k in LENGTHS), "ndcg@10"],
         rows,
         f"{len(held)} of {len(items)} items held out with all their rows, and lists made of these alone for {len(people)} users "
-        "who met some. Told nothing: the same method, every item with the same content, which is factorization.",
+        "who met some. Factorization: the same method when every item has the same content.",
     )
     curves(
         context,
