@@ -105,7 +105,7 @@ class BinaryTree(Estimator):
         above = np.where(high < 0, np.inf, columns[f, np.maximum(high, 0)].astype(np.float64))
         middle = np.where(high < 0, np.inf, below / 2 + above / 2)
         # Between neighboring floats the midpoint can round up to the larger value, which belongs to the right.
-        threshold[numeric] = np.where((middle >= above) & (high >= 0), below, middle)
+        threshold[numeric] = np.where((middle >= above) & np.isfinite(above), below, middle)
         threshold[~leaf & ~numeric] = np.nan
         self.children_left_ = np.where(leaf, -1, ints[:, k.LEFT])
         self.children_right_ = np.where(leaf, -1, ints[:, k.RIGHT])

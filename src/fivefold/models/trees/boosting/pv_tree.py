@@ -57,7 +57,7 @@ class _Shared(_LightGBM):
                 self._refuse(plan)
                 if callbacks is not None:
                     raise InputError("`callbacks` see one process only; several processes take none.")
-                followed = [(s.name, s.X.shape, float(s.y.sum())) for s in eval_sets or []]
+                followed = [(s.name, s.X.shape, float(s.y.sum())) for s in eval_sets or []]  # any value: a fingerprint
                 given = (
                     X.shape[1],
                     str(X.dtype),
