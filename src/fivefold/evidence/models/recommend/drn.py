@@ -11,7 +11,7 @@ import polars as pl
 import torch
 
 from fivefold.data.batches import Batch, Place
-from fivefold.evidence import Check, evidence, largest
+from fivefold.evidence import Check, evidence, fault, largest
 
 HOW: dict[str, Any] = {
     "list_size": 2,
@@ -106,8 +106,8 @@ def interleaving() -> Check:
         spread = np.sqrt(max(p * (1 - p), 1e-12) / draws)
         worst = largest(worst, abs(found.get(key, 0) / draws - p) / spread if p else float(found.get(key, 0)))
     liked = np.array([[True, False], [True, True], [False, True]])
-    wrong += int(outcome(liked, np.array([[True, True], [False, True], [False, False]])) != 0)
-    wrong += int(outcome(liked, np.array([[True, True], [True, True], [False, True]])) != 4)
+    wrong += fault(outcome(liked, np.array([[True, True], [False, True], [False, False]])) != 0)
+    wrong += fault(outcome(liked, np.array([[True, True], [True, True], [False, True]])) != 4)
     # 16 lists and coins: five standard errors are exceeded once in 100,000 seeds.
     return Check(largest(worst, 100.0 * wrong), 5.0, "standard errors", "enumeration")
 
@@ -130,7 +130,7 @@ def bandit() -> Check:
     # Uniform on (-1, 1): mean 0, variance 1/3, fourth moment 1/5.
     n = len(ratio)
     wrong = int((~(np.abs(ratio) <= 1 + 1e-5)).any()) + int(not abs(ratio.mean()) <= 5 * np.sqrt(1 / 3 / n))
-    wrong += int(not abs((ratio**2).mean() - 1 / 3) <= 5 * np.sqrt((1 / 5 - 1 / 9) / n)) + int(n < 300)
+    wrong += int(not abs((ratio**2).mean() - 1 / 3) <= 5 * np.sqrt((1 / 5 - 1 / 9) / n)) + int(not n >= 300)
     worst = 0.0
     with shifted(network, direction):
         for p, old, step in zip(network.parameters(), before, direction):
@@ -284,14 +284,14 @@ def offers() -> Check:
     visits, draw = model._visits(4000), np.random.default_rng(0)
     visits.begin(draw)
     n, wrong, worst = len(model.items_), 0, 0.0
-    wrong += int((visits.levels != 0.5).any())
+    wrong += fault((visits.levels != 0.5).any())
     for number in range(3):
         offer, gone = visits.offer, visits.observation[:, :-6]
         left = np.ones((4000, n + 1), dtype=bool)
         np.put_along_axis(left, gone, False, axis=1)
         left = left[:, :-1]
-        wrong += int((~np.take_along_axis(left, offer, axis=1)).any()) + int((np.diff(np.sort(offer)) == 0).any())
-        wrong += int((model.blocked(visits.observation).sum(axis=1) != n - 6).any())
+        wrong += fault((~np.take_along_axis(left, offer, axis=1)).any()) + fault((np.diff(np.sort(offer)) == 0).any())
+        wrong += fault((model.blocked(visits.observation).sum(axis=1) != n - 6).any())
         chance = np.where(left, 6.0 / left.sum(axis=1, keepdims=True), 0.0)
         spread = np.sqrt((chance * (1 - chance)).sum(axis=0))
         worst = largest(worst, (np.abs(np.bincount(offer.ravel(), minlength=n) - chance.sum(axis=0)) / spread).max())
@@ -300,7 +300,7 @@ def offers() -> Check:
         jump = 0.5 * (1 - np.exp(-0.0432 * 24))
         known = visits.levels < 1
         hours = np.log(before / np.maximum(visits.levels - jump, 1e-300)) / 0.0432
-        wrong += int((~(hours[known] >= -1e-9)).any())
+        wrong += fault((~(hours[known] >= -1e-9)).any())
         if number == 0:
             # From 0.5 the activeness never reaches 1, so every time away can be read back: exponential, mean 24 (1.5 - share).
             for count in range(3):

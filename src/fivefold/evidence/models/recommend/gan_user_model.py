@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fivefold.evidence import Check, evidence, largest
+from fivefold.evidence import Check, evidence, largest, smallest
 
 
 def tower(n_items: int = 9, dim: int = 3, history: int = 4, state: str = "position-weight", seed: int = 0) -> Any:
@@ -535,7 +535,7 @@ def lists() -> Check:
             values = model._values(rank % 2, history, before)[0]
             rest = [i for i in allowed if i not in seen and i not in chosen]
             chosen.append(max(rest, key=lambda i: values[i]))
-            ceiling = min(ceiling, values[chosen[-1]])
+            ceiling = smallest(ceiling, values[chosen[-1]])
             wrong += int(rows["item"][rank] != chosen[-1]) + int(not abs(rows["score"][rank] - ceiling) <= 1e-6)
         wrong += int(len(rows) != min(5, len([i for i in allowed if i not in seen])))
     return Check(wrong, 0, "places that differ", "a loop")

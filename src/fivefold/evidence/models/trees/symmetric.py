@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fivefold.base.random import Streams
-from fivefold.evidence import Check, evidence, largest
+from fivefold.evidence import Check, evidence, fault, largest
 
 _BARE = {"bootstrap_type": "No", "random_strength": 0.0}
 
@@ -251,9 +251,9 @@ def catboost_noise_of_columns() -> Check:
     column, cut = (getattr(model.trees_, name)[model.trees_.offset[:-1]] for name in ("feature", "threshold"))
     splits = column[column >= 0]
     spread = np.unique(cut[column == 1])
-    wrong = float(len(splits) < 200) + float(len(spread) < 60 or not spread.min() < 30 or not spread.max() > 170)
+    wrong = fault(len(splits) < 200) + fault(len(spread) < 60 or not spread.min() < 30 or not spread.max() > 170)
     return Check(
-        abs(splits.mean() - 0.5) / (2.5 / np.sqrt(len(splits))) + 9 * wrong, 1, "five standard errors", "a fair coin"
+        abs(splits.mean() - 0.5) / (2.5 / np.sqrt(len(splits))) + wrong, 1, "five standard errors", "a fair coin"
     )
 
 
