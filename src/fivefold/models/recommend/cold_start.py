@@ -143,8 +143,7 @@ class ColdStartEmbedding(Embedding):
         matched = found >= 0
         count = matched.sum(axis=1)
         sums = (self.vectors_[found] * matched[..., None]).sum(axis=1)
-        with np.errstate(invalid="ignore"):
-            mean = sums / np.where(count > 0, count, 1)[:, None]
+        mean = sums / np.maximum(count, 1)[:, None]
         return np.where((count >= self.minimum)[:, None], mean, np.nan)
 
     def coverage(self, listings: pl.DataFrame) -> float:
