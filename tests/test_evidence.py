@@ -59,7 +59,10 @@ def test_battery(package: str, battery, account) -> None:
     assert check.passed, str(check)
 
 
-@pytest.mark.parametrize(("package", "name"), [pytest.param(c.package, n, id=n) for n, c in CARDS.items()])
+# The battery of demonstrations holds a quick run already.
+@pytest.mark.parametrize(
+    ("package", "name"), [pytest.param(c.package, n, id=n) for n, c in CARDS.items() if c.kind != "demo"]
+)
 def test_quick_run(package: str, name: str, account, tmp_path) -> None:
     import fivefold
 

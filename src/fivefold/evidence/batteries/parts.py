@@ -90,13 +90,18 @@ SPLITTER = {"partition": partition}
 
 
 def reproducible(card: Card, variant: str) -> Check:
-    """Run twice with one seed it gives the same finite numbers and a figure that is not empty."""
+    """Alone and within a run, one seed gives the same finite numbers, figures that are not empty, and a report."""
+    import fivefold
+
     with tempfile.TemporaryDirectory() as folder:
-        results = [card.load(variant)().run(seed=3, out=Path(folder) / str(i), quick=True) for i in range(2)]
-        numbers = [{k: float(v) for k, v in r.numbers.items()} for r in results]
-        wrong = int(numbers[0] != numbers[1]) + int(not numbers[0])
-        wrong += sum(not np.isfinite(v) for v in numbers[0].values())
-        wrong += sum(not Path(f).stat().st_size >= 5000 for f in results[0].figures) + int(not results[0].figures)
+        alone = card.load(variant)().run(seed=0, out=Path(folder) / "alone", quick=True)
+        numbers = {name: float(value) for name, value in alone.numbers.items()}
+        record = fivefold.run(card.id, quick=True, out=Path(folder) / "run")
+        wrong = int(record.status != "finished") + int(not numbers)
+        wrong += sum(record.metrics.get(name) != value for name, value in numbers.items())
+        wrong += sum(not np.isfinite(value) for value in numbers.values())
+        wrong += sum(not Path(f).stat().st_size >= 5000 for f in alone.figures) + int(not alone.figures)
+        wrong += int(not (Path(folder) / "run" / "report.html").stat().st_size > 0)
     return Check(wrong, 0, "violations", "itself, run again")
 
 
