@@ -148,6 +148,7 @@ def one_order() -> Check:
     "cnn-ctr-multi-sequence",
     claim="Where a click hangs on two fields at the ends of the table, all orders rank at least as well as one of equal kernels",
     against="the same model with one order, trained alike, three seeds",
+    slow=True,
 )
 def more_orders() -> Check:
     from sklearn.metrics import roc_auc_score
