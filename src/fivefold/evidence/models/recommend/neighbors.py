@@ -152,7 +152,7 @@ def movielens_neighbors() -> Check:
     lines = rmse(UserBasedCF(similarity="msd", base="baseline").fit(train), test)
     items = rmse(ItemBasedCF(base="baseline", shrinkage=100.0).fit(train), test)
     guess = rmse(UserBasedCF(min_k=10**6).fit(train), test)
-    wrong = int(means > 0.975) + int(lines > 0.96) + int(items > 0.945) + int(guess < 1.04)
+    wrong = int(not means <= 0.975) + int(not lines <= 0.96) + int(not items <= 0.945) + int(not guess >= 1.04)
     facts = {"k": 40, "min_k": 1, "similarity": "pearson", "base": "mean", "min_support": 1, "shrinkage": 0.0}
     wrong += sum(UserBasedCF().get_params()[name] != value for name, value in facts.items())
     return Check(wrong, 0, "conditions not met", "published")
