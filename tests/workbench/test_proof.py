@@ -84,8 +84,9 @@ def _blind_to_nan(text: str) -> list[int]:
     """Return the lines of ``wrong += x > bound``, by itself or within any(), sum(), `or` and the like."""
     found = []
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.AugAssign) and getattr(node.target, "id", "") in _ACCOUNTS:
-            found += _comparisons(node.value)
+        if isinstance(node, ast.AugAssign | ast.Assign):
+            target = node.target if isinstance(node, ast.AugAssign) else node.targets[0]
+            found += _comparisons(node.value) if getattr(target, "id", "") in _ACCOUNTS else []
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "largest":
             found += _comparisons(node)
     return [comparison.lineno for comparison in found]
@@ -95,6 +96,7 @@ def _blind_to_nan(text: str) -> list[int]:
     ("line", "blind"),
     [
         ("wrong += x > 1", True),
+        ("wrong = int(x > 1)", True),
         ("wrong += not x <= 1", False),
         ("wrong += float(np.abs(x).max() >= 1e-9) + 0", True),
         ("wrong += int((x < 0).any() or y != 2)", True),

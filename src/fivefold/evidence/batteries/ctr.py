@@ -54,7 +54,9 @@ def probabilities(card: Card, variant: str) -> Check:
     frame = clicks()
     model = subject(card, variant).fit(frame, "click")
     p = model.predict_proba(frame)
-    wrong = int(p.shape != (64, 2)) + int(np.sum(~((p >= 0) & (p <= 1)))) + int(np.sum(np.abs(p.sum(1) - 1) > 1e-12))
+    wrong = (
+        int(p.shape != (64, 2)) + int(np.sum(~((p >= 0) & (p <= 1)))) + int(np.sum(~(np.abs(p.sum(1) - 1) <= 1e-12)))
+    )
     wrong += int(np.sum(model.predict(frame) != model.classes_[(p[:, 1] > 0.5).astype(int)]))
     logit = np.asarray(model.decision_function(frame), dtype=np.float64)
     wrong += int(np.sum(~(np.abs(1 / (1 + np.exp(-logit)) - p[:, 1]) < 1e-6)))

@@ -60,7 +60,7 @@ def neighbors(card: Card, variant: str) -> Check:
     """most_similar is the order of cosines, the key itself left out; vector gives the row of the key."""
     model = _fitted(card, variant)
     unit = model.vectors_ / np.linalg.norm(model.vectors_, axis=1, keepdims=True)
-    wrong = int((model.keys_[1:] <= model.keys_[:-1]).any())
+    wrong = int((~(model.keys_[1:] > model.keys_[:-1])).any())
     for place in (0, 5, len(unit) - 1):
         key = model.keys_[place].item()
         order = [i for i in np.argsort(-(unit @ unit[place]), kind="stable") if i != place]

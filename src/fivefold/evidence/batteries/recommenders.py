@@ -91,7 +91,7 @@ def ties(card: Card, variant: str) -> Check:
     # The ten items met most are the positives of everyone: a third of the items, so a third of a list of ten.
     hits = float(np.mean(found["item"].to_numpy() < 70)) * 10
     spread = np.sqrt(10 * (1 / 3) * (2 / 3) * (20 / 29) / PEOPLE)
-    wrong = int(abs(hits - 10 / 3) > 4.5 * spread)
+    wrong = int(not abs(hits - 10 / 3) <= 4.5 * spread)
     listed = np.bincount(found["item"].to_numpy() // 7, minlength=THINGS) / PEOPLE
     wrong += int((~(np.abs(listed - 1 / 3) <= 4.5 * np.sqrt((1 / 3) * (2 / 3) / PEOPLE))).sum())
     return Check(wrong, 0, "items listed too often or too rarely", "the hypergeometric law")

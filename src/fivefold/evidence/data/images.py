@@ -213,8 +213,8 @@ def augment_draws() -> Check:
     X = np.full((200, 1, 10, 10), 0.5)
     still: dict[str, Any] = {"rotation": 0, "translation": 0, "random_state": 3}
     noise = ImageAugmentation(noise=0.1, **still).fit(X).transform(X) - 0.5
-    wrong = int(abs(noise.std() - 0.1) > 6 * 0.1 / np.sqrt(2 * 20_000)) + int(
-        abs(noise.mean()) > 6 * 0.1 / np.sqrt(20_000)
+    wrong = int(not abs(noise.std() - 0.1) <= 6 * 0.1 / np.sqrt(2 * 20_000)) + int(
+        not abs(noise.mean()) <= 6 * 0.1 / np.sqrt(20_000)
     )
     ramp = np.tile(np.arange(10) / 10, (4000, 1, 10, 1))
     flips = ImageAugmentation(flip_horizontal=0.3, flip_vertical=0.0, **still).fit(ramp).transform(ramp)

@@ -55,7 +55,7 @@ def smote_draws() -> Check:
     model = SMOTE(random_state=0)
     Z, _ = model.fit_resample(X, y)
     uses = np.bincount(model.base_ - 3000, minlength=50)
-    wrong = int(uses.max() - uses.min() > 1) + int(uses.sum() != 2950)
+    wrong = int(not uses.max() - uses.min() <= 1) + int(uses.sum() != 2950)
     rebuilt = X[model.base_] + model.gap_[:, None] * (X[model.neighbor_] - X[model.base_])
     wrong += int(not np.abs(rebuilt - Z[3050:]).max() <= 1e-12)
     near = nearest_rows(X[3000:], 5)

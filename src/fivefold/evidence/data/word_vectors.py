@@ -145,7 +145,7 @@ def vectors_topics() -> Check:
     every = draw.permutation(" ".join(lines).split())
     mixed = [" ".join(part) for part in np.array_split(every, 600)]
     control = Word2VecFeatures(vector_size=16, sample=0.0, epochs=8, random_state=0).fit(mixed)
-    wrong = (min(scores) < 0.95) + (purity(model) < 0.9) + (purity(control) > 0.6)
+    wrong = (not min(scores) >= 0.95) + (not purity(model) >= 0.9) + (not purity(control) <= 0.6)
     return Check(wrong, 0, "conditions not met", "topics")
 
 

@@ -98,7 +98,7 @@ def ema_in_evaluation() -> Check:
     raw = Trainer(1).evaluate(learner, source(80))["loss"]
     history.averages["model"].copy_to()
     averaged = Trainer(1).evaluate(learner, source(80))["loss"]
-    wrong = abs(history["val_loss"][-1] - averaged) + (abs(raw - averaged) < 1e-6) + trained_apart
+    wrong = abs(history["val_loss"][-1] - averaged) + (not abs(raw - averaged) >= 1e-6) + trained_apart
     return Check(wrong, 1e-13, "|val_loss - loss of the averages|", "recomputation")
 
 

@@ -306,7 +306,8 @@ def birthday_found() -> Check:
     found = BirthdayParadoxTest().test(drawn)
     chance = collision_probability(size, support)
     wrong = (
-        float(abs(found.share - chance) > 4.5 * math.sqrt(chance * (1 - chance) / batches)) + abs(chance - 0.5) // 0.03
+        float(not abs(found.share - chance) <= 4.5 * math.sqrt(chance * (1 - chance) / batches))
+        + abs(chance - 0.5) // 0.03
     )
     # The share's error of 0.029 at ½ moves ln 1/(1 - share) by 0.058 of 0.69, 8 %.
     wrong += float(not abs(found.exact_support / support - 1) <= 4.5 * 0.084)

@@ -90,5 +90,5 @@ def nested_is_honest() -> Check:
         winner.append(max(found.outer[name].mean() for name in found.outer))
         nested.append(found.mean)
     # 15 tables of 40 rows: a fair mean errs by less than 0.5/√600 = 0.0204, times 4 for the rows that share a choice.
-    wrong = float(np.mean(winner) < 0.58) + float(abs(np.mean(nested) - 0.5) > 4 * 0.0204)
+    wrong = float(not np.mean(winner) >= 0.58) + float(not abs(np.mean(nested) - 0.5) <= 4 * 0.0204)
     return Check(wrong, 0.0, "claims that fail", "chance")

@@ -162,7 +162,7 @@ def focal_share() -> Check:
     exact = [
         float(((1 - p) ** g * -p.log())[p > 0.5].sum() / ((1 - p) ** g * -p.log()).sum()) for g in (0, 0.5, 1, 2, 5)
     ]
-    wrong = float(np.abs(np.array(shares) - exact).max()) + float(np.any(np.diff(shares) >= 0))
+    wrong = float(np.abs(np.array(shares) - exact).max()) + float(np.any(~(np.diff(shares) < 0)))
     return Check(wrong, 1e-12, "difference", "probabilities")
 
 

@@ -83,7 +83,9 @@ def _slopes(make: Callable[..., Any]) -> float:
     half = make(None, None)(square.bfloat16(), labels)
     near = make(None, None)(square.bfloat16().double(), labels)
     wrong = (
-        float(not ok) + float(abs(fixed - learned).detach() > 1e-13) + float(abs(half.double() - near) > 0.02 * near)
+        float(not ok)
+        + float(not abs(fixed - learned).detach() <= 1e-13)
+        + float(not abs(half.double() - near) <= 0.02 * near)
     )
     return wrong
 

@@ -174,7 +174,7 @@ def huber_outliers() -> Check:
         optimizer.step(closure)
         slopes.append(float(w[0].detach()))
     # Six of forty rows pull the squared fit down to a negative slope; the others stay near 2.
-    wrong = float(slopes[0] > 0) + float(abs(slopes[1] - 2) > 0.5) + float(abs(slopes[2] - 2) > 0.5)
+    wrong = float(not slopes[0] <= 0) + float(not abs(slopes[1] - 2) <= 0.5) + float(not abs(slopes[2] - 2) <= 0.5)
     return Check(wrong, 0, f"violations (slopes {slopes[0]:.2f}, {slopes[1]:.2f}, {slopes[2]:.2f})", "true slope 2")
 
 
@@ -218,5 +218,7 @@ def lp_minimizer() -> Check:
 
     y = np.array([0.0, 1.0, 2.0, 3.0, 10.0])
     best = [_best_constant(LpLoss(p), y) for p in (1.0, 1.5, 2.0, 4.0, 60.0)]
-    wrong = abs(best[0] - 2) + abs(best[2] - 3.2) + float(np.any(np.diff(best) <= 0)) + float(abs(best[4] - 5) > 0.1)
+    wrong = (
+        abs(best[0] - 2) + abs(best[2] - 3.2) + float(np.any(~(np.diff(best) > 0))) + float(not abs(best[4] - 5) <= 0.1)
+    )
     return Check(wrong, 1e-6, "difference", "median, mean, mid-range")

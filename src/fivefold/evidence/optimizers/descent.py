@@ -54,7 +54,7 @@ def descent_threshold() -> Check:
         abs(_descend(lambda p, r=r: GradientDescent(p, lr=r / 4), np.array([4.0]), np.ones(1), 200)[-1, 0])
         for r in (1.9, 1.0, 2.1)
     ]
-    wrong = int(ends[0] > 1e-8) + int(ends[1] > 1e-15) + int(ends[2] < 1e8)
+    wrong = int(not ends[0] <= 1e-8) + int(not ends[1] <= 1e-15) + int(not ends[2] >= 1e8)
     return Check(wrong, 0, "violations", "|1 - lr c|^200")
 
 

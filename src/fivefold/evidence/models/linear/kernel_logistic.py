@@ -118,7 +118,7 @@ def circles() -> Check:
     precomputed.fit(matrix[train], y[train])
     apart = np.abs(precomputed.predict_proba(matrix[rest]) - radial.predict_proba(X[rest])).max()
     flat = KernelLogisticRegression(10.0, kernel="linear").fit(X[train], y[train])
-    faults = (radial.score(X[rest], y[rest]) < 1) + (flat.score(X[rest], y[rest]) > 0.75)
+    faults = (not radial.score(X[rest], y[rest]) >= 1) + (not flat.score(X[rest], y[rest]) <= 0.75)
     return Check(float(apart + faults), 1e-8, "difference and faults")
 
 

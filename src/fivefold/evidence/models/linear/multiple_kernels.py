@@ -240,7 +240,9 @@ def informative() -> Check:
     groups = [{"gamma": 0.25, "features": [2 * j, 2 * j + 1]} for j in range(6)]
     model = MultipleKernelSVC(groups, tol=1e-4).fit(X, y)
     share = model.kernel_weights_
-    faults = float(share.argmax() != 3) + float(share[3] < 0.6) + abs(share.sum() - 1) + float((share < 0).any())
+    faults = (
+        float(share.argmax() != 3) + float(not share[3] >= 0.6) + abs(share.sum() - 1) + float((~(share >= 0)).any())
+    )
 
     def constant(A: np.ndarray, B: np.ndarray) -> np.ndarray:
         return np.full((len(A), len(B)), 3.0)

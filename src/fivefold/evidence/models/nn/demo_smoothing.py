@@ -44,7 +44,7 @@ def shifting_noise() -> Check:
     layer = ShiftingNoise(4000, 0.6, torch.Generator().manual_seed(0))
     x = torch.stack([torch.zeros(4000), torch.ones(4000), torch.full((4000,), -2.0)]).double()
     first, second = layer(x), layer(x)
-    wrong = float((first[2] - first[0] + 2 * (first[1] - first[0])).abs().max() > 1e-6)
+    wrong = float(not (first[2] - first[0] + 2 * (first[1] - first[0])).abs().max() <= 1e-6)
     shift, scale = first[0], first[1] - first[0] - 1
     for values in (shift, scale):
         wrong += float(not float(values.abs().max()) <= 0.6 + 1e-6) + float(not float(values.abs().max()) >= 0.59)

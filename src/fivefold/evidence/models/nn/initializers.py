@@ -108,7 +108,7 @@ def he_depth() -> Check:
             h = torch.relu(h @ init(torch.empty(256, 256, dtype=torch.float64), generator).T)
         scales.append(float((h**2).mean()))
     # Same normal numbers, so the ratio is exactly 2 for each layer; the kept scale varies as for linear layers, 5/n each.
-    wrong = int(abs(math.log(scales[0])) > 5 * math.sqrt(30 * 5 / 256))
+    wrong = int(not abs(math.log(scales[0])) <= 5 * math.sqrt(30 * 5 / 256))
     return Check(abs(scales[0] / scales[1] / 2**30 - 1) + wrong, 1e-9, "relative difference", "2^30")
 
 

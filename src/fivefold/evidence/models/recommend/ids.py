@@ -152,7 +152,7 @@ def cold_items() -> Check:
                 shares[name].append(np.mean([(score < score[o]).mean() for o in others]))
     found, chance = (float(np.mean(shares[n])) for n in ("cold", "random"))
     spread = 4.5 * float(np.std(shares["random"])) / np.sqrt(len(shares["random"]))
-    wrong = int(not abs(chance - 0.5) <= spread + 0.02) + int(lost > 0) + int(not len(shares["cold"]) >= 50)
+    wrong = int(not abs(chance - 0.5) <= spread + 0.02) + int(not lost <= 0) + int(not len(shares["cold"]) >= 50)
     # Chance and its 4.5 standard errors end below 0.6.
     wrong += int(not 0.5 + spread <= 0.6)
     return Check(found if not wrong else 0.0, 0.6, "share of items ranked below", "random vectors", at_least=True)

@@ -105,7 +105,7 @@ def market_negatives() -> Check:
 
     plain, restored = cosines(0), cosines(15)
     # Without: a market is one heap, far from the others. With: tastes stand half as far again from each other.
-    wrong = int(plain[1] < plain[2] + 0.4) + int(restored[0] - restored[1] < 1.5 * (plain[0] - plain[1]))
+    wrong = int(not plain[1] >= plain[2] + 0.4) + int(not restored[0] - restored[1] >= 1.5 * (plain[0] - plain[1]))
     return Check(wrong + int(not restored[1] <= plain[1] - 0.05), 0, "conditions not met", "planted tastes")
 
 
@@ -184,7 +184,7 @@ def held_out_sessions() -> Check:
     )
     hits = [keys[b] in near[keys[a]] for a, b in pairs.select("item", "after").rows() if a in keys and b in keys]
     chance = 10 / (len(keys) - 1)
-    wrong = int(np.mean(hits) < 3 * chance)
+    wrong = int(not np.mean(hits) >= 3 * chance)
     plain = ListingEmbedding(vector_size=4, epochs=1, market_negative=0, random_state=0)
     lists = train.group_by("session", maintain_order=True).agg("item")["item"].to_list()
     one = plain.fit(train.drop("booked")).vectors_
@@ -273,5 +273,5 @@ def beats_random() -> Check:
 
     others = np.array(list(vectors.values()))
     chance = cosine(others[draw.integers(0, len(others), int(covered.sum()))], truth[covered])
-    wrong = int(covered.sum() < 15) + int(cosine(guess[covered], truth[covered]) < chance + 0.3)
+    wrong = int(not covered.sum() >= 15) + int(not cosine(guess[covered], truth[covered]) >= chance + 0.3)
     return Check(wrong, 0, "conditions not met", "random vectors")

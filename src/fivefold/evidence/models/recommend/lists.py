@@ -83,7 +83,9 @@ def random_level() -> Check:
     found = evaluate_recommendations(model.recommend(k=20), test, train, k=20)
     chance = 20 / len(model.items_)
     # 943 users with ten test items each: the standard deviation of the mean is below sqrt(chance / 9430).
-    wrong = int(abs(found.metrics["recall@20"] - chance) > 5 * np.sqrt(chance / 9430)) + int(popular < 5 * chance)
+    wrong = int(not abs(found.metrics["recall@20"] - chance) <= 5 * np.sqrt(chance / 9430)) + int(
+        not popular >= 5 * chance
+    )
     return Check(wrong + int(found.users != 943), 0, "conditions not met", "chance")
 
 

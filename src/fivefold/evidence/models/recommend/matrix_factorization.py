@@ -157,7 +157,7 @@ def toy() -> Check:
     )
     p = model.user_factors_ / np.linalg.norm(model.user_factors_, axis=1, keepdims=True)
     like = p @ p.T
-    wrong = int(like[0, 1] < 0.9) + int(like[2:, 2:].min() < 0.9) + int(like[:2, 2:].max() > 0.7)
+    wrong = int(not like[0, 1] >= 0.9) + int(not like[2:, 2:].min() >= 0.9) + int(not like[:2, 2:].max() <= 0.7)
     near = [model.similar_items(i, 1)["item"][0] for i in (1, 2, 3, 4)]
     wrong += int(near != [2, 1, 4, 3])
     hidden = model.predict({"user": ["A", "B", "C", "D", "E"], "item": [3, 3, 3, 2, 1]})

@@ -61,7 +61,7 @@ def observed_entries() -> Check:
     hard = SVDRecommender(n_factors=2, entries="observed", max_iter=2000, tol=1e-9).fit(frame)
     found = hard.predict(_grid(50, 40)).reshape(50, 40)
     zero = SVDRecommender(n_factors=2).fit(frame).predict(_grid(50, 40)).reshape(50, 40)
-    wrong = int(np.abs(found - truth)[~shown].max() > 1e-3) + int(np.abs(zero - truth)[~shown].mean() < 0.2)
+    wrong = int(not np.abs(found - truth)[~shown].max() <= 1e-3) + int(not np.abs(zero - truth)[~shown].mean() >= 0.2)
     lam = 3.0
     soft = SVDRecommender(n_factors=40, entries="observed", shrinkage=lam, max_iter=2000, tol=1e-12).fit(frame)
     y = soft.predict(_grid(50, 40)).reshape(50, 40)
@@ -93,7 +93,7 @@ def zero_bias() -> Check:
     centered = SVDRecommender(n_factors=20, center=True).fit(train)
     y = test["rating"].to_numpy()
     pull, fair = float(np.mean(zero.predict(test) - y)), float(np.mean(factors.predict(test) - y))
-    wrong = int(pull > -1.5) + int(abs(fair) > 0.1) + int(rmse(zero, test) < 2 * rmse(factors, test))
+    wrong = int(not pull <= -1.5) + int(not abs(fair) <= 0.1) + int(not rmse(zero, test) >= 2 * rmse(factors, test))
     wrong += int(not rmse(centered, test) <= 1.05)
     facts = {"n_factors": 20, "entries": "zero-filled", "center": False, "shrinkage": 0.0, "max_iter": 100, "tol": 1e-4}
     wrong += sum(SVDRecommender().get_params()[name] != value for name, value in facts.items())

@@ -110,7 +110,7 @@ def refusals() -> Check:
         )  # fmt: skip
 
     with_, without = logits(told), logits(deaf)
-    wrong = int(with_[2] > without[2] - 0.5) + int(with_[5] > without[5] - 0.5)
+    wrong = int(not with_[2] <= without[2] - 0.5) + int(not with_[5] <= without[5] - 0.5)
     wrong += int(not np.abs(with_[:2] - without[:2]).max() <= np.abs(with_[2] - without[2]))
     near = UserListingTypeEmbedding(vector_size=8, window=3, learning_rate=0.05, epochs=8, random_state=0).fit(frame)
     a, b = (near.score(kind, ["L0", "L1", "L3", "L4"]) for kind in "AB")

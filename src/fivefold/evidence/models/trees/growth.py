@@ -247,7 +247,7 @@ def pruning_by_dynamic_programming() -> Check:
     risk = full.impurity_ * full.weighted_n_node_samples_ / full.weighted_n_node_samples_[0]
     path = full.cost_complexity_pruning_path(X, y, w)
     steps = np.unique(path.ccp_alphas)
-    wrong = int(abs(path.impurities[0] - risk[full.children_left_ < 0].sum()) > 1e-12)
+    wrong = int(not abs(path.impurities[0] - risk[full.children_left_ < 0].sum()) <= 1e-12)
     wrong += int(not abs(path.impurities[-1] - risk[0]) <= 1e-12) + int(path.ccp_alphas[0] != 0)
     for alpha in [*(steps[:-1] + steps[1:])[::6] / 2, steps[-1] * 1.01]:
         cost, leaves = risk + alpha, np.ones(len(risk), dtype=int)

@@ -344,7 +344,7 @@ def prepruned_watermelons() -> Check:
     X = _X[:, _ORDER]
     whole = ID3Classifier().fit(X[_TRAIN], _GOOD[_TRAIN])
     tree = _book(PrePrunedTreeClassifier)
-    wrong = abs(whole.score(X[_HELD], _GOOD[_HELD]) - 3 / 7) > 1e-12
+    wrong = not abs(whole.score(X[_HELD], _GOOD[_HELD]) - 3 / 7) <= 1e-12
     wrong += (
         not abs(tree.validation_score_ - 5 / 7) <= 1e-12 or not abs(tree.score(X[_HELD], _GOOD[_HELD]) - 5 / 7) <= 1e-12
     )
@@ -364,7 +364,9 @@ def postpruned_watermelons() -> Check:
 
     tree = _book(PostPrunedTreeClassifier)
     X = _X[:, _ORDER]
-    wrong = abs(tree.validation_score_ - 5 / 7) > 1e-12 or abs(tree.score(X[_HELD], _GOOD[_HELD]) - 5 / 7) > 1e-12
+    wrong = (
+        not abs(tree.validation_score_ - 5 / 7) <= 1e-12 or not abs(tree.score(X[_HELD], _GOOD[_HELD]) - 5 / 7) <= 1e-12
+    )
     wrong += tree.feature_[tree.feature_ >= 0].tolist() != [0, 2, 1]  # navel, root, color
     wrong += not tree.get_n_leaves() > _book(PrePrunedTreeClassifier).get_n_leaves()
     ties = PostPrunedTreeClassifier(criterion="gain", categorical_features=range(6), prune_ties=True)

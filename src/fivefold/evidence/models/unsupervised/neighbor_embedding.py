@@ -439,7 +439,7 @@ def crowding() -> Check:
     # One similarity needs the distance sqrt(1/s - 1) under the Student kernel and sqrt(ln 1/s) under the Gaussian.
     s = np.array([0.9, 0.5, 0.1, 0.01])
     ratio = np.sqrt(1 / s - 1) / np.sqrt(np.log(1 / s))
-    wrong = int((np.diff(ratio) <= 0).any())
+    wrong = int((~(np.diff(ratio) > 0)).any())
     X, label = _blobs(100, 20, "crowding"), np.arange(100) % 5
     spread = []
     for cls in (SNE, TSNE):
