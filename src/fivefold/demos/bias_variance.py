@@ -13,7 +13,7 @@ from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
 from fivefold.evaluation.diagnostics import BiasVariance, decompose
 
-from .result import Result
+from .result import Result, save_figure
 
 
 def true_function(x: np.ndarray) -> np.ndarray:
@@ -146,7 +146,7 @@ class BiasVarianceDemo:
                 axes.set_title(f"degree {degree}, {size} examples")
                 axes.set_ylim(-2.2, 2.2)
         grid[0, 0].legend(loc="lower right", fontsize=9)
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _draw_split(self, path: Path, split: list[BiasVariance], exact: list[tuple[float, float]], dpi: int) -> Path:
@@ -170,7 +170,7 @@ class BiasVarianceDemo:
         axes.set_xlabel(f"degree (data sets of {self.sizes[0]} examples; lines: closed form)")
         axes.set_ylabel("mean squared error")
         axes.legend(loc="best", fontsize=9)
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

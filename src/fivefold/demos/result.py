@@ -1,4 +1,4 @@
-"""What a demonstration returns."""
+"""What a demonstration returns, and how it writes a figure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from fivefold.workbench.figures import settle
 
 
 @dataclass(frozen=True)
@@ -31,3 +33,9 @@ class Result:
     def notes(self) -> list[str]:
         """The paragraphs of the text."""
         return [part.strip() for part in self.text.split("\n\n") if part.strip()]
+
+
+def save_figure(figure: Any, path: Path, dpi: float) -> None:
+    """Write a figure, laid out once."""
+    settle(figure)
+    figure.savefig(path, dpi=dpi)

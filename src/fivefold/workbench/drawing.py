@@ -45,6 +45,7 @@ def to_png(figure: Any, dpi: int = 120) -> bytes:
                 continue
             if value is not None and len(value) > 0:
                 setter(_plain(value))
+    figures.settle(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
     return buffer.getvalue()

@@ -91,6 +91,7 @@ def to_svg(figure: Any) -> str:
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": "fivefold"}), warnings.catch_warnings():
         # The reader's browser brings the glyphs that matplotlib's measuring font lacks.
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font", category=UserWarning)
+        settle(figure)
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     markup = buffer.getvalue()
     markup = markup[markup.index("<svg") :]
@@ -105,6 +106,14 @@ def to_svg(figure: Any) -> str:
     for color, variable in _VARIABLES.items():
         markup = markup.replace(color, f"var({variable})")
     return markup
+
+
+def settle(figure: Any) -> None:
+    """Lay the figure out once and for all: saving would do it again for every file, and draw everything twice for it."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine(None)
 
 
 def _rounded(attribute: re.Match[str]) -> str:

@@ -18,7 +18,7 @@ from fivefold.evaluation.registry import get_metric
 from fivefold.models.linear.logistic import LogisticRegression
 from fivefold.models.trees.cart import DecisionTreeRegressor
 
-from ..result import Result, ResultTable
+from ..result import Result, ResultTable, save_figure
 
 MODELS = ("raw numbers, logistic regression", "bins, logistic regression", "raw numbers, boosted trees")
 COLORS = ("#4c78a8", "#f58518", "#54a24b")
@@ -156,7 +156,7 @@ def _draw_scores(path: Path, numbers: dict[str, float], dpi: int) -> Path:
         axes[place].set_xlim(0, max(values) * 1.18)
         axes[place].set_xlabel(label)
     axes[0].invert_yaxis()  # the axes share it
-    figure.savefig(path, dpi=dpi)
+    save_figure(figure, path, dpi=dpi)
     return path
 
 
@@ -173,7 +173,7 @@ def _draw_effect(path: Path, edges: np.ndarray, weights: np.ndarray, slope: floa
     axes.set_xlabel(name)
     axes.set_ylabel("part of the logit")
     figure.legend(loc="outside upper center", ncols=2, frameon=False)
-    figure.savefig(path, dpi=dpi)
+    save_figure(figure, path, dpi=dpi)
     return path
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fivefold.base.errors import InputError
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 
 
 def mean_of_squares(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -131,7 +131,7 @@ class AutogradDemo:
         axes.set_ylabel("difference from autograd")
         axes.set_title(f"Slope of exp(-x²) sin(5x) at {self.at:g}", fontsize=10)
         axes.legend(loc="best", fontsize=9)
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

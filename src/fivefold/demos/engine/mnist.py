@@ -15,7 +15,7 @@ from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
 from fivefold.data.batches import Batches
 from fivefold.data.datasets import load_dataset
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 from fivefold.engine.learner import SupervisedLearner
 from fivefold.engine.runtime import seeded
 from fivefold.engine.trainer import Trainer
@@ -246,7 +246,7 @@ class MnistReference:
         axes.set_xlabel("epoch")
         axes.set_ylabel("mean training loss")
         axes.legend(loc="best", fontsize=9)
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _draw_mistakes(self, path: Path, weights: Weights, test: tuple[Tensor, Tensor], dpi: int) -> Path:
@@ -265,7 +265,7 @@ class MnistReference:
                 row = wrong[place]
                 axes.imshow(test[0][row].view(28, 28).numpy(), cmap="gray_r")
                 axes.set_title(f"{int(test[1][row])} taken for {int(said[row])}", fontsize=8)
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: Mapping[str, float], source: str) -> str:

@@ -13,7 +13,7 @@ import torch
 
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 from fivefold.engine.ring import ring_allreduce
 
 
@@ -123,7 +123,7 @@ class RingDemo:
             axes.set_xlabel("chunk", fontsize=8)
             axes.set_ylabel("worker", fontsize=8)
         figure.suptitle("How many workers' numbers each chunk is the sum of", fontsize=10)
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _draw_bytes(self, path: Path, numbers: dict[str, float], dpi: int) -> Path:
@@ -142,7 +142,7 @@ class RingDemo:
         axes.set_xlabel("workers")
         axes.set_ylabel("bytes, in units of one worker's numbers")
         axes.legend(loc="best", fontsize=9)
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
 
-from ..result import Result
+from ..result import Result, save_figure
 
 
 def expected_risk(p: int, rows: int, columns: int, noise: float) -> float:
@@ -146,7 +146,7 @@ class DoubleDescentDemo:
             axes.set_xlabel("parameters")
             axes.set_ylabel("squared error on new rows")
             axes.legend(loc="upper right", fontsize=8)
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

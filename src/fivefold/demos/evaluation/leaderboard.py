@@ -12,7 +12,7 @@ from scipy.stats import binom
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
 
-from ..result import Result
+from ..result import Result, save_figure
 
 
 def expected_best(submissions: int, rows: int, skill: float) -> float:
@@ -90,7 +90,7 @@ class LeaderboardDemo:
         axes.set_xlabel("submissions")
         axes.set_ylabel("accuracy of the winner")
         axes.legend(loc="upper left")
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, series: dict[str, list[float]]) -> str:

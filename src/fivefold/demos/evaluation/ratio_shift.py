@@ -13,7 +13,7 @@ from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
 from fivefold.evaluation.curves import Curve, PrecisionRecallCurve, RocCurve
 
-from ..result import Result
+from ..result import Result, save_figure
 
 
 @dataclass
@@ -95,7 +95,7 @@ class RatioShiftDemo:
                 panel.tick_params(labelbottom=True, labelleft=True)
                 panel.set_xlim(0, 1)
                 panel.set_ylim(0, 1.02)
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

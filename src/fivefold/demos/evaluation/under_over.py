@@ -12,7 +12,7 @@ import numpy as np
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
 
-from ..result import Result
+from ..result import Result, save_figure
 
 PROFILE = np.array([0.7, 0.8, 0.9, 1.0, 1.2, 1.4, 1.0])
 """Sales of a mean item from Monday to Sunday, in units of its daily mean."""
@@ -156,7 +156,7 @@ class UnderOverDemo:
         axes.set_xlabel("degree of the polynomial (lines: closed form)")
         axes.set_ylabel("mean squared error")
         axes.legend(loc="best", fontsize=9)
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _draw_forecasts(self, path: Path, seed: int, dpi: int) -> Path:
@@ -177,7 +177,7 @@ class UnderOverDemo:
             axes.tick_params(labelleft=True)
         panels[0].set_ylabel("sales over daily mean")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", fontsize=9)
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

@@ -13,7 +13,7 @@ from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
 from fivefold.models.linear import LogisticRegression
 
-from ..result import Result
+from ..result import Result, save_figure
 
 NAMES = ("naive Bayes", "logistic regression")
 
@@ -193,7 +193,7 @@ class GenerativeDiscriminativeDemo:
             axes.set_xlabel("training examples" + (" (dotted: limits)" if bounds else ""))
         grid[0].set_ylabel("error rate on new data")
         grid[0].legend(loc="upper right", fontsize=9)
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

@@ -13,7 +13,7 @@ from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
 from fivefold.models.linear import LinearRegression, LogisticRegression, SoftMarginSVM, SoftmaxRegression
 
-from ..result import Result
+from ..result import Result, save_figure
 
 NAMES = ("least squares", "logistic", "hinge")
 
@@ -141,7 +141,7 @@ class LeastSquaresClassificationDemo:
             axes.set_xlabel("first feature")
         figure.axes[0].set_ylabel("second feature")
         figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=9)
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
 
-from ..result import Result
+from ..result import Result, save_figure
 
 LOSSES = ("cross-entropy", "squared error")
 
@@ -124,7 +124,7 @@ class SquaredErrorFailureDemo:
         for axes in (left, right):
             axes.set_xlabel("score (left: wrong, right: correct)")
         left.legend(loc="best")
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _draw_surfaces(
@@ -147,7 +147,7 @@ class SquaredErrorFailureDemo:
             figure.colorbar(image, ax=axes, label="mean loss")
         figure.axes[0].set_ylabel("second weight")
         figure.axes[0].legend(loc="upper left", fontsize=9)
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

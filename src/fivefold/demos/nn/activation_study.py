@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 from fivefold.engine.runtime import seeded
 from fivefold.models.nn.activations import LeakyReLU, ReLU, Sigmoid, Swish, Tanh
 from fivefold.models.nn.perceptron import Perceptron
@@ -195,7 +195,7 @@ class ActivationStudy:
             axes.set_xlabel("z")
             axes.grid(alpha=0.3)
         figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=5, fontsize=9)
-        figure.savefig(path, dpi=100)
+        save_figure(figure, path, dpi=100)
         return path
 
     def _draw_training(self, path: Path, losses: dict[str, list[float]]) -> Path:
@@ -208,7 +208,7 @@ class ActivationStudy:
         axes.set_xlabel("step")
         axes.set_ylabel("cross-entropy of the batch")
         axes.legend(loc="upper right")
-        figure.savefig(path, dpi=100)
+        save_figure(figure, path, dpi=100)
         return path
 
     def _draw_dead(self, path: Path, numbers: dict[str, float]) -> Path:
@@ -222,7 +222,7 @@ class ActivationStudy:
         axes.set_xlabel("learning rate of SGD")
         axes.set_ylabel("share of dead hidden units")
         axes.legend(loc="upper left")
-        figure.savefig(path, dpi=100)
+        save_figure(figure, path, dpi=100)
         return path
 
     def _draw_folds(self, path: Path) -> Path:
@@ -239,7 +239,7 @@ class ActivationStudy:
             axes.set_title(f"{depth} folds, {pieces(network, 0.0, 1.0)} pieces")
             axes.set_xlabel("x")
         grid[0].set_ylabel("output")
-        figure.savefig(path, dpi=100)
+        save_figure(figure, path, dpi=100)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

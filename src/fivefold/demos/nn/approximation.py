@@ -14,7 +14,7 @@ import torch
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
 from fivefold.demos.nn._figures import resolution
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 from fivefold.models.nn import Dense, ReLU
 
 Array = np.ndarray[Any, Any]
@@ -178,7 +178,7 @@ class UniversalApproximationDemo:
         axes.axhline(numbers["polynomial: largest error"], color="gray", linestyle=":", label=label)
         axes.set(xlabel="hidden units", ylabel="largest error on [-1, 1]")
         axes.legend(loc="lower left")
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _draw_fits(self, path: Path, x: Array, y: Array, fits: dict[tuple[str, int], Array], dpi: int) -> Path:
@@ -193,7 +193,7 @@ class UniversalApproximationDemo:
             axes.plot(x, fits[f"power {self.degree}", width], color="#e45756", label=f"power {self.degree}")
             axes.set(title=f"{width} hidden units", xlabel="x", ylim=(-1.6, 2.4))  # any value: looks
         panels[0].legend(loc="upper center", ncols=3, fontsize=8)  # any value: looks
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

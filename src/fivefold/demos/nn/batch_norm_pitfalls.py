@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 from fivefold.engine.runtime import seeded
 from fivefold.models.nn.layer_norms import LayerNorm
 from fivefold.models.nn.normalization import BatchNorm
@@ -163,7 +163,7 @@ class BatchNormPitfalls:
             axes.set_ylim(0, 1)
         figure.axes[0].set_ylabel("accuracy")
         figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=9)
-        figure.savefig(path, dpi=100)
+        save_figure(figure, path, dpi=100)
         return path
 
     def _draw(self, path: Path, numbers: dict[str, float]) -> Path:
@@ -185,7 +185,7 @@ class BatchNormPitfalls:
         for axes in (left, right):
             axes.set_xscale("log", base=2)
             axes.set_xlabel("images m in a batch")
-        figure.savefig(path, dpi=100)
+        save_figure(figure, path, dpi=100)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

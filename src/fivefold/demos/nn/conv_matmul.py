@@ -12,7 +12,7 @@ import numpy as np
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
 from fivefold.demos.nn._figures import resolution
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 from fivefold.models.nn import by_hand
 
 Array = np.ndarray[Any, Any]
@@ -229,7 +229,7 @@ class ConvAsMatmulDemo:
             xlabel="pixel, row by row",
             ylabel="place in the map",
         )
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
 from fivefold.demos.nn._figures import resolution
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 from fivefold.models.nn import RNN, Conv2d, Dense
 
 
@@ -123,7 +123,7 @@ class CnnParameterCountDemo:
         axes.set(xlabel="side of the image in pixels", ylabel=f"weights ({self.channels} channels)")
         axes.margins(y=0.15)  # any value: looks
         axes.legend(loc="upper left")
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:
@@ -259,7 +259,7 @@ class WeightSharingDemo:
             axes.set(title=name, xlabel=label, yscale="log")
         panels[0].set_ylabel("parameters")
         panels[0].legend(loc="center right")
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

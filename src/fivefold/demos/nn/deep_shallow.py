@@ -15,7 +15,7 @@ from torch import nn
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
 from fivefold.demos.nn._figures import resolution
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 from fivefold.models.nn import Dense, MLPClassifier, ReLU
 
 Array = np.ndarray[Any, Any]
@@ -185,7 +185,7 @@ class DeepVsShallowDemo:
             xlabel="hidden layers x units (pairs have equally many parameters)",
             ylabel="test error in % (points: seeds)",
         )
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:
@@ -367,7 +367,7 @@ class FoldingDemo:
             for axes, case in zip(panels[row, 1:], cases):
                 axes.imshow(models[name, case].predict(grid).reshape(n, n), **look)
                 axes.set_title(f"{name}, {case}:\n{numbers[f'{name}, {case}: error']:.1%} wrong", fontsize=9)
-        figure.savefig(path, dpi=resolution(quick))
+        save_figure(figure, path, dpi=resolution(quick))
         return path
 
     def _text(self, numbers: dict[str, float], cases: list[str], passes: int) -> str:

@@ -17,7 +17,7 @@ from torch.nn import functional
 from fivefold.base.errors import InputError
 from fivefold.base.names import resolve
 from fivefold.base.random import Streams
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 from fivefold.engine.runtime import seeded
 from fivefold.models.nn.perceptron import Perceptron
 
@@ -164,7 +164,7 @@ class VanishingGradientDemo:
         axes.set_xlabel("hidden layer, from the input")
         axes.set_ylabel("gradient norm (root mean square)")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=len(measured), fontsize=9)
-        figure.savefig(path, dpi=100)
+        save_figure(figure, path, dpi=100)
         return path
 
     def _draw_accuracy(self, path: Path, names: list[str], depths: list[int], numbers: dict[str, float]) -> Path:
@@ -180,7 +180,7 @@ class VanishingGradientDemo:
         axes.set_xlabel("hidden layers")
         axes.set_ylabel("accuracy on held-out digits")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=9)
-        figure.savefig(path, dpi=100)
+        save_figure(figure, path, dpi=100)
         return path
 
     def _text(self, names: list[str], depths: list[int], numbers: dict[str, float]) -> str:

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 from fivefold.engine.runtime import seeded
 from fivefold.models.nn.recurrent import GRU, LSTM, RNN
 
@@ -130,7 +130,7 @@ class GruLstmDemo:
         axes.set_xlabel("step")
         axes.set_ylabel("cross-entropy, running mean")
         axes.legend(loc="upper right")
-        figure.savefig(path, dpi=100)
+        save_figure(figure, path, dpi=100)
         return path
 
     def _draw_time(self, path: Path, seconds: dict[str, float], numbers: dict[str, float]) -> Path:
@@ -143,7 +143,7 @@ class GruLstmDemo:
         left.set_ylabel("milliseconds forward and back")
         right.bar(list(seconds), [numbers[f"{name}: parameters"] for name in seconds], color=colors)
         right.set_ylabel("parameters of the layer")
-        figure.savefig(path, dpi=100)
+        save_figure(figure, path, dpi=100)
         return path
 
     def _text(self, numbers: dict[str, float], seconds: dict[str, float]) -> str:

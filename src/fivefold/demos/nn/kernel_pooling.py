@@ -12,7 +12,7 @@ import torch
 
 from fivefold.base.errors import InputError
 from fivefold.demos.nn._figures import resolution
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 from fivefold.models.nn import ScaledDotProductAttention
 
 Array = np.ndarray[Any, Any]
@@ -156,7 +156,7 @@ class KernelAttentionDemo:
         picture = panels[1].imshow(attention_weights(months, months, shown), cmap="viridis")  # any value: looks
         panels[1].set(title=f"attention weights, bandwidth {shown:g}", xlabel="key (month)", ylabel="query (month)")
         figure.colorbar(picture, ax=panels[1], shrink=0.85)  # any value: looks
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 from fivefold.engine.runtime import seeded
 from fivefold.models.nn.by_hand import sigmoid
 from fivefold.models.nn.recurrent import LSTM, RNN
@@ -184,7 +184,7 @@ class MemoryDemo:
         axes.set_xlabel("lag between the symbol and the question")
         axes.set_ylabel("accuracy")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=9)
-        figure.savefig(path, dpi=100)
+        save_figure(figure, path, dpi=100)
         return path
 
     def _draw_retention(self, path: Path, curves: dict[float, Array]) -> Path:
@@ -201,7 +201,7 @@ class MemoryDemo:
         axes.set_xlabel("steps T")
         axes.set_ylabel("gradient kept in the cell")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=len(curves), fontsize=9)
-        figure.savefig(path, dpi=100)
+        save_figure(figure, path, dpi=100)
         return path
 
     def _text(self, names: list[str], lags: list[int], numbers: dict[str, float]) -> str:

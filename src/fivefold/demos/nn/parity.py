@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fivefold.base.errors import InputError
 from fivefold.demos.nn._figures import resolution
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 from fivefold.models.nn import Dense, ReLU
 
 
@@ -199,7 +199,7 @@ class ParityDepthDemo:
             axes.semilogy(bits, [numbers[f"{name}, {b} bits: units"] for b in bits], "o-", color=color, label=label)
         axes.set(xlabel="bits", ylabel="hidden units")
         axes.legend(loc="upper left")
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

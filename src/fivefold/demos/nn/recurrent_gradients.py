@@ -12,7 +12,7 @@ import numpy as np
 
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 from fivefold.models.nn import by_hand
 
 from ._studies import place
@@ -136,7 +136,7 @@ class RecurrentGradientDemo:
         axes.set_xlabel("step")
         axes.set_ylabel("output of a linear neuron")
         axes.legend(loc="upper left", fontsize=9)
-        figure.savefig(path, dpi=100)
+        save_figure(figure, path, dpi=100)
         return path
 
     def _draw_norms(self, path: Path, curves: dict[str, tuple[Array, Array]]) -> Path:
@@ -153,7 +153,7 @@ class RecurrentGradientDemo:
         axes.set_xlabel("lag t - k")
         axes.set_ylabel("spectral norm of dh_t / dh_k")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=9)
-        figure.savefig(path, dpi=100)
+        save_figure(figure, path, dpi=100)
         return path
 
     def _text(self, numbers: dict[str, float], names: list[str]) -> str:

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 from fivefold.engine.runtime import seeded
 from fivefold.models.nn.attention import PositionalEncoding, TransformerEncoderLayer
 from fivefold.models.nn.convolution import Conv1d
@@ -192,7 +192,7 @@ class SequenceEncoderDemo:
         axes.set_xlabel("lag between the symbol and the question")
         axes.set_ylabel("accuracy")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=9)
-        figure.savefig(path, dpi=100)
+        save_figure(figure, path, dpi=100)
         return path
 
     def _draw_time(self, path: Path, lengths: list[int], seconds: dict[str, list[float]]) -> Path:
@@ -205,7 +205,7 @@ class SequenceEncoderDemo:
         axes.set_xlabel("length of the sequences")
         axes.set_ylabel("milliseconds of a layer, forward")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=9)
-        figure.savefig(path, dpi=100)
+        save_figure(figure, path, dpi=100)
         return path
 
     def _text(

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 from fivefold.engine.runtime import seeded
 from fivefold.models.nn.initializers import HeInit
 from fivefold.models.nn.linear import Dense
@@ -198,7 +198,7 @@ class BatchNormSmoothing:
         axes.set_xlabel("step of SGD")
         axes.set_ylabel("cross-entropy, running mean")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=9)
-        figure.savefig(path, dpi=100)
+        save_figure(figure, path, dpi=100)
         return path
 
     def _draw_smoothness(self, path: Path, ranges: dict[str, np.ndarray], steps: int) -> Path:
@@ -213,7 +213,7 @@ class BatchNormSmoothing:
             axes.set_xlabel("step of SGD")
             axes.set_ylabel(words[column])
         figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=9)
-        figure.savefig(path, dpi=100)
+        save_figure(figure, path, dpi=100)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

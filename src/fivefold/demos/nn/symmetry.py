@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 from fivefold.engine.runtime import seeded
 from fivefold.models.nn.perceptron import Perceptron
 from fivefold.optimizers.gradient.descent import SGD
@@ -171,7 +171,7 @@ class SymmetryDemo:
         axes.set_xlabel("share of the training")
         axes.set_ylabel("largest difference between units")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=9)
-        figure.savefig(path, dpi=100)
+        save_figure(figure, path, dpi=100)
         return path
 
     def _draw_units(self, path: Path, networks: dict[str, Perceptron], pixels: int) -> Path:
@@ -190,7 +190,7 @@ class SymmetryDemo:
                 axes.set_yticks([])
             row[0].set_ylabel(kind)
         figure.suptitle("incoming weights of the first hidden units after training", fontsize=10)
-        figure.savefig(path, dpi=100)
+        save_figure(figure, path, dpi=100)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

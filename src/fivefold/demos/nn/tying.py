@@ -12,7 +12,7 @@ import numpy as np
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
 from fivefold.demos.nn._figures import resolution
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 from fivefold.models.nn import by_hand
 
 Array = np.ndarray[Any, Any]
@@ -147,7 +147,7 @@ class WeightTyingDemo:
         panels[0].set(xlabel="step", ylabel="loss", yscale="log")
         panels[1].set(xlabel="step", ylabel="largest difference of the two copies")
         panels[0].legend(loc="best")
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

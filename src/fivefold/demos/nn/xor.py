@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 
 from ._studies import place
 
@@ -154,7 +154,7 @@ class XorDemo:
             axes.set_xlabel(across)
             axes.set_ylabel(up)
             axes.margins(0.15)
-        figure.savefig(path, dpi=100)
+        save_figure(figure, path, dpi=100)
         return path
 
     def _draw(self, path: Path, first: Tensor, last: Tensor) -> Path:
@@ -179,7 +179,7 @@ class XorDemo:
         axes.set_xlabel("x1")
         axes.set_ylabel("x2")
         axes.set_title(f"2-{self.hidden}-1 network")
-        figure.savefig(path, dpi=100)
+        save_figure(figure, path, dpi=100)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

@@ -14,7 +14,7 @@ from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
 from fivefold.objectives.wasserstein import optimal_transport
 
-from ..result import Result
+from ..result import Result, save_figure
 
 
 def critic(points: np.ndarray, anchors: np.ndarray, potentials: np.ndarray) -> np.ndarray:
@@ -127,7 +127,7 @@ class KantorovichRubinsteinDemo:
         axes.set_xlabel("first coordinate")
         axes.set_ylabel("second coordinate")
         figure.legend(loc="outside upper center", ncols=3)
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
 
-from ..result import Result
+from ..result import Result, save_figure
 
 
 def ridge(x: np.ndarray, y: np.ndarray, penalty: np.ndarray) -> np.ndarray:
@@ -147,7 +147,7 @@ class NoiseAsRidgeDemo:
         axes.set_xlabel("noisy copies of the data")
         axes.set_ylabel("relative distance (root mean square of 8)")
         figure.legend(loc="outside upper center", ncols=2, fontsize=8)
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

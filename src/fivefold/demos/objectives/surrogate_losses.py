@@ -13,7 +13,7 @@ from fivefold.base.errors import InputError
 from fivefold.objectives.binary import BinaryCrossEntropyLoss, HingeLoss, ZeroOneLoss
 from fivefold.objectives.regression import MSELoss
 
-from ..result import Result
+from ..result import Result, save_figure
 
 NAMES = ("0/1 (ideal)", "square", "sigmoid + square", "sigmoid + cross-entropy / ln 2", "hinge")
 
@@ -99,7 +99,7 @@ class SurrogateLossDemo:
         axes.set_xlabel("margin ŷ f(x)")
         axes.set_ylabel("loss")
         figure.legend(loc="outside upper center", ncols=3, fontsize=9)
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

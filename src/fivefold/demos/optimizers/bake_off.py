@@ -19,7 +19,7 @@ from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
 from fivefold.data.batches import Batches
 from fivefold.data.datasets import load_dataset
-from fivefold.demos.result import Result, ResultTable
+from fivefold.demos.result import Result, ResultTable, save_figure
 from fivefold.engine.runtime import seeded
 from fivefold.models.nn.perceptron import Perceptron
 
@@ -283,7 +283,7 @@ class OptimizerBakeOff:
         ticks = [t for t in (1, 2, 5, 10, 20, 50, 100) if low <= math.log10(t) <= high + 1e-9]
         bar.set_ticks([math.log10(t) for t in ticks], labels=[str(t) for t in ticks])
         bar.set_label("validation error in %")
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, standings: Sequence[Standing], rates: Sequence[float], seeds: int) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
 from fivefold.data.datasets import load_dataset
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 from fivefold.optimizers.gradient.accumulators import Adagrad, RMSprop
 from fivefold.optimizers.gradient.adam import Adam
 from fivefold.optimizers.gradient.descent import SGD, Nesterov
@@ -195,7 +195,7 @@ class OptimizerCookbook:
         axes.set_xlabel(
             "standard errors in favor of the rule (cut at 20)\ngreen: confirmed, red: contested, gray: undecided"
         )
-        figure.savefig(file, dpi=dpi)
+        save_figure(figure, file, dpi=dpi)
         return file
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 from fivefold.optimizers.numerical.gradient_check import numeric_gradient, numeric_hessian
 
 KINDS = ("minimum", "maximum", "saddle", "undecided")
@@ -139,7 +139,7 @@ class CriticalPointsDemo:
             axes.set_xlabel("x")
             axes.set_ylabel("y")
             axes.set_aspect("equal")
-        figure.savefig(file, dpi=dpi)
+        save_figure(figure, file, dpi=dpi)
         return file
 
     def _draw_shares(self, file: Path, shares: dict[int, float], draws: int, dpi: int) -> Path:
@@ -155,5 +155,5 @@ class CriticalPointsDemo:
         axes.set_xlabel("dimension d")
         axes.set_ylabel("share that is a minimum")
         axes.legend(loc="best", fontsize=9)
-        figure.savefig(file, dpi=dpi)
+        save_figure(figure, file, dpi=dpi)
         return file

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 
 
 class Identity(NamedTuple):
@@ -124,5 +124,5 @@ class MatrixCalculusDemo:
             axes.set_xticks(range(values.shape[1]))
             axes.set_yticks(range(values.shape[0]))
         figure.colorbar(image, ax=grid, shrink=0.7, label="derivative")
-        figure.savefig(file, dpi=dpi)
+        save_figure(figure, file, dpi=dpi)
         return file

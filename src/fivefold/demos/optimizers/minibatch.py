@@ -13,7 +13,7 @@ from torch import Tensor
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
 from fivefold.data.batches import Batches
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 from fivefold.optimizers.gradient.descent import SGD
 
 
@@ -164,7 +164,7 @@ class MiniBatchDemo:
         axes.set_xlabel("first weight")
         axes.set_ylabel("second weight")
         axes.legend(loc="upper right", title="gradient of")
-        figure.savefig(file, dpi=dpi)
+        save_figure(figure, file, dpi=dpi)
         return file
 
     def _draw_errors(self, file: Path, measured: dict[int, float], spread: float, dpi: int) -> Path:
@@ -178,7 +178,7 @@ class MiniBatchDemo:
         axes.set_xlabel("rows in the batch, m")
         axes.set_ylabel("standard error of the gradient")
         axes.legend(loc="best")
-        figure.savefig(file, dpi=dpi)
+        save_figure(figure, file, dpi=dpi)
         return file
 
     def _text(self, numbers: dict[str, float]) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 from fivefold.optimizers.gradient.descent import GradientDescent
 
 
@@ -129,5 +129,5 @@ class StartsDemo:
             axes.set_title(f"{name}: {len(minima[name])} {'minimum' if len(minima[name]) == 1 else 'minima'}")
             axes.set_xlabel("x")
             axes.set_ylabel("y")
-        figure.savefig(file, dpi=dpi)
+        save_figure(figure, file, dpi=dpi)
         return file

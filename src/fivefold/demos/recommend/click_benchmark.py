@@ -12,7 +12,7 @@ import polars as pl
 
 from fivefold.base.errors import InputError
 from fivefold.data.synthetic_clicks import synthetic_clicks
-from fivefold.demos.result import Result, ResultTable
+from fivefold.demos.result import Result, ResultTable, save_figure
 from fivefold.evaluation.registry import get_metric
 
 PUBLISHED = {
@@ -128,7 +128,7 @@ class ClickBenchmark:
         lowest = min(numbers[f"auc {name}"] for name in names)
         axes.set_ylim(min(0.5, lowest), None)
         axes.set_ylabel("area under the ROC curve")
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     @staticmethod

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 from fivefold.models.trees.adaboost import AdaBoostClassifier
 
 Stump = tuple[int, float, int]
@@ -181,7 +181,7 @@ class BoostingIdentityDemo:
             axis.set_xlabel("round")
             axis.set_title(title)
         axes[0].legend(loc="best", fontsize=8)  # any value: looks
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

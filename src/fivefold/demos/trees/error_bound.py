@@ -11,7 +11,7 @@ import numpy as np
 
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
-from fivefold.demos.result import Result
+from fivefold.demos.result import Result, save_figure
 from fivefold.models.trees.adaboost import AdaBoostClassifier
 from fivefold.models.trees.cart import DecisionTreeClassifier
 
@@ -171,7 +171,7 @@ class AdaBoostErrorBoundDemo:
         axes[1].set_xlabel("α of the first member")
         axes[1].set_title("Z(α)")  # any value: looks
         axes[1].legend(loc="best", fontsize=8)  # any value: looks
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _draw_margins(self, path: Path, margins: dict[int, np.ndarray], dpi: int) -> Path:
@@ -187,7 +187,7 @@ class AdaBoostErrorBoundDemo:
         axes.set_xlabel("margin y f / Σ α")
         axes.set_ylabel("share of training rows at or below")
         axes.legend(loc="best", fontsize=9)  # any value: looks
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float], marks: list[int]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fivefold.base.errors import InputError
-from fivefold.demos.result import Result, ResultTable
+from fivefold.demos.result import Result, ResultTable, save_figure
 from fivefold.models.trees.adaboost import AdaBoostClassifier
 from fivefold.models.trees.cart import DecisionTreeClassifier
 from fivefold.models.trees.forest import RandomForestClassifier
@@ -132,7 +132,7 @@ class PictureFunctionDemo:
                 axes.set_title(f"{name}\n{np.mean(drawn[name] == y):.1%}", fontsize=9)  # any value: looks
         grid[1, 0].imshow(1 - y.reshape(size, size), cmap="gray", vmin=0, vmax=1)  # any value: looks
         grid[1, 0].set_title("the picture", fontsize=9)  # any value: looks
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

@@ -13,7 +13,7 @@ from fivefold.base.errors import InputError
 from fivefold.models.unsupervised.nmf import NMF
 from fivefold.models.unsupervised.pca import PCA
 
-from ..result import Result
+from ..result import Result, save_figure
 
 
 def wholeness(parts: np.ndarray) -> np.ndarray:
@@ -143,5 +143,5 @@ def _grid(path: Path, pictures: np.ndarray, colors: str, title: str, dpi: int, n
             if names:
                 axes.set_title(names[number], fontsize=7)
     figure.suptitle(title, fontsize=10)
-    figure.savefig(path, dpi=dpi)
+    save_figure(figure, path, dpi=dpi)
     return path

@@ -13,7 +13,7 @@ from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
 from fivefold.models.unsupervised.pca import PCA
 
-from ..result import Result
+from ..result import Result, save_figure
 
 
 def reconstruction_error(encoder: np.ndarray, decoder: np.ndarray, covariance: np.ndarray) -> float:
@@ -145,7 +145,7 @@ class LinearAutoencoderDemo:
         axes.set_xlabel("step of gradient descent, plus one")
         axes.set_ylabel("mean squared distance of a row to its reconstruction")
         axes.legend(loc="best", fontsize=9)
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

@@ -16,7 +16,7 @@ from fivefold.models.unsupervised._common import neighbors
 from fivefold.models.unsupervised.lle import LocallyLinearEmbedding
 from fivefold.models.unsupervised.pca import PCA
 
-from ..result import Result
+from ..result import Result, save_figure
 
 
 def two_classes(rows: int, distance: float, spread: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -127,7 +127,7 @@ class PCALimitsDemo:
         grid[0].set_ylabel("short axis")
         grid[0].set_aspect("equal", adjustable="datalim")
         figure.legend(loc="outside upper center", ncols=2, fontsize=9)
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _draw_sheet(
@@ -147,7 +147,7 @@ class PCALimitsDemo:
             axes.set_xlabel(labels[0])
             axes.set_ylabel(labels[1])
         figure.colorbar(dots, ax=grid, label="place along the sheet")
-        figure.savefig(path, dpi=dpi)
+        save_figure(figure, path, dpi=dpi)
         return path
 
     def _text(self, numbers: dict[str, float]) -> str:

@@ -75,7 +75,7 @@ def _answers(layer: Any, inputs: tuple[Tensor, ...]) -> list[Tensor]:
     torch.manual_seed(0)
     out = first_output(layer(*given))
     wanted = [v for v in (*given, *layer.parameters()) if v.requires_grad]
-    weights = torch.linspace(-1, 2, out.numel(), dtype=out.dtype).view_as(out).cos()
+    weights = torch.linspace(-1, 2, out.numel(), dtype=out.dtype, device=out.device).view_as(out).cos()
     slopes = torch.autograd.grad((out * weights).sum(), wanted, allow_unused=True)
     return [out.detach(), *(torch.zeros(()) if g is None else g for g in slopes)]
 
