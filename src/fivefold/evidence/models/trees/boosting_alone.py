@@ -178,6 +178,26 @@ def threads_change_nothing() -> Check:
 
 
 @evidence(
+    "lightgbm",
+    claim="The trees of any number of columns are those of the table filled up with constants to whole blocks of memory",
+    against="invariance",
+)
+def constants_change_nothing() -> Check:
+    from fivefold.models.trees import LGBMRegressor
+
+    rng = Streams(8).numpy("columns")
+    X = rng.normal(size=(500, 96))
+    y = X[:, 0] * X[:, 20] + X[:, 23] + rng.normal(size=500)
+    wrong = 0
+    for d in (1, 9, 30, 33, 37, 54, 70):
+        models = [LGBMRegressor(n_estimators=2), LGBMRegressor(n_estimators=2)]
+        models[0].fit(X[:, :d], y)
+        models[1].fit(np.where(np.arange(96) < d, X, 0.0), y)
+        wrong += not _equal(*models)
+    return Check(wrong, 0, "models that differ")
+
+
+@evidence(
     "xgboost",
     claim="Weight 2 equals a row given twice, weight 0 a row left out, in any order of rows",
     against="repeated rows",

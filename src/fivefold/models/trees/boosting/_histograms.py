@@ -31,8 +31,8 @@ FRACTION_BITS = 30
 
 
 @njit
-def _fill(words, first_word, n_words, used, rows, start, end, gh, scratch, buffer):
-    """Add the rows [start, end) to the pairs in ``scratch`` (4 words x 8 columns x 256 bins x 2)."""
+def _fill(words, first_word, n_words, low, high, used, rows, start, end, gh, scratch, buffer):
+    """Add the rows [start, end) to the pairs in ``scratch`` (4 words x 8 columns x 256 bins x 2), words [low, high) of each."""
     last = end - 1
     for begin in range(start, end, ROUND):
         stop = min(end, begin + ROUND)
@@ -44,7 +44,7 @@ def _fill(words, first_word, n_words, used, rows, start, end, gh, scratch, buffe
             at = 2 * (p - begin)
             buffer[at] = packed >> 32
             buffer[at + 1] = ((packed & 0xFFFFFFFF) << _COUNT_BITS) | 1
-        for w in range(n_words):
+        for w in range(low, high):
             base = w * 4096
             place = first_word + w
             if used[w] == 8:
@@ -60,10 +60,10 @@ def _fill(words, first_word, n_words, used, rows, start, end, gh, scratch, buffe
 
 
 @njit
-def _flush(scratch, first_column, n_columns, n_bins, sums, counts, fresh):
-    """Add the pairs of a chunk to a node's histogram, or write them when it is ``fresh``, and clear them."""
+def _flush(scratch, first_column, low, high, n_bins, sums, counts, fresh):
+    """Add the pairs of a chunk to a node's histogram, or write them when it is ``fresh``, and clear them: columns [low, high)."""
     kept = np.int64(0 if fresh else -1)
-    for c in range(n_columns):
+    for c in range(low, high):
         to = (first_column + c) * BINS
         for part in range(2):
             # The bins of values, then that of missing ones.
@@ -79,13 +79,16 @@ def _flush(scratch, first_column, n_columns, n_bins, sums, counts, fresh):
 
 
 @njit
-def fill_block(words, block, blocks, used, n_bins, rows, start, end, gh, scratch, buffer, sums, counts):
-    """Write the histogram of the rows [start, end) for the columns of one block."""
+def fill_block(words, block, low, high, blocks, used, n_bins, rows, start, end, gh, scratch, buffer, sums, counts):
+    """Write the histogram of the rows [start, end) for the columns of one block that lie in its words [low, high)."""
     first_word, n_words, first_column, n_columns = blocks[block]
-    active = used[block]
+    active, last = used[block], min(8 * high, n_columns)
     for begin in range(start, max(end, start + 1), CHUNK):
-        _fill(words, first_word, n_words, active, rows, begin, min(end, begin + CHUNK), gh, scratch, buffer)
-        _flush(scratch, first_column, n_columns, n_bins, sums, counts, begin == start)
+        _fill(words, first_word, n_words, low, high, active, rows, begin, min(end, begin + CHUNK), gh, scratch, buffer)
+        _flush(scratch, first_column, 8 * low, last, n_bins, sums, counts, begin == start)
+    for c in range(last, 8 * high):
+        # Columns that only fill up a word were summed, too, in bin 0; the next block would find them.
+        scratch[2 * c * BINS] = scratch[2 * c * BINS + 1] = 0
 
 
 @njit

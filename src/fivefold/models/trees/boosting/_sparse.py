@@ -59,6 +59,18 @@ def _numeric_bins(values, starts, numeric, cuts, bins):
 
 
 @njit
+def _leaving(rows, bins, usual, starts, kept_starts, kept_rows, kept_bins):
+    """Keep the cells (m,) outside of their column's usual bin; write where each column begins among them: (d + 1,)."""
+    end = np.int64(0)
+    for f in range(len(usual)):
+        kept_starts[f] = end
+        for i in range(starts[f], starts[f + 1]):
+            kept_rows[end], kept_bins[end] = rows[i], bins[i]
+            end += np.int64(bins[i] != usual[f])
+    kept_starts[len(usual)] = end
+
+
+@njit
 def _join(candidates, rows, starts, widths, most, taken, filled, group):
     """Give each candidate, in order, the first bundle whose rows it does not share; write it to ``group`` (d,), else -1.
 
@@ -123,9 +135,11 @@ class SparseBins:
             cells = slice(starts[f], starts[f + 1])
             bins[cells] = level_bins(columns.data[cells].astype(np.float64), cuts[f])
             self.usual[f] = level_bins(zero, cuts[f])[0]
-        kept = bins != np.repeat(self.usual, np.diff(starts))
-        self.starts = np.append(0, np.cumsum(kept))[starts]
-        self.rows, self.bins = columns.indices[kept], bins[kept]
+        # One cell more than there are: a cell that is not kept is written, too, before the next takes its place.
+        rows, kept = np.empty(len(bins) + 1, dtype=columns.indices.dtype), np.empty(len(bins) + 1, dtype=np.uint8)
+        self.starts = np.empty(d + 1, dtype=np.int64)
+        _leaving(columns.indices, bins, self.usual, starts, self.starts, rows, kept)
+        self.rows, self.bins = rows[: self.starts[-1]], kept[: self.starts[-1]]
         self.d = d
 
     def bundles(self, sparse: float) -> list[list[int]]:

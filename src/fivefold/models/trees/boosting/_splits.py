@@ -50,9 +50,9 @@ def leaf_score(g, h, l1, l2, value):
 
 
 @njit
-def _sum_up(sums, counts, where, n, node, gl, hl, cl):
+def _sum_up(sums, counts, place, offset, default, n, node, gl, hl, cl):
     """Write the sums over the bins 0 ... b of a column, missing values apart, for every b < n."""
-    first, offset, default = where[0] * BINS, where[1], where[2]
+    first = place * BINS
     sum_g, sum_h, count = np.int64(0), np.int64(0), np.int64(0)
     if default < 0:
         pairs, rows = sums[2 * first : 2 * (first + n)].reshape(n, 2), counts[first : first + n]
@@ -134,21 +134,34 @@ def _place_of(score, scores, n, from_high):
 
 
 @njit(error_model="numpy")
-def split_column(sums, counts, column, where, n, node, unit, limits, whole, real, direction, work, score, what, left):
+def _score_of(left_g, left_h, count, g, h, rows, unit_g, unit_h, l2, min_samples, min_hessian):
+    """Return the score of one cut as :func:`_scores` does, -inf for one that is not allowed."""
+    left, weight = left_g * unit_g, left_h * unit_h
+    right, rest = g * unit_g - left, h * unit_h - weight
+    if count < min_samples or rows - count < min_samples or weight < min_hessian or rest < min_hessian:
+        return -np.inf
+    return left * left / (weight + l2) + right * right / (rest + l2)
+
+
+@njit(error_model="numpy")
+def split_column(
+    sums, counts, column, place, offset, default, n, node, unit, limits, whole, real, direction, work, score, what, left
+):  # fmt: skip
     """Find the best numeric cut of a column for one node.
 
-    ``where`` (3,) is its place in memory, the offset of its bins there and its default bin, or -1 outside of bundles.
+    ``place`` is where it lies in memory, ``offset`` that of its bins there and ``default`` its default bin, or -1 outside of
+    bundles.
     ``node`` (3,) holds G, H in units of ``unit`` (2,) and the count; ``limits`` the bounds of values and the score to beat;
     ``work`` (4, 256). On success writes score[column], what[column] = (bin, missing goes left, kind of split) and
     left[column] = sums of the left in units; else the score is -inf.
     """
     score[column] = -np.inf
-    gl, hl, cl, out = work[0].view(np.int64), work[1].view(np.int64), work[2].view(np.int64), work[3]
-    _sum_up(sums, counts, where, n, node, gl, hl, cl)
     l1, l2, step, low, high = real[L1], real[L2], real[MAX_STEP], limits[0], limits[1]
     min_samples, min_hessian = whole[MIN_SAMPLES], max(real[MIN_HESSIAN], unit[1])
     plain = l1 == 0 and step == 0 and direction == 0 and low == -np.inf and high == np.inf
-    missing = where[0] * BINS + MISSING
+    gl, hl, cl, out = work[0].view(np.int64), work[1].view(np.int64), work[2].view(np.int64), work[3]
+    _sum_up(sums, counts, place, offset, default, n, node, gl, hl, cl)
+    missing = place * BINS + MISSING
     n_missing = np.int64(counts[missing])
     nothing = (np.int64(0), np.int64(0), np.int64(0))
     absent = (sums[2 * missing], sums[2 * missing + 1], n_missing)
@@ -181,14 +194,14 @@ def split_column(sums, counts, column, where, n, node, unit, limits, whole, real
 
 
 @njit(error_model="numpy")
-def split_levels(sums, counts, column, where, n, node, unit, limits, whole, real, work, score, what, left, level_bits):
+def split_levels(sums, counts, column, place, n, node, unit, limits, whole, real, work, score, what, left, level_bits):
     """Find the best set of levels of a categorical column; the set goes left, everything else (missing too) right.
 
     Up to CAT_ONE_HOT levels are tried one against the rest; more are sorted by G / (H + smooth) and scanned from both ends,
     at most CAT_LIMIT levels deep and in steps of at least CAT_GROUP rows, with CAT_L2 added to l2.
     """
     score[column] = -np.inf
-    first = where[0] * BINS
+    first = place * BINS
     g, h, c = node[0] * unit[0], node[1] * unit[1], node[2]
     l1, step, low, high = real[L1], real[MAX_STEP], limits[0], limits[1]
     min_samples, min_hessian = whole[MIN_SAMPLES], max(real[MIN_HESSIAN], unit[1])
@@ -259,6 +272,44 @@ def split_levels(sums, counts, column, where, n, node, unit, limits, whole, real
     left[column, 0] = sum_g
     left[column, 1] = sum_h
     left[column, 2] = count
+
+
+@njit(error_model="numpy")
+def score_columns(
+    columns, sums, counts, where, n_bins, kinds, allowed, node, unit, limits, whole, real, directions, work, scores, what,
+    left, bits,
+):  # fmt: skip
+    """Write the best split of every allowed one of ``columns``, and the score -inf for the others.
+
+    ``where`` (d, 3) holds place, offset and default bin as :func:`split_column` takes them.
+    """
+    l2, min_samples, min_hessian = real[L2], whole[MIN_SAMPLES], max(real[MIN_HESSIAN], unit[1])
+    unit_g, unit_h, g, h, rows, to_beat = unit[0], unit[1], node[0], node[1], node[2], limits[2]
+    plain = real[L1] == 0 and real[MAX_STEP] == 0 and limits[0] == -np.inf and limits[1] == np.inf
+    for f in columns:
+        scores[f] = -np.inf
+        if not allowed[f]:
+            continue
+        if plain and n_bins[f] == 2 and where[f, 2] >= 0 and directions[f] == 0:
+            # A bundle's column of two bins has one cut; of its bins the histogram holds the one that is not the default.
+            at = where[f, 0] * BINS + where[f, 1]
+            left_g, left_h, count = sums[2 * at], sums[2 * at + 1], np.int64(counts[at])
+            if where[f, 2] == 0:
+                left_g, left_h, count = g - left_g, h - left_h, rows - count
+            score = _score_of(left_g, left_h, count, g, h, rows, unit_g, unit_h, l2, min_samples, min_hessian)
+            if score > to_beat:
+                scores[f] = score
+                what[f, 0], what[f, 1], what[f, 2] = 0, np.int64(2 * count >= rows), 0
+                left[f, 0], left[f, 1], left[f, 2] = left_g, left_h, count
+        elif kinds[f] == 1:
+            split_levels(
+                sums, counts, f, where[f, 0], n_bins[f], node, unit, limits, whole, real, work, scores, what, left, bits
+            )
+        else:
+            split_column(
+                sums, counts, f, where[f, 0], where[f, 1], where[f, 2], n_bins[f], node, unit, limits, whole, real,
+                directions[f], work, scores, what, left,
+            )  # fmt: skip
 
 
 @njit

@@ -18,7 +18,7 @@ from . import _splits as s
 from ._binned import Binned
 from ._core import Grower, Grown, Growth, checked_pack, most_leaves, settings_of
 from ._histograms import BINS, MISSING, fill_block, partition_alone
-from ._splits import leaf_score, leaf_value, split_column, split_levels, worth
+from ._splits import leaf_score, leaf_value, score_columns, worth
 
 
 @dataclass
@@ -114,9 +114,9 @@ class StepwiseGrower(Grower):
         """Score the best split of each allowed column."""
         scan = self.scan
         score_columns(
-            histogram.sums, histogram.counts, self.binned.where, self.binned.n_bins, self.binned.kinds, scan.allowed,
-            totals, unit, scan.limits, whole, real, self.directions, scan.work, scan.scores[0], scan.what[0],
-            scan.left[0], scan.bits[0],
+            np.arange(len(self.binned.n_bins)), histogram.sums, histogram.counts, self.binned.where, self.binned.n_bins,
+            self.binned.kinds, scan.allowed, totals, unit, scan.limits, whole, real, self.directions, scan.work,
+            scan.scores[0], scan.what[0], scan.left[0], scan.bits[0],
         )  # fmt: skip
 
     def grow(
@@ -233,25 +233,7 @@ def fill_all(words, blocks, used, widths, rows, gh, scratch, buffers, sums, coun
     threads = len(scratch)
     for t in prange(threads):
         for b in range(t, len(blocks), threads):
-            fill_block(words, b, blocks, used, widths, rows, 0, len(rows), gh, scratch[t], buffers[t], sums, counts)
-
-
-@njit(error_model="numpy")
-def score_columns(
-    sums, counts, where, n_bins, kinds, allowed, node, unit, limits, whole, real, directions, work, scores, what, left,
-    bits,
-):  # fmt: skip
-    """Write the best split of every allowed column, and the score -inf for the others."""
-    for f in range(len(n_bins)):
-        scores[f] = -np.inf
-        if not allowed[f]:
-            continue
-        if kinds[f] == 1:
-            split_levels(
-                sums, counts, f, where[f], n_bins[f], node, unit, limits, whole, real, work, scores, what, left, bits
-            )
-        else:
-            split_column(
-                sums, counts, f, where[f], n_bins[f], node, unit, limits, whole, real, directions[f], work, scores,
-                what, left,
+            fill_block(
+                words, b, np.int64(0), blocks[b, 1], blocks, used, widths, rows, 0, len(rows), gh, scratch[t], buffers[t], sums,
+                counts,
             )  # fmt: skip
