@@ -56,8 +56,9 @@ class Embedding(Estimator):
         self._check_fitted()
         place = int(np.searchsorted(self.keys_, key)) if isinstance(key, str) == (self.keys_.dtype.kind == "U") else -1
         if not 0 <= place < len(self.keys_) or self.keys_[place] != key:
-            near = ", ".join(nearest(str(key), [str(k) for k in self.keys_], 3))
-            raise UnknownNameError(f"{key!r} has no vector; near it are {near}.")
+            raise UnknownNameError(
+                f"{key!r} has no vector; near it are {', '.join(nearest(str(key), [str(k) for k in self.keys_], 3))}."
+            )
         return place
 
     def vector(self, key: Any) -> np.ndarray:
@@ -66,11 +67,17 @@ class Embedding(Estimator):
         return np.array(self.vectors_[place])
 
     def most_similar(self, key: Any, k: int = 10) -> list[tuple[Any, float]]:
-        """Return the k keys of largest cosine similarity to one, most similar first."""
+        """Return the k keys of largest cosine similarity to one, most similar first.
+
+        Parameters
+        ----------
+        key : int or str
+        k : int >= 1, default 10
+        """
         k = whole("k", k, low=1)
         own = self._place(key)
-        length = np.linalg.norm(self.vectors_, axis=1)
-        unit = self.vectors_ / np.where(length > 0, length, 1.0)[:, None]
+        length = np.linalg.norm(self.vectors_, axis=1, keepdims=True)
+        unit = self.vectors_ / np.where(length > 0, length, 1.0)
         score = unit @ unit[own]
         score[own] = -np.inf
         best = np.argsort(-score, kind="stable")[: min(k, len(score) - 1)]

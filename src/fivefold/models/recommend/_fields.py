@@ -347,6 +347,11 @@ def is_rows(table: Any) -> bool:
     return isinstance(table, Mapping) and "inds" in table and "vals" in table
 
 
+def target_of(rows: Mapping[str, Any], target: Any) -> NDArray[Any]:
+    """Return the target of such rows: what is given, else what the reader found in the lines."""
+    return np.asarray(rows.get("label") if target is None else target)
+
+
 class IndexEncoder(Stateful):
     """Stands in for :class:`FieldEncoder` where rows come as indices of a joint space, one a field, with their values."""
 

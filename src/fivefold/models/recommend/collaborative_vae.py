@@ -45,8 +45,10 @@ class CollaborativeVAE(FactorModel):
     factors : int >= 1, default 50
     hidden_layer_sizes : sequence of int >= 1, default (200, 100)
         Units of the encoder's layers (tanh); the decoder has them in reverse.
-    a, b : float > 0, default 1.0 and 0.01
-        Confidence of pairs that met and of the others.
+    a : float > b, default 1.0
+        Confidence of pairs that met.
+    b : float > 0, default 0.01
+        Confidence of the others.
     lambda_u, lambda_v : float > 0, default 0.1 and 10.0
     iterations : int >= 1, default 15
         Turns of users and items.

@@ -9,7 +9,7 @@ import polars as pl
 
 from fivefold.base.errors import DataError, InputTypeError
 from fivefold.base.random import Streams
-from fivefold.data.sessions import Pairs, skip_gram_pairs
+from fivefold.data.sessions import NEGATIVE, Pairs, skip_gram_pairs
 from fivefold.data.word_vectors import falling_rates
 from fivefold.models.trees._validation import real, whole
 
@@ -124,24 +124,26 @@ class UserListingTypeEmbedding(Embedding):
         mine = self.vector(USER + str(user_type))
         others = np.array([self.vector(LISTING + str(t)) for t in listing_types])
         length = np.linalg.norm(mine) * np.linalg.norm(others, axis=1)
-        return np.asarray(others @ mine / np.where(length > 0, length, 1.0))
+        return np.asarray(others @ mine / length)
 
 
 def with_refusals(pairs: Pairs, refused: np.ndarray, draw: np.random.Generator) -> Pairs:
     """Return the pairs with a center more for each side of every refusal (r, 2), its one target the other side, label 0."""
     if not len(refused):
         return pairs
+    more = refused.size
     centers = np.concatenate([pairs.centers, refused[:, 0], refused[:, 1]])
     targets = np.concatenate([pairs.targets, refused[:, 1], refused[:, 0]])
-    labels = np.concatenate([pairs.labels, np.zeros(2 * len(refused))])
-    kinds = np.concatenate([pairs.kinds, np.full(2 * len(refused), 1)])
-    starts = np.concatenate([pairs.starts, pairs.starts[-1] + np.arange(1, 2 * len(refused) + 1)])
+    labels = np.concatenate([pairs.labels, np.zeros(more)])
+    kinds = np.concatenate([pairs.kinds, np.full(more, NEGATIVE)])
+    sizes = np.concatenate([np.diff(pairs.starts), np.ones(more, dtype=np.int64)])
+    starts = np.concatenate([[0], np.cumsum(sizes)])
     order = np.arange(len(centers))
-    places = np.sort(draw.choice(len(centers), 2 * len(refused), replace=False))
+    places = np.sort(draw.choice(len(centers), more, replace=False))
     mixed = np.empty(len(centers), dtype=np.int64)
-    mixed[places] = len(pairs.centers) + draw.permutation(2 * len(refused))
+    mixed[places] = len(pairs.centers) + draw.permutation(more)
     mixed[np.isin(order, places, invert=True)] = np.arange(len(pairs.centers))
-    size = np.diff(starts)[mixed]
+    size = sizes[mixed]
     flat = np.repeat(starts[mixed] - np.cumsum(size) + size, size) + np.arange(size.sum())
     return Pairs(
         centers[mixed],

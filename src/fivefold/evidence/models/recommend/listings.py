@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from fivefold.evidence import Check, evidence, largest
+from fivefold.evidence import Check, evidence, fault, largest
 
 
 def site(**options: object) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -229,6 +229,12 @@ def three_nearest() -> Check:
     worst = largest(worst, abs(model.coverage(new) - full / len(new)), float(full in (0, len(new))))
     strict = ColdStartEmbedding(minimum=3).fit(listings, vectors).embed(new)
     worst = largest(worst, abs(np.isfinite(strict).all(axis=1).sum() - full))
+    # The one listing there is has the place 0; the second of the new ones is a degree and 69 miles away.
+    lone = {"item": [4], "latitude": [50.0], "longitude": [8.0], "type": ["a"], "price": [1]}
+    two = pl.DataFrame({**{name: value * 2 for name, value in lone.items()}, "latitude": [50.0, 51.0]})
+    model = ColdStartEmbedding(n_nearest=1).fit(pl.DataFrame(lone), {4: [2.0, 3.0]})
+    worst = largest(worst, np.abs(model.embed(two)[0] - [2, 3]).max(), fault(np.isfinite(model.embed(two)[1]).any()))
+    worst = largest(worst, abs(model.coverage(two) - 0.5))
     return Check(worst, 1e-9, "largest difference", "loop")
 
 
