@@ -13,6 +13,8 @@ from fivefold.base.names import nearest
 from fivefold.data.sessions import Pairs
 from fivefold.models.trees._validation import whole
 
+from ._vectors import unit
+
 
 @njit
 def train_centers(
@@ -76,9 +78,8 @@ class Embedding(Estimator):
         """
         k = whole("k", k, low=1)
         own = self._place(key)
-        length = np.linalg.norm(self.vectors_, axis=1, keepdims=True)
-        unit = self.vectors_ / np.where(length > 0, length, 1.0)
-        score = unit @ unit[own]
+        directions = unit(self.vectors_)
+        score = directions @ directions[own]
         score[own] = -np.inf
         best = np.argsort(-score, kind="stable")[: min(k, len(score) - 1)]
         return [(self.keys_[i].item(), float(score[i])) for i in best]

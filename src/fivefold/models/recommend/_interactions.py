@@ -15,6 +15,7 @@ from fivefold.models.trees._threads import threads_for
 from fivefold.models.trees._validation import whole
 
 from ._tables import Interactions, as_frame, codes_of, column, id_array, ids, numbers, read_interactions
+from ._vectors import unit
 
 _BLOCK = 1 << 22  # any value: scores held at a time
 
@@ -259,20 +260,26 @@ class Recommender(Estimator):
 
     def _likeness(self, code: int) -> np.ndarray:
         """Return how alike every item is to one, (n_items,)."""
-        vectors = self._vectors()
-        length = np.linalg.norm(vectors, axis=1)
-        unit = vectors / np.where(length > 0, length, 1.0)[:, None]
-        return np.asarray(unit @ unit[code])
+        directions = unit(self._vectors())
+        return np.asarray(directions @ directions[code])
 
     def _item_code(self, item: Any) -> int:
         code = int(codes_of(self.items_, id_array(item, "item"), "item")[0])
         if code < 0:
-            near = ", ".join(nearest(str(item), [str(i) for i in self.items_], 3))
-            raise UnknownNameError(f"{item!r} is no item of the training table; near it are {near}.")
+            raise UnknownNameError(
+                f"{item!r} is no item of the training table; near it are "
+                f"{', '.join(nearest(str(item), [str(i) for i in self.items_], 3))}."
+            )
         return code
 
     def similar_items(self, item: Any, k: int = 10) -> pl.DataFrame:
-        """Return the k items most alike to one, as a frame with the columns item, score and rank."""
+        """Return the k items most alike to one, as a frame with the columns item, score and rank.
+
+        Parameters
+        ----------
+        item : id
+        k : int >= 1, default 10
+        """
         self._check_fitted()
         k = whole("k", k, low=1)
         code = self._item_code(item)
@@ -283,6 +290,11 @@ class Recommender(Estimator):
 
     def explain(self, user: Any, item: Any, k: int = 10) -> pl.DataFrame:
         """Return the items of the user's history that carry the score of an item, largest share first.
+
+        Parameters
+        ----------
+        user, item : id
+        k : int >= 1, default 10
 
         Returns
         -------

@@ -14,6 +14,7 @@ from ._interactions import Recommender
 from ._rollouts import Player, Rollout
 from ._simulator import Policy, Record, UserSimulator, Visits, blocked, play, read_sessions, states_before
 from ._tables import Interactions, as_frame, column, weights
+from ._vectors import unit
 from .implicit_als import AlternatingLeastSquares
 
 MAX_LIST = 8
@@ -104,8 +105,7 @@ class SimulatedRecommender(Recommender):
             random_state=Streams(self.seed_).integer("als"),
         )
         als._learn(good)
-        length = np.linalg.norm(als.item_factors_, axis=1, keepdims=True)
-        return np.asarray(als.item_factors_ / np.where(length > 0, length, 1.0))
+        return unit(als.item_factors_)
 
     def _last_states(self, data: Interactions) -> np.ndarray:
         order, starts = data.by_user()

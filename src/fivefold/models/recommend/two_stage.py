@@ -15,6 +15,7 @@ from fivefold.models.trees._validation import real, whole
 from ._index import build_cells, highest, search_cells
 from ._interactions import Recommender, positive
 from ._tables import Interactions, as_frame, column, weights
+from ._vectors import unit
 from .implicit_als import AlternatingLeastSquares
 
 FEATURES = (
@@ -202,10 +203,9 @@ class TwoStageRecommender(Recommender):
         if not unseen_only:
             mask |= met
         score = vectors @ self.item_factors_.T
-        length = np.linalg.norm(self.item_factors_, axis=1, keepdims=True)
-        unit = self.item_factors_ / np.where(length > 0, length, 1.0)
+        directions = unit(self.item_factors_)
         count = met.sum(axis=1)
-        cosine = (met @ unit / np.maximum(count, 1)[:, None]) @ unit.T
+        cosine = (met @ directions / np.maximum(count, 1)[:, None]) @ directions.T
         shape = score.shape
         facts = (
             score,

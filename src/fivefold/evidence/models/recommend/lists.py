@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from fivefold.evidence import Check, evidence, largest
+from fivefold.evidence import Check, evidence, fault, largest
 
 
 @evidence(
@@ -30,6 +30,24 @@ def top_sorted() -> Check:
             wrong += int(items[row, : len(free)].tolist() != free) + int((items[row, len(free) :] != -1).any())
             wrong += int((best[row, : len(free)] != scores[row, free]).any())
     return Check(wrong, 0, "rows that differ", "numpy.argsort")
+
+
+@evidence(
+    "matrix-factorization",
+    claim="Items most alike are those of the largest cosine; an item that is all zeros is like none, and of none",
+    against="the cosines by hand",
+)
+def alike_by_hand() -> Check:
+    from fivefold.models.recommend import MatrixFactorization
+
+    model = MatrixFactorization(n_factors=2, n_epochs=1, random_state=0).fit(
+        {"user": [1] * 4, "item": list("abcd"), "rating": [1, 2, 3, 4]}
+    )
+    model.item_factors_[:] = [[3.0, 4.0], [0.0, 2.0], [0.0, 0.0], [-3.0, 4.0]]
+    found = model.similar_items("a", 2).rows() + model.similar_items("c").rows()
+    expected = [("b", 0.8, 1), ("d", 0.28, 2), ("a", 0.0, 1), ("b", 0.0, 2), ("d", 0.0, 3)]
+    worst = [abs(f[1] - e[1]) + fault((f[0], f[2]) != (e[0], e[2])) for f, e in zip(found, expected, strict=True)]
+    return Check(largest(worst), 1e-15, "largest difference", "by hand")
 
 
 @evidence(

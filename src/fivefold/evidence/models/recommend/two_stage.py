@@ -44,6 +44,9 @@ def cells() -> Check:
         wrong += int(not np.abs(some[row] - product[row])[expected].max() <= 1e-12)
         # The best item is in the best cell: six directions, each found whole.
         wrong += int(int(np.argmax(some[row])) != int(np.argmax(product[row])))
+    few, of = build_cells(np.array([[1.0, 0], [3, 0], [0, 2], [0, 0], [0, 1]]), 4, 0)  # two directions, and none
+    wrong += int(len(few) != 3 or len(set(of.tolist())) != 3 or of[0] != of[1] or of[2] != of[4])
+    wrong += int(sorted(few.tolist()) != [[0, 0], [0, 2], [3, 0]])
     table = np.array(
         [[1.0, 3.0, 3.0, -np.inf, 2.0], [-np.inf, -np.inf, 0.0, -np.inf, -np.inf], [1.0, 1.0, 1.0, 1.0, 1.0]]
     )
