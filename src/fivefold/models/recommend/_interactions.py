@@ -18,6 +18,7 @@ from ._tables import Interactions, as_frame, codes_of, column, id_array, ids, nu
 from ._vectors import unit
 
 _BLOCK = 1 << 22  # any value: scores held at a time
+_ONE, _SPREAD = np.uint64(1), np.uint64(0xD1B54A32D192ED03)  # any odd number spreads users over all keys
 
 
 class Recommender(Estimator):
@@ -193,7 +194,7 @@ class Recommender(Estimator):
         step = max(1, _BLOCK // width)
         # An unknown user has a key of its own, by its place.
         keys = np.where(codes >= 0, codes, len(self.users_) + np.arange(rows))
-        keys = (keys.astype(np.uint64) + np.uint64(1)) * np.uint64(0xD1B54A32D192ED03) ^ np.uint64(self.tie_key_)
+        keys = (keys.astype(np.uint64) + _ONE) * _SPREAD ^ np.uint64(self.tie_key_)
         for begin in range(0, rows, step):
             part = slice(begin, begin + step)
             items[part], best[part], fallback[part] = self._lists(
