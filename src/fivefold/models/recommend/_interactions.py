@@ -14,7 +14,7 @@ from fivefold.base.random import Streams
 from fivefold.models.trees._threads import threads_for
 from fivefold.models.trees._validation import whole
 
-from ._tables import Interactions, as_frame, codes_of, column, id_array, ids, numbers, read_interactions
+from ._tables import Interactions, as_frame, codes_of, column, id_array, ids, numbers, read_interactions, weights
 from ._vectors import unit
 
 _BLOCK = 1 << 22  # any value: scores held at a time
@@ -24,15 +24,25 @@ _ONE, _SPREAD = np.uint64(1), np.uint64(0xD1B54A32D192ED03)  # any odd number sp
 class Recommender(Estimator):
     r"""Base of the recommenders. A method says how it learns and how it scores every item for some users.
 
-    The parameters ``user``, ``item`` and ``rating`` name the columns of the table; ``rating=None`` counts every row as 1.
     Ids are integers or strings and come back as they came. Fitted attributes: ``users_`` and ``items_`` (sorted ids),
     ``counts_`` (users that met each item), ``starts_`` and ``seen_`` (the items each user met).
+
+    Parameters
+    ----------
+    user, item : str, default "user" and "item"
+        Columns of the table.
+    rating : str or None, default None
+        Column of the ratings; None counts every row as 1.
+    random_state : int, generator or None, default None
     """
 
-    user: str
-    item: str
-    rating: str | None
-    random_state: Any
+    def __init__(
+        self, *, user: str = "user", item: str = "item", rating: str | None = None, random_state: Any = None
+    ) -> None:
+        self.user = user
+        self.item = item
+        self.rating = rating
+        self.random_state = random_state
 
     def fit(self, table: Any, sample_weight: Any = None) -> Self:
         """Learn from interactions.
@@ -342,16 +352,33 @@ class FactorModel(Recommender):
         return np.asarray(self.item_factors_)
 
 
+class TimedRecommender(Recommender):
+    """A recommender that learns from the rows in their order.
+
+    Parameters
+    ----------
+    time : str or None, default None
+        Column that orders the rows; None takes them as they come.
+    """
+
+    def __init__(self, *, time: str | None = None, **common: Any) -> None:
+        super().__init__(**common)
+        self.time = time
+
+    def fit(self, table: Any, sample_weight: Any = None) -> Self:
+        """Learn from interactions in the order of ``time``; parameters as of :class:`Recommender`."""
+        return super().fit(*self._ordered(as_frame(table), sample_weight))
+
+    def _ordered(self, frame: pl.DataFrame, sample_weight: Any) -> tuple[pl.DataFrame, np.ndarray]:
+        weight = weights(frame, sample_weight)
+        if self.time is None:
+            return frame, weight
+        order = np.argsort(column(frame, self.time, "time").to_numpy(), kind="stable")
+        return frame[order], weight[order]
+
+
 class PopularityRecommender(Recommender):
     """The same for everyone: the items that most users met. The baseline of every table."""
-
-    def __init__(
-        self, *, user: str = "user", item: str = "item", rating: str | None = None, random_state: Any = None
-    ) -> None:
-        self.user = user
-        self.item = item
-        self.rating = rating
-        self.random_state = random_state
 
     def _learn(self, data: Interactions) -> None:
         """Nothing but the counts."""
@@ -369,4 +396,4 @@ def positive(ratings: np.ndarray, what: str) -> None:
         raise InputError(f"{what} takes ratings as amounts of attention, which are >= 0; got {ratings.min():g}.")
 
 
-__all__ = ["FactorModel", "PopularityRecommender", "Recommender", "column", "positive"]
+__all__ = ["FactorModel", "PopularityRecommender", "Recommender", "TimedRecommender", "column", "positive"]

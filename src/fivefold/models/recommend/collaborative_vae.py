@@ -105,11 +105,9 @@ class CollaborativeVAE(FactorModel):
         epochs: int = 2,
         batch_size: int = 128,
         learning_rate: float = 0.001,
-        user: str = "user",
-        item: str = "item",
-        rating: str | None = None,
-        random_state: Any = None,
+        **common: Any,
     ) -> None:
+        super().__init__(**common)
         self.factors = factors
         self.hidden_layer_sizes = hidden_layer_sizes
         self.a = a
@@ -121,10 +119,6 @@ class CollaborativeVAE(FactorModel):
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
-        self.user = user
-        self.item = item
-        self.rating = rating
-        self.random_state = random_state
 
     def fit(self, table: Any, sample_weight: Any = None, content: Any = None) -> Self:
         """Learn from interactions and the content of the items.

@@ -87,21 +87,16 @@ class SVDRecommender(FactorModel):
         shrinkage: float = 0.0,
         max_iter: int = 100,
         tol: float = 1e-4,
-        user: str = "user",
-        item: str = "item",
         rating: str | None = "rating",
-        random_state: Any = None,
+        **common: Any,
     ) -> None:
+        super().__init__(rating=rating, **common)
         self.n_factors = n_factors
         self.entries = entries
         self.center = center
         self.shrinkage = shrinkage
         self.max_iter = max_iter
         self.tol = tol
-        self.user = user
-        self.item = item
-        self.rating = rating
-        self.random_state = random_state
 
     def _check(self, data: Interactions) -> None:
         whole("n_factors", self.n_factors, low=1)
