@@ -18,7 +18,8 @@ from ._tables import Interactions, as_frame, codes_of, column, id_array, ids, nu
 from ._vectors import unit
 
 _BLOCK = 1 << 22  # any value: scores held at a time
-_ONE, _SPREAD = np.uint64(1), np.uint64(0xD1B54A32D192ED03)  # any odd number spreads users over all keys
+_SPREAD = np.uint64(0xD1B54A32D192ED03)
+"""Any odd number: it spreads the users over all keys of their ties."""
 
 
 class Recommender(Estimator):
@@ -204,7 +205,7 @@ class Recommender(Estimator):
         step = max(1, _BLOCK // width)
         # An unknown user has a key of its own, by its place.
         keys = np.where(codes >= 0, codes, len(self.users_) + np.arange(rows))
-        keys = (keys.astype(np.uint64) + _ONE) * _SPREAD ^ np.uint64(self.tie_key_)
+        keys = keys.astype(np.uint64) * _SPREAD ^ np.uint64(self.tie_key_)
         for begin in range(0, rows, step):
             part = slice(begin, begin + step)
             items[part], best[part], fallback[part] = self._lists(
@@ -244,11 +245,11 @@ class Recommender(Estimator):
         known = np.flatnonzero((codes >= 0) & (first < 0))
         if len(known):
             scores[known] = self._scores(codes[known])
-            lost[known] = False
+        lost[known] = False
         for place in np.flatnonzero(codes >= 0):
             histories[place] = self.seen_[self.starts_[codes[place]] : self.starts_[codes[place] + 1]]
         new = np.flatnonzero(first >= 0)
-        if len(new) and past is not None:
+        if past is not None:
             order, bounds = past.by_user()
             told = [order[bounds[first[r]] : bounds[first[r] + 1]] for r in new]
             for place, rows in zip(new, told):
