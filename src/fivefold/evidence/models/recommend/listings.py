@@ -7,7 +7,6 @@ import polars as pl
 
 from fivefold.evidence import Check, evidence, fault, largest, smallest
 
-
 T_BOUND = 12.0
 """Student's t with 5 degrees of freedom is beyond it, on either side, once in 14,000 times."""
 
