@@ -177,7 +177,7 @@ def test_a_closed_pipe_is_no_error() -> None:
 
 @pytest.mark.parametrize("words", [["--help"], ["-h"]])
 def test_help_of_phase_lists_every_flag(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    from fivefold.workbench.phases import FLAGS
+    from fivefold.workbench.phases_flags import FLAGS
 
     assert main(["phase", *words]) == 0
     shown = capsys.readouterr().out

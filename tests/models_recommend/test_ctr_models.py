@@ -91,7 +91,7 @@ SMALL = {"embedding_dim": 2, "max_epochs": 1, "batch_size": 64}
             "AutoInt: residual must be one of sum, weighted, mean, concat; got 'product'.",
         ),
         (AutoInt(rho=2), SpecError, "AutoInt: rho must lie in [0, 1], got 2."),
-        (XDeepFM(cin_sizes=()), SpecError, "XDeepFM: cin_sizes must be whole numbers of at least 1, got ()."),
+        (XDeepFM(cin_sizes=()), SpecError, "XDeepFM: cin_sizes holds no layer; give at least one."),
         (
             WideDeep(crosses=[("user", "price")], features=FEATURES),
             DataError,
@@ -155,6 +155,15 @@ SMALL = {"embedding_dim": 2, "max_epochs": 1, "batch_size": 64}
             SpecError,
             "MultiSequenceCNN: filters and widths must have as many numbers as there are layers; got 2 and 1.",
         ),
+        (XDeepFM(cin_sizes=(4, 0)), SpecError, "XDeepFM: cin_sizes must be whole numbers of at least 1, got (4, 0)."),
+        (DeepFM(learning_rate=-1), SpecError, "DeepFM: learning_rate must be at least 0, got -1."),
+        (
+            DeepInterestNetwork(unit_sizes=(0,)),
+            SpecError,
+            "DeepInterestNetwork: unit_sizes must be whole numbers of at least 1, got (0,).",
+        ),
+        (WideDeep(wide_learning_rate=0), SpecError, "WideDeep: wide_learning_rate must be greater than 0, got 0."),
+        (WideDeep(wide_l1=-1), SpecError, "WideDeep: wide_l1 must be at least 0, got -1."),
         (SeqFM(n_layers=0), SpecError, "SeqFM: n_layers must be a whole number of at least 1, got 0."),
     ],
 )

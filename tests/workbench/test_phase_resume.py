@@ -15,7 +15,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from fivefold.base.errors import SpecError
-from fivefold.workbench.phases import STARTED, parse_flags, run_phase
+from fivefold.workbench.phases import run_phase
+from fivefold.workbench.phases_flags import parse_flags
+from fivefold.workbench.phases_training import STARTED
 
 
 def lines_of(place: Path, rows: int) -> None:

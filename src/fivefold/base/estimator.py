@@ -24,10 +24,17 @@ class Estimator(codec.Stateful, BaseEstimator):
     A subclass adds scikit-learn's mixins (``ClassifierMixin`` …) to its left. Fitted attributes that do not end in ``_`` but
     are needed after loading are listed in ``_stored``; those that can be rebuilt are named in ``_rebuilt`` and made again by
     ``_rebuild()``.
+
+    Parameters that several classes share stand in the ``__init__`` and the docstring of their base alone: a subclass takes
+    them as ``**common``, hands these to the base, and shows all of them as its own.
     """
 
     _stored: tuple[str, ...] = ()
     _rebuilt: tuple[str, ...] = ()
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        _show_common(cls)
 
     def get_state(self) -> dict[str, Any]:
         """Return parameters and fitted attributes."""
@@ -64,3 +71,18 @@ class Estimator(codec.Stateful, BaseEstimator):
         """Raise :class:`NotFittedError` unless an attribute that ``fit`` sets is there."""
         if not any(name.endswith("_") and not name.startswith("_") for name in vars(self)):
             raise NotFittedError(f"This {type(self).__name__} is not fitted yet; call `fit` before using it.")
+
+
+def _show_common(cls: Any) -> None:
+    """Let ``__init__(self, own, **common)`` show every parameter, as scikit-learn's protocol reads them."""
+    own = cls.__dict__.get("__init__")
+    mine = inspect.signature(own).parameters if own is not None else {}
+    if "common" not in mine:
+        return
+    kept = [p for p in mine.values() if p.name != "common"]
+    common = [
+        p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for p in inspect.signature(super(cls, cls).__init__).parameters.values()
+        if p.name not in mine and p.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    own.__signature__ = inspect.Signature([*kept, *common])

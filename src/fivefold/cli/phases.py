@@ -19,7 +19,8 @@ def phase(context: typer.Context) -> None:
 
     Flags are those of the sources' runner, such as --phase train --model_dir m --data_dir d --field_size 13 --feat_size 107.
     """
-    from fivefold.workbench.phases import FLAGS, parse_flags, run_phase
+    from fivefold.workbench.phases import run_phase
+    from fivefold.workbench.phases_flags import FLAGS, parse_flags
 
     if {"-h", "--help"} & set(context.args):
         rows = [[f"--{name}", _shown(flag.default), flag.doc] for name, flag in FLAGS.items()]

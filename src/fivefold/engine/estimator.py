@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -34,34 +33,11 @@ PREDICTION_ROWS = 8192
 """Rows that go through the network at once in prediction."""
 
 
-def _merge_signatures(cls: Any) -> None:
-    """Let ``__init__(self, own, **common)`` show every parameter, as scikit-learn's protocol reads them."""
-    own = cls.__dict__.get("__init__")
-    if own is None:
-        return
-    mine = inspect.signature(own)
-    if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in mine.parameters.values()):
-        return
-    inherited = inspect.signature(super(cls, cls).__init__).parameters
-    kept = [p for p in mine.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    names = {p.name for p in kept}
-    common = [
-        p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for p in inherited.values()
-        if p.name not in names and p.kind is not inspect.Parameter.VAR_KEYWORD
-    ]
-    own.__signature__ = mine.replace(parameters=[*kept, *common])
-
-
 class NeuralEstimator(Estimator):
     """Base of :class:`NeuralClassifier` and :class:`NeuralRegressor`; see there."""
 
     allow_nd: ClassVar[bool] = False
     """True where rows may be arrays themselves (images)."""
-
-    def __init_subclass__(cls, **keywords: Any) -> None:
-        super().__init_subclass__(**keywords)
-        _merge_signatures(cls)
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from fivefold.base.cards import Card
 from fivefold.workbench.proof import Check
 
 from .estimators import make
+from .limits import kept
 
 
 def clicks(rows: int = 64) -> pl.DataFrame:
@@ -132,10 +133,17 @@ def refuses(card: Card, variant: str) -> Check:
     return Check(wrong, 0, "accepted or unclear", "house rule")
 
 
+def limits(card: Card, variant: str) -> Check:
+    """The ends of every stated range are taken, and what lies beyond is refused by the name of the parameter."""
+    frame = clicks()
+    return kept(card.load(variant), lambda **params: subject(card, variant, **params).fit(frame, "click"))
+
+
 CTR_MODEL = {
     "probabilities": probabilities,
     "same-seed": same_seed,
     "saved": saved,
     "unseen": unseen,
     "refuses": refuses,
+    "limits": limits,
 }

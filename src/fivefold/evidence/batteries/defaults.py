@@ -25,8 +25,9 @@ def _public(card: Card, variant: str) -> Iterator[Callable[..., Any]]:
         if name.startswith("_") or not callable(value) or not home.startswith(f"fivefold.{card.package}."):
             continue
         yield value
-        if isinstance(value, type):
-            yield from (f for n, f in vars(value).items() if inspect.isfunction(f) and not n.startswith("_"))
+        for parent in getattr(value, "__mro__", ()):
+            if parent.__module__.startswith(f"fivefold.{card.package}."):
+                yield from (f for n, f in vars(parent).items() if inspect.isfunction(f) and not n.startswith("_"))
 
 
 def _own(method: Any) -> dict[str, str]:

@@ -18,6 +18,7 @@ from fivefold.data.sessions import SessionBuilder
 from fivefold.workbench.proof import Check
 
 from .estimators import make
+from .limits import kept
 
 
 def example(card: Card) -> tuple[Any, ...]:
@@ -99,9 +100,16 @@ def bad_input(card: Card, variant: str) -> Check:
     return Check(len(bad), 0, f"cases without a clear sentence{': ' + '; '.join(bad) if bad else ''}", "the house rule")
 
 
+def limits(card: Card, variant: str) -> Check:
+    """The ends of every stated range are taken, and what lies beyond is refused by the name of the parameter."""
+    data = example(card)
+    return kept(card.load(variant), lambda **params: make(card, variant, **params).fit(*data))
+
+
 EMBEDDING: dict[str, Callable[[Card, str], Check]] = {
     "same-seed": same_seed,
     "saved": saved,
     "neighbors": neighbors,
     "bad-input": bad_input,
+    "limits": limits,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from fivefold.base.errors import FivefoldError
 from fivefold.workbench.proof import Check
 
 from .estimators import make
+from .limits import kept
 
 PEOPLE, THINGS = 40, 30
 
@@ -163,6 +165,11 @@ def bad_input(card: Card, variant: str) -> Check:
     return Check(len(bad), 0, f"cases without a clear sentence{': ' + '; '.join(bad) if bad else ''}", "the house rule")
 
 
+def limits(card: Card, variant: str) -> Check:
+    """The ends of every stated range are taken, and what lies beyond is refused by the name of the parameter."""
+    return kept(card.load(variant), partial(_fitted, card, variant))
+
+
 RECOMMENDER: dict[str, Callable[[Card, str], Check]] = {
     "same-seed": same_seed,
     "saved": saved,
@@ -171,4 +178,5 @@ RECOMMENDER: dict[str, Callable[[Card, str], Check]] = {
     "strangers": strangers,
     "names": names,
     "bad-input": bad_input,
+    "limits": limits,
 }

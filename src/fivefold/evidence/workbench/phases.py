@@ -96,21 +96,21 @@ def streamed_and_resumed() -> Check:
     from fivefold.base import codec
     from fivefold.engine.callbacks import Callback
     from fivefold.engine.fit import Fit
-    from fivefold.workbench import phases
+    from fivefold.workbench import phases_training
 
     class Cut(Callback):
         def on_batch_end(self, fit: Fit, batch: Any) -> None:
             if fit.counters["batches"] == 27:
                 raise KeyboardInterrupt
 
-    usual = phases._callbacks
+    usual = phases_training._callbacks
     with tempfile.TemporaryDirectory() as name:
         data = Path(name) / "data"
         folder_of_lines(data)
         train = ["--phase", "train", "--data_dir", str(data), "--field_size", "3", "--feat_size", "9", "--stream"]
         train += ["--batch_size", "16", "--epochs", "4", "--save_checkpoints_steps", "6", "--buffer_size", "64"]
         wrong = _call(*train, "--model_dir", f"{name}/whole")[0] != 0
-        with patch.object(phases, "_callbacks", lambda *given: [*usual(*given), Cut()]):
+        with patch.object(phases_training, "_callbacks", lambda *given: [*usual(*given), Cut()]):
             wrong += _call(*train, "--model_dir", f"{name}/cut")[0] == 0
         wrong += (
             "differs in --seed; repeat it as it was"
@@ -154,7 +154,8 @@ def exported() -> Check:
     against="the list of the sources",
 )
 def flags() -> Check:
-    from fivefold.workbench.phases import build, parse_flags
+    from fivefold.workbench.phases_flags import parse_flags
+    from fivefold.workbench.phases_training import build
 
     base = ["--phase=train", "--model_dir=m", "--data_dir=d", "--field_size=3", "--feat_size=9"]
     values = parse_flags(base)

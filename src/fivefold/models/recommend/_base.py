@@ -22,7 +22,7 @@ from fivefold.engine.learner import PartSpec, SupervisedLearner
 from fivefold.engine.schema import NetworkSchema
 from fivefold.engine.session import current_session
 
-from ._fields import FieldEncoder, IndexEncoder, fresh_fit, infer_fields, is_rows, to_frame
+from ._fields import FieldEncoder, IndexEncoder, fresh_fit, infer_fields, is_rows, target_of, to_frame
 from ._inputs import FieldLearner, FieldNetwork, Layout
 
 UPDATES = ("lazy", "dense")
@@ -162,11 +162,13 @@ class CTRModel(NeuralEstimator):
             value = getattr(self, key)
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
                 raise SpecError(f"{name}: {key} must be a whole number of at least {low}, got {value!r}.")
-        if not self.l2 >= 0:
-            raise SpecError(f"{name}: l2 must be at least 0, got {self.l2!r}.")
-        sizes = getattr(self, "hidden_sizes", ())
-        if not all(isinstance(size, (int, np.integer)) and size >= 1 for size in sizes):
-            raise SpecError(f"{name}: hidden_sizes must be whole numbers of at least 1, got {sizes!r}.")
+        for key in ("l2", "learning_rate"):
+            if not getattr(self, key) >= 0:
+                raise SpecError(f"{name}: {key} must be at least 0, got {getattr(self, key)!r}.")
+        for key in (key for key in self.get_params() if key.endswith("_sizes")):
+            sizes = getattr(self, key)
+            if not all(isinstance(size, (int, np.integer)) and size >= 1 for size in sizes):
+                raise SpecError(f"{name}: {key} must be whole numbers of at least 1, got {sizes!r}.")
         if not 0 <= getattr(self, "dropout", 0.0) < 1:
             raise SpecError(f"{name}: dropout must lie in [0, 1), got {self.dropout!r}.")
 
@@ -190,7 +192,7 @@ class CTRModel(NeuralEstimator):
             size = self.features if isinstance(self.features, int) else None
             self.encoder_ = IndexEncoder.of(table, size)
             frame, n = table, len(table["inds"])
-            values = np.asarray(table["label"] if target is None and "label" in table else target)
+            values = target_of(table, target)
         else:
             frame, values = self._split(to_frame(table), target)
             self.encoder_ = FieldEncoder(infer_fields(frame, self.features))

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 EXPLORATION = 0.1
 """Share of random items in the lists that the deep Q-network learns from, after its first fifth of the rounds."""
 
+RATE, FOLLOW, EVERY = 1e-3, 0.01, 1
+"""Adam's rate for the deep Q-network, the share of it that goes into its target, and after how many batches."""
+
 
 def best_left(scores: np.ndarray, gone: np.ndarray, size: int) -> np.ndarray:
     """Return the ``size`` items of largest score (b, n_items) that are not ``gone`` (b, n_items), (b, size), best first."""
@@ -96,7 +99,7 @@ def mixed_lists(
     gone = gone.copy()
     np.put_along_axis(gone, best, True, axis=1)
     other = best_left(generator.random(values.shape), gone, size)
-    return np.where(generator.random(best.shape) < share, other, best)
+    return np.where(generator.binomial(1, share, best.shape), other, best)
 
 
 def deep_q_lists(model: SimulatedRecommender) -> Policy:
@@ -104,12 +107,12 @@ def deep_q_lists(model: SimulatedRecommender) -> Policy:
     streams = Streams(model.seed_).child("deep-q")
     with seeded(streams, "network"):
         network = StateNetwork(model.item_factors_, model.n_state, tuple(model.hidden_sizes))
-    learner = DQNLearner(network, model.gamma, 0.01, 1, "huber")
+    learner = DQNLearner(network, model.gamma, FOLLOW, EVERY, "huber")
     rollout = model.rollout(ItemPlayer(network, model), ())
     learner.player = rollout
     Trainer(
         max_batches=rollout.n_batches,
-        parts={"q": PartSpec(options={"lr": 1e-3}, clip_norm=10.0)},
+        parts={"q": PartSpec(options={"lr": RATE}, clip_norm=10.0)},
         seed=streams.integer("trainer"),
         device="cpu",
     ).fit(learner, rollout)
@@ -124,7 +127,7 @@ def deep_q_lists(model: SimulatedRecommender) -> Policy:
     return policy
 
 
-def compare_policies(model: SimulatedRecommender, sessions: int = 500, seed: int = 0) -> dict[str, Record]:
+def compare_policies(model: SimulatedRecommender, sessions: int, seed: int) -> dict[str, Record]:
     """Return sessions of the model and of each baseline by name, from equal first states."""
     policies = {
         "random": random_lists(model, seed),

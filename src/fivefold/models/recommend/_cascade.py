@@ -133,7 +133,7 @@ class Sessions:
         none = self.users.reward.n_items
         chances, rewards = self.users.chances(self.history, slates), self.users.rewards(self.history, slates)
         below = chances.cumsum(1)
-        place = (below < uniform.unsqueeze(1) * below[:, -1:]).sum(1, keepdim=True)  # (n, 1)
+        place = torch.searchsorted(below, uniform.unsqueeze(1) * below[:, -1:])  # (n, 1)
         chosen = nn.functional.pad(slates, (0, 1), value=none).gather(1, place).squeeze(1)
         self.history = follow(self.history, chosen, none)
         expected = (chances * rewards.masked_fill(chances == 0, 0.0)).sum(1)

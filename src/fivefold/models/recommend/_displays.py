@@ -63,8 +63,8 @@ def displays_of(
 def others(users: np.ndarray, items: np.ndarray, n_items: int, count: int, draw: np.random.Generator) -> np.ndarray:
     """Return ``count`` different items a row (n, count) that its user never met; ``n_items`` where draws found none."""
     met = np.unique(users * n_items + items)
-    found = np.full((len(users), count), n_items)
-    rows, places = np.nonzero(found == n_items)
+    found = np.empty((len(users), count), dtype=np.int64)
+    rows, places = np.nonzero(np.ones(found.shape, dtype=bool))
     for _ in range(ROUNDS):
         found[rows, places] = draw.integers(n_items, size=len(rows))
         again = np.isin(users[rows] * n_items + found[rows, places], met, assume_unique=False)
@@ -72,8 +72,7 @@ def others(users: np.ndarray, items: np.ndarray, n_items: int, count: int, draw:
         order = np.argsort(found, axis=1, kind="stable")
         ranked = np.take_along_axis(found, order, axis=1)
         twice = np.zeros(found.shape, dtype=bool)
-        equal = (ranked[:, 1:] == ranked[:, :-1]) & (ranked[:, 1:] < n_items)
-        np.put_along_axis(twice, order[:, 1:], equal, axis=1)
+        np.put_along_axis(twice, order[:, 1:], ranked[:, 1:] == ranked[:, :-1], axis=1)
         bad = twice
         bad[rows, places] |= again
         rows, places = np.nonzero(bad)

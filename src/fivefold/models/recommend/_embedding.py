@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,13 @@ from fivefold.base.errors import DataError, TrainingError, UnknownNameError
 from fivefold.base.estimator import Estimator
 from fivefold.base.jit import njit
 from fivefold.base.names import nearest
+from fivefold.base.random import Streams
 from fivefold.data.sessions import Pairs
-from fivefold.models.trees._validation import whole
+from fivefold.models.trees._validation import real, whole
+
+from ._vectors import unit
+
+_CLICKS = 1 << 16  # any value: clicks paired at a time
 
 
 @njit
@@ -56,8 +62,9 @@ class Embedding(Estimator):
         self._check_fitted()
         place = int(np.searchsorted(self.keys_, key)) if isinstance(key, str) == (self.keys_.dtype.kind == "U") else -1
         if not 0 <= place < len(self.keys_) or self.keys_[place] != key:
-            near = ", ".join(nearest(str(key), [str(k) for k in self.keys_], 3))
-            raise UnknownNameError(f"{key!r} has no vector; near it are {near}.")
+            raise UnknownNameError(
+                f"{key!r} has no vector; near it are {', '.join(nearest(str(key), [str(k) for k in self.keys_], 3))}."
+            )
         return place
 
     def vector(self, key: Any) -> np.ndarray:
@@ -66,24 +73,79 @@ class Embedding(Estimator):
         return np.array(self.vectors_[place])
 
     def most_similar(self, key: Any, k: int = 10) -> list[tuple[Any, float]]:
-        """Return the k keys of largest cosine similarity to one, most similar first."""
+        """Return the k keys of largest cosine similarity to one, most similar first.
+
+        Parameters
+        ----------
+        key : int or str
+        k : int >= 1, default 10
+        """
         k = whole("k", k, low=1)
         own = self._place(key)
-        length = np.linalg.norm(self.vectors_, axis=1)
-        unit = self.vectors_ / np.where(length > 0, length, 1.0)[:, None]
-        score = unit @ unit[own]
+        directions = unit(self.vectors_)
+        score = directions @ directions[own]
         score[own] = -np.inf
         best = np.argsort(-score, kind="stable")[: min(k, len(score) - 1)]
         return [(self.keys_[i].item(), float(score[i])) for i in best]
 
-    def _pass(self, pairs: Pairs, outer: np.ndarray, rates: tuple[float, float]) -> None:
-        train_centers(
-            self.vectors_, outer, pairs.centers, pairs.starts, pairs.targets, pairs.labels, rates[0], rates[1]
-        )
+
+class SkipGram(Embedding):
+    """Base of the embeddings that learn from neighbors in sequences and noise.
+
+    Parameters
+    ----------
+    vector_size : int >= 1, default 32
+    window : int >= 1, default 5
+    negative : int >= 0, default 5
+        Noise keys a neighbor, drawn with the count to the power of 3/4.
+    learning_rate : float > 0, default 0.025
+        Falls linearly to a thousandth.
+    epochs : int >= 1, default 10
+    random_state : int, generator or None, default None
+    """
+
+    def __init__(
+        self,
+        *,
+        vector_size: int = 32,
+        window: int = 5,
+        negative: int = 5,
+        learning_rate: float = 0.025,
+        epochs: int = 10,
+        random_state: Any = None,
+    ) -> None:
+        self.vector_size = vector_size
+        self.window = window
+        self.negative = negative
+        self.learning_rate = learning_rate
+        self.epochs = epochs
+        self.random_state = random_state
+
+    def _check(self) -> None:
+        for name, low in (("vector_size", 1), ("window", 1), ("negative", 0), ("epochs", 1)):
+            whole(name, getattr(self, name), low=low)
+        real("learning_rate", self.learning_rate, low=0.0, above=True)
+
+    def _begin(self, streams: Streams) -> None:
+        """Draw the numbers of the vectors of ``keys_`` evenly from ±1 / (2 d); contexts begin at zero."""
+        shape = (len(self.keys_), self.vector_size)
+        self.vectors_ = (streams.numpy("vectors").random(shape) - 0.5) / self.vector_size
+        self.context_vectors_ = np.zeros(shape)
+
+    def _pass(self, pairs: Pairs, rates: tuple[float, float]) -> None:
+        teach = (pairs.centers, pairs.starts, pairs.targets, pairs.labels)
+        train_centers(self.vectors_, self.context_vectors_, *teach, *rates)
 
     def _settled(self) -> None:
         if not np.isfinite(self.vectors_).all():
             raise TrainingError("The vectors grew beyond all bounds; lower learning_rate.")
+
+
+def pieces_of(numbers: np.ndarray) -> list[tuple[int, int]]:
+    """Return where pieces of clicks (n,) begin and end; none parts a session, clicks of which stand together."""
+    edges = np.flatnonzero(np.diff(numbers, prepend=numbers[0] - 1))
+    cuts = edges[np.unique(np.searchsorted(edges, np.arange(0, len(numbers), _CLICKS)))]
+    return list(itertools.pairwise([*cuts.tolist(), len(numbers)]))
 
 
 def keys_of(values: Any, what: str) -> np.ndarray:

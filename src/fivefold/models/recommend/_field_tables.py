@@ -36,15 +36,15 @@ class Counts:
     def add(self, values: pl.Series) -> None:
         """Count the categories of a piece."""
         found = values.alias("value").value_counts(sort=False, name="count")
-        part = found.with_columns(value=texts(found["value"])).drop_nulls()
+        part = found.with_columns(value=texts(found["value"]), count=pl.col("count").cast(pl.Int64)).drop_nulls()
         self._parts.append(part)
         self._pending += part.height
-        if self._pending > max(_PENDING, 2 * self._parts[0].height):
+        if self._pending > max(_PENDING, 2 * self._parts[0].height):  # any value: when counts are added up changes none
             self._parts = [self._sum()]
             self._pending = 0
 
     def _sum(self) -> pl.DataFrame:
-        return pl.concat(self._parts).group_by("value").agg(pl.col("count").cast(pl.Int64).sum())
+        return pl.concat(self._parts).group_by("value").agg(pl.col("count").sum())
 
     @staticmethod
     def total(members: Sequence[Counts]) -> pl.DataFrame:

@@ -329,7 +329,7 @@ def fresh_fit(model: Any) -> Iterator[None]:
     """Forget what an earlier fit learned, and all that this one has set should it fail: half a model answers nothing."""
 
     def forget() -> None:
-        for name in [n for n in vars(model) if n.endswith("_") and not n.startswith("_")]:
+        for name in [n for n in vars(model) if n.endswith("_")]:
             delattr(model, name)
 
     forget()
@@ -345,6 +345,11 @@ def fresh_fit(model: Any) -> Iterator[None]:
 def is_rows(table: Any) -> bool:
     """Tell whether this is what a reader of sparse lines returned: arrays named ``inds`` and ``vals``."""
     return isinstance(table, Mapping) and "inds" in table and "vals" in table
+
+
+def target_of(rows: Mapping[str, Any], target: Any) -> NDArray[Any]:
+    """Return the target of such rows: what is given, else what the reader found in the lines."""
+    return np.asarray(rows.get("label") if target is None else target)
 
 
 class IndexEncoder(Stateful):
@@ -408,7 +413,11 @@ class IndexEncoder(Stateful):
                 "This model was fitted on rows of index and value; give such rows, as a reader returns them."
             )
         inds, vals = np.asarray(found["inds"]).astype(np.int64), np.asarray(found["vals"], dtype=np.float64)
-        if inds.ndim != 2 or inds.shape != vals.shape or inds.shape[1] != self.width:
+        if inds.shape != vals.shape:
+            raise DataError(
+                f"The indices have the shape {inds.shape}, their values {vals.shape}; give one value an index."
+            )
+        if inds.ndim != 2 or inds.shape[1] != self.width:
             raise DataError(f"The rows have the shape {inds.shape}; the model was fitted on {self.width} fields a row.")
         if inds.min(initial=0) < 0 or inds.max(initial=0) >= self.rows:
             wrong = int(inds.max()) if inds.max() >= self.rows else int(inds.min())

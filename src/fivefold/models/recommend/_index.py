@@ -6,22 +6,21 @@ import numpy as np
 
 from fivefold.models.unsupervised.k_means import KMeans
 
+from ._vectors import unit
+
 
 def build_cells(vectors: np.ndarray, n_cells: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the centers (cells, d) of items (n, d) by direction, and the cell (n,) of each item.
 
     Items are grouped by their direction, for a long vector wins an inner product wherever it points nearly the same way.
     """
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit = vectors / np.where(length > 0, length, 1.0)
-    groups = KMeans(min(n_cells, len(np.unique(unit, axis=0))), random_state=seed).fit(unit)
+    directions = unit(vectors)
+    groups = KMeans(min(n_cells, len(np.unique(directions, axis=0))), random_state=seed).fit(directions)
     cell = np.asarray(groups.labels_)
     # A center as long as the longest of its items says what the cell has to offer.
     reach = np.zeros(int(cell.max()) + 1)
-    np.maximum.at(reach, cell, length[:, 0])
-    center = np.asarray(groups.cluster_centers_)
-    norm = np.linalg.norm(center, axis=1, keepdims=True)
-    return center / np.where(norm > 0, norm, 1.0) * reach[:, None], cell
+    np.maximum.at(reach, cell, np.linalg.norm(vectors, axis=1))
+    return unit(np.asarray(groups.cluster_centers_)) * reach[:, None], cell
 
 
 def search_cells(

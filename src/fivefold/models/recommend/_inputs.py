@@ -156,9 +156,13 @@ class FieldNetwork(nn.Module):
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         self.extra = None
         out = self.score(batch)
-        if self.training and self.l2 > 0:
-            self.add(self.inputs.penalty(batch, self.l2, self.counts))
+        if self.training and self.l2:
+            self.add(self.penalty(batch))
         return out
+
+    def penalty(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the penalty of the looked-up rows (scalar)."""
+        return self.inputs.penalty(batch, self.l2, self.counts)
 
     def add(self, loss: Tensor) -> None:
         """Add a term to the loss of this batch."""

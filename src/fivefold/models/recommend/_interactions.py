@@ -14,23 +14,36 @@ from fivefold.base.random import Streams
 from fivefold.models.trees._threads import threads_for
 from fivefold.models.trees._validation import whole
 
-from ._tables import Interactions, as_frame, codes_of, column, id_array, ids, numbers, read_interactions
+from ._tables import Interactions, as_frame, codes_of, column, id_array, ids, numbers, read_interactions, weights
+from ._vectors import unit
 
 _BLOCK = 1 << 22  # any value: scores held at a time
+_SPREAD = np.uint64(0xD1B54A32D192ED03)
+"""Any odd number: it spreads the users over all keys of their ties."""
 
 
 class Recommender(Estimator):
     r"""Base of the recommenders. A method says how it learns and how it scores every item for some users.
 
-    The parameters ``user``, ``item`` and ``rating`` name the columns of the table; ``rating=None`` counts every row as 1.
     Ids are integers or strings and come back as they came. Fitted attributes: ``users_`` and ``items_`` (sorted ids),
     ``counts_`` (users that met each item), ``starts_`` and ``seen_`` (the items each user met).
+
+    Parameters
+    ----------
+    user, item : str, default "user" and "item"
+        Columns of the table.
+    rating : str or None, default None
+        Column of the ratings; None counts every row as 1.
+    random_state : int, generator or None, default None
     """
 
-    user: str
-    item: str
-    rating: str | None
-    random_state: Any
+    def __init__(
+        self, *, user: str = "user", item: str = "item", rating: str | None = None, random_state: Any = None
+    ) -> None:
+        self.user = user
+        self.item = item
+        self.rating = rating
+        self.random_state = random_state
 
     def fit(self, table: Any, sample_weight: Any = None) -> Self:
         """Learn from interactions.
@@ -192,7 +205,7 @@ class Recommender(Estimator):
         step = max(1, _BLOCK // width)
         # An unknown user has a key of its own, by its place.
         keys = np.where(codes >= 0, codes, len(self.users_) + np.arange(rows))
-        keys = (keys.astype(np.uint64) + np.uint64(1)) * np.uint64(0xD1B54A32D192ED03) ^ np.uint64(self.tie_key_)
+        keys = keys.astype(np.uint64) * _SPREAD ^ np.uint64(self.tie_key_)
         for begin in range(0, rows, step):
             part = slice(begin, begin + step)
             items[part], best[part], fallback[part] = self._lists(
@@ -232,11 +245,11 @@ class Recommender(Estimator):
         known = np.flatnonzero((codes >= 0) & (first < 0))
         if len(known):
             scores[known] = self._scores(codes[known])
-            lost[known] = False
+        lost[known] = False
         for place in np.flatnonzero(codes >= 0):
             histories[place] = self.seen_[self.starts_[codes[place]] : self.starts_[codes[place] + 1]]
         new = np.flatnonzero(first >= 0)
-        if len(new) and past is not None:
+        if past is not None:
             order, bounds = past.by_user()
             told = [order[bounds[first[r]] : bounds[first[r] + 1]] for r in new]
             for place, rows in zip(new, told):
@@ -259,20 +272,26 @@ class Recommender(Estimator):
 
     def _likeness(self, code: int) -> np.ndarray:
         """Return how alike every item is to one, (n_items,)."""
-        vectors = self._vectors()
-        length = np.linalg.norm(vectors, axis=1)
-        unit = vectors / np.where(length > 0, length, 1.0)[:, None]
-        return np.asarray(unit @ unit[code])
+        directions = unit(self._vectors())
+        return np.asarray(directions @ directions[code])
 
     def _item_code(self, item: Any) -> int:
         code = int(codes_of(self.items_, id_array(item, "item"), "item")[0])
         if code < 0:
-            near = ", ".join(nearest(str(item), [str(i) for i in self.items_], 3))
-            raise UnknownNameError(f"{item!r} is no item of the training table; near it are {near}.")
+            raise UnknownNameError(
+                f"{item!r} is no item of the training table; near it are "
+                f"{', '.join(nearest(str(item), [str(i) for i in self.items_], 3))}."
+            )
         return code
 
     def similar_items(self, item: Any, k: int = 10) -> pl.DataFrame:
-        """Return the k items most alike to one, as a frame with the columns item, score and rank."""
+        """Return the k items most alike to one, as a frame with the columns item, score and rank.
+
+        Parameters
+        ----------
+        item : id
+        k : int >= 1, default 10
+        """
         self._check_fitted()
         k = whole("k", k, low=1)
         code = self._item_code(item)
@@ -283,6 +302,11 @@ class Recommender(Estimator):
 
     def explain(self, user: Any, item: Any, k: int = 10) -> pl.DataFrame:
         """Return the items of the user's history that carry the score of an item, largest share first.
+
+        Parameters
+        ----------
+        user, item : id
+        k : int >= 1, default 10
 
         Returns
         -------
@@ -329,16 +353,33 @@ class FactorModel(Recommender):
         return np.asarray(self.item_factors_)
 
 
+class TimedRecommender(Recommender):
+    """A recommender that learns from the rows in their order.
+
+    Parameters
+    ----------
+    time : str or None, default None
+        Column that orders the rows; None takes them as they come.
+    """
+
+    def __init__(self, *, time: str | None = None, **common: Any) -> None:
+        super().__init__(**common)
+        self.time = time
+
+    def fit(self, table: Any, sample_weight: Any = None) -> Self:
+        """Learn from interactions in the order of ``time``; parameters as of :class:`Recommender`."""
+        return super().fit(*self._ordered(as_frame(table), sample_weight))
+
+    def _ordered(self, frame: pl.DataFrame, sample_weight: Any) -> tuple[pl.DataFrame, np.ndarray]:
+        weight = weights(frame, sample_weight)
+        if self.time is None:
+            return frame, weight
+        order = np.argsort(column(frame, self.time, "time").to_numpy(), kind="stable")
+        return frame[order], weight[order]
+
+
 class PopularityRecommender(Recommender):
     """The same for everyone: the items that most users met. The baseline of every table."""
-
-    def __init__(
-        self, *, user: str = "user", item: str = "item", rating: str | None = None, random_state: Any = None
-    ) -> None:
-        self.user = user
-        self.item = item
-        self.rating = rating
-        self.random_state = random_state
 
     def _learn(self, data: Interactions) -> None:
         """Nothing but the counts."""
@@ -356,4 +397,4 @@ def positive(ratings: np.ndarray, what: str) -> None:
         raise InputError(f"{what} takes ratings as amounts of attention, which are >= 0; got {ratings.min():g}.")
 
 
-__all__ = ["FactorModel", "PopularityRecommender", "Recommender", "column", "positive"]
+__all__ = ["FactorModel", "PopularityRecommender", "Recommender", "TimedRecommender", "column", "positive"]

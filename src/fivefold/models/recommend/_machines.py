@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from fivefold.base.errors import CapabilityError, DataError, SpecError
 from fivefold.base.estimator import Estimator
 from fivefold.base.random import Streams
-from fivefold.engine.estimator import _merge_signatures
 
 from ._fields import FieldEncoder, fresh_fit, infer_fields, to_frame
 from ._machines_kernels import ADAGRAD, FTRL, SGD
@@ -69,10 +68,6 @@ class SparseMachine(Estimator):
     """
 
     _needs_fields: ClassVar[bool] = False
-
-    def __init_subclass__(cls, **keywords: Any) -> None:
-        super().__init_subclass__(**keywords)
-        _merge_signatures(cls)
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from fivefold.base.errors import DataError
 
 from ._survival import UserActiveness
 from ._tables import Interactions
+from ._vectors import unit
 
 Policy = Callable[[np.ndarray, int], np.ndarray]
 """Lists (b, K) for observations (b, N + shown); the second argument is the round."""
@@ -168,9 +169,7 @@ class UserSimulator(Stateful):
 
 def _unit(table: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Return the concatenated vectors of each row of codes, at length 1 (or 0), shape (b, n d)."""
-    flat = table[codes].reshape(len(codes), -1)
-    length = np.linalg.norm(flat, axis=1, keepdims=True)
-    return np.asarray(flat / np.where(length > 0, length, 1.0))
+    return unit(table[codes].reshape(len(codes), -1))
 
 
 def advance(states: np.ndarray, lists: np.ndarray, liked: np.ndarray) -> np.ndarray:

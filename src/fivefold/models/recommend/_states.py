@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -10,34 +11,98 @@ from fivefold.base.errors import DataError, InputError
 from fivefold.base.random import Streams
 from fivefold.models.trees._validation import real, whole
 
-from ._interactions import Recommender
+from ._interactions import TimedRecommender
 from ._rollouts import Player, Rollout
 from ._simulator import Policy, Record, UserSimulator, Visits, blocked, play, read_sessions, states_before
-from ._tables import Interactions, as_frame, column, weights
+from ._tables import Interactions
+from ._vectors import unit
 from .implicit_als import AlternatingLeastSquares
 
 MAX_LIST = 8
 """A list of K items is received in one of 2^K ways, all of which are weighed at each step."""
 
 
-class SimulatedRecommender(Recommender):
-    """A policy over lists that learns in a simulator made from the table; a method trains it and ranks all items."""
+class SimulatedRecommender(TimedRecommender):
+    r"""Base of the policies over lists that learn in a simulator made from the table; a method trains it and ranks all items.
 
-    list_size: int
-    n_state: int
-    factors: int
-    liked: float
-    balance: float
-    decay: float
-    gamma: float
-    rounds: int
-    users: int
-    horizon: int
-    batch_size: int
-    gradient_steps: int
-    buffer_size: int
-    hidden_sizes: Any
-    time: str | None
+    Rows of weight 0 count for nothing; all others count alike.
+
+    Parameters
+    ----------
+    list_size : int in [1, 8], default 4
+        K.
+    n_state : int >= 1, default 10
+        N, the last liked items that describe a user.
+    factors : int >= 1, default 8
+        Length d of the item vectors e: directions of those of implicit ALS of what was liked.
+    hidden_sizes : sequence of int >= 1, default (64,)
+        Layers of the networks.
+    liked : float, default 4.0
+        Least rating that counts as liked, u = 1.
+    balance : float in [0, 1], default 0.5
+        Weight :math:`\alpha` of the state in the simulator's cosine.
+    decay : float in (0, 1], default 0.9
+        :math:`\Gamma` of the simulator's reward of a list.
+    gamma : float in [0, 1), default 0.75
+        Weight of the value of what comes next.
+    tau : float in (0, 1], default 0.03
+        Share of the networks that goes into the targets at each batch.
+    rounds : int >= 1, default 300
+        Lists for each of
+    users : int >= 1, default 32
+        simulated users.
+    horizon : int >= 1, default 10
+        Lists of a session; fewer where the items would run out.
+    gradient_steps : int >= 1, default 3
+        Batches an update, of
+    batch_size : int >= 1, default 64
+        remembered lists or items.
+    buffer_size : int >= 1, default 10,000
+        Of these so many are kept for replay.
+    user, item : str, default "user" and "item"
+    rating : str or None, default "rating"
+    time : str or None, default None
+        Column that orders the rows; None takes them as they come.
+    random_state : int, generator or None, default None
+    """
+
+    def __init__(
+        self,
+        *,
+        list_size: int = 4,
+        n_state: int = 10,
+        factors: int = 8,
+        hidden_sizes: Sequence[int] = (64,),
+        liked: float = 4.0,
+        balance: float = 0.5,
+        decay: float = 0.9,
+        gamma: float = 0.75,
+        tau: float = 0.03,
+        rounds: int = 300,
+        users: int = 32,
+        horizon: int = 10,
+        gradient_steps: int = 3,
+        batch_size: int = 64,
+        buffer_size: int = 10_000,
+        rating: str | None = "rating",
+        **common: Any,
+    ) -> None:
+        super().__init__(rating=rating, **common)
+        self.list_size = list_size
+        self.n_state = n_state
+        self.factors = factors
+        self.hidden_sizes = hidden_sizes
+        self.liked = liked
+        self.balance = balance
+        self.decay = decay
+        self.gamma = gamma
+        self.tau = tau
+        self.rounds = rounds
+        self.users = users
+        self.horizon = horizon
+        self.gradient_steps = gradient_steps
+        self.batch_size = batch_size
+        self.buffer_size = buffer_size
 
     def _check_params(self) -> None:
         for name in ("list_size", "n_state", "factors", "rounds", "users", "horizon"):
@@ -50,20 +115,9 @@ class SimulatedRecommender(Recommender):
         real("balance", self.balance, low=0.0, high=1.0)
         real("decay", self.decay, low=0.0, high=1.0, above=True)
         real("gamma", self.gamma, low=0.0, high=1.0, below=True)
+        real("tau", self.tau, low=0.0, high=1.0, above=True)
         for size in self.hidden_sizes:
             whole("hidden_sizes", size, low=1)
-
-    def fit(self, table: Any, sample_weight: Any = None) -> Self:
-        """Learn from interactions in the order of ``time``; parameters as of :class:`Recommender`.
-
-        Rows of weight 0 count for nothing; all others count alike.
-        """
-        frame = as_frame(table)
-        weight = weights(frame, sample_weight)
-        if self.time is not None:
-            order = np.argsort(column(frame, self.time, "time").to_numpy(), kind="stable")
-            frame, weight = frame[order], weight[order]
-        return super().fit(frame, weight)
 
     def _check(self, data: Interactions) -> None:
         self._check_params()
@@ -104,8 +158,7 @@ class SimulatedRecommender(Recommender):
             random_state=Streams(self.seed_).integer("als"),
         )
         als._learn(good)
-        length = np.linalg.norm(als.item_factors_, axis=1, keepdims=True)
-        return np.asarray(als.item_factors_ / np.where(length > 0, length, 1.0))
+        return unit(als.item_factors_)
 
     def _last_states(self, data: Interactions) -> np.ndarray:
         order, starts = data.by_user()

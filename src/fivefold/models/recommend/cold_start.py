@@ -112,8 +112,7 @@ class ColdStartEmbedding(Embedding):
             if name not in listings.columns:
                 raise DataError(f"The listings have no column {name!r}; they have {', '.join(listings.columns)}.")
         places = listings.select("latitude", "longitude").cast(pl.Float64).to_numpy()
-        if not np.isfinite(places).all() or (np.abs(places) > [90, 180]).any():
-            row = int(np.argmax(~(np.abs(places) <= [90, 180]).all(axis=1)))
+        for row in np.flatnonzero(~(np.abs(places) <= [90, 180]).all(axis=1)):
             raise DataError(f"Row {row} is at {places[row].tolist()}; give degrees in [-90, 90] and [-180, 180].")
         return places, ["\x1f".join(map(str, row)) for row in listings.select(self.match).rows()]
 

@@ -45,8 +45,10 @@ class CollaborativeVAE(FactorModel):
     factors : int >= 1, default 50
     hidden_layer_sizes : sequence of int >= 1, default (200, 100)
         Units of the encoder's layers (tanh); the decoder has them in reverse.
-    a, b : float > 0, default 1.0 and 0.01
-        Confidence of pairs that met and of the others.
+    a : float > b, default 1.0
+        Confidence of pairs that met.
+    b : float > 0, default 0.01
+        Confidence of the others.
     lambda_u, lambda_v : float > 0, default 0.1 and 10.0
     iterations : int >= 1, default 15
         Turns of users and items.
@@ -103,11 +105,9 @@ class CollaborativeVAE(FactorModel):
         epochs: int = 2,
         batch_size: int = 128,
         learning_rate: float = 0.001,
-        user: str = "user",
-        item: str = "item",
-        rating: str | None = None,
-        random_state: Any = None,
+        **common: Any,
     ) -> None:
+        super().__init__(**common)
         self.factors = factors
         self.hidden_layer_sizes = hidden_layer_sizes
         self.a = a
@@ -119,10 +119,6 @@ class CollaborativeVAE(FactorModel):
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
-        self.user = user
-        self.item = item
-        self.rating = rating
-        self.random_state = random_state
 
     def fit(self, table: Any, sample_weight: Any = None, content: Any = None) -> Self:
         """Learn from interactions and the content of the items.

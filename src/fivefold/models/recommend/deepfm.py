@@ -36,7 +36,7 @@ class DeepFMNetwork(FieldNetwork):
     def score(self, batch: Mapping[str, Tensor]) -> Tensor:
         e, linear = self.inputs(batch)  # (batch, fields, dim), (batch,)
         logit = pairwise_sum(e) + linear
-        if self.deep is not None and self.out is not None:
+        if self.deep is not None:
             logit = logit + self.out(self.deep(e.flatten(1)))[:, 0]
         if self.bias is not None:
             logit = logit + self.bias

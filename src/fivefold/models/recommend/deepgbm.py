@@ -23,7 +23,7 @@ from fivefold.models.trees.boosting.lightgbm import LGBMClassifier, LGBMRegresso
 
 from ._base import CTRModel
 from ._distillation import TreeGroups, TreePlan, category_means, ordered_means
-from ._fields import is_rows, to_frame
+from ._fields import is_rows, target_of, to_frame
 from ._inputs import FieldLearner, FieldNetwork, Layout
 from .deepfm import DeepFMNetwork
 
@@ -102,8 +102,8 @@ class DeepGBMLearner(FieldLearner):
         found = network.trees(network.columns(batch))
         loss = self.reduced(self.objective(network.joined(found, batch), batch.y), batch)
         distance = self.reduced((found - aim).square().mean((1, 2)), batch)
-        if network.l2 > 0:
-            loss = loss + network.inputs.penalty(batch, network.l2, network.counts)
+        if network.l2:
+            loss = loss + network.penalty(batch)
         yield Step("model", loss + self.distillation * distance, {"distance": distance.detach()})
 
 
@@ -209,8 +209,6 @@ class DeepGBM(CTRModel):
     def _check_settings(self) -> None:
         super()._check_settings()
         name = type(self).__name__
-        if not all(isinstance(size, (int, np.integer)) and size >= 1 for size in self.tree_sizes):
-            raise SpecError(f"{name}: tree_sizes must be whole numbers of at least 1, got {self.tree_sizes!r}.")
         if not self.tree_learning_rate > 0:
             raise SpecError(f"{name}: tree_learning_rate must be greater than 0, got {self.tree_learning_rate!r}.")
         if not self.distillation >= 0:
@@ -306,7 +304,7 @@ class DeepGBM(CTRModel):
         """
         self._check_fitted()
         if is_rows(table):
-            frame, values = table, np.asarray(table["label"] if target is None and "label" in table else target)
+            frame, values = table, target_of(table, target)
         else:
             frame, values = self._split(to_frame(table), target)
         rows = self._encode(frame, self.schema_)

@@ -184,20 +184,8 @@ class DRN(SimulatedRecommender):
 
     Parameters
     ----------
-    list_size : int in [1, 8], default 4
-        K.
-    n_state : int >= 1, default 10
-        Last liked items that describe a user.
     n_offered : int >= list_size, default 40
         Items on offer for each list in the simulator, as fresh news are.
-    factors : int >= 1, default 8
-        Length of the item vectors: directions of those of implicit ALS of what was liked.
-    hidden_sizes : sequence of int >= 1, default (32,)
-        Of V and of A.
-    liked : float, default 4.0
-        Least rating that counts as liked, u = 1.
-    balance, decay : float, default 0.5 and 0.9
-        Of the simulator, as in :class:`~fivefold.models.recommend.lird.LIRD`.
     exploration : {"dueling-bandit", "epsilon-greedy", "none"}, default "dueling-bandit"
     alpha : float > 0, default 0.1
         Size of a perturbation, relative to the weights.
@@ -207,30 +195,20 @@ class DRN(SimulatedRecommender):
         Share of random items of epsilon-greedy exploration.
     beta : float >= 0, default 0.05
         Weight of the activeness S, which :class:`~fivefold.models.recommend._survival.UserActiveness` follows.
-    gamma : float in [0, 1), default 0.4
-    tau : float in (0, 1], default 0.01
-        Share of the network that goes into the target at each batch.
     learning_rate : float > 0, default 1e-3
         Of Adam.
-    rounds : int >= 1, default 300
-        Lists for each of
-    users : int >= 1, default 32
-        simulated users.
-    horizon : int >= 1, default 10
-        Lists of a session; fewer where the items would run out.
     major_every : int >= 1, default 5
-        Rounds between major updates, of
+        Rounds between major updates.
+    hidden_sizes : sequence of int >= 1, default (32,)
+        Of V and of A.
+    gamma : float in [0, 1), default 0.4
+    tau : float in (0, 1], default 0.01
     gradient_steps : int >= 1, default 10
-        batches of
-    batch_size : int >= 1, default 64
-        items.
+        Batches a major update.
     buffer_size : int >= 1, default 20,000
         Items that are kept for replay.
-    user, item : str, default "user" and "item"
-    rating : str or None, default "rating"
-    time : str or None, default None
-        Column that orders the rows; None takes them as they come.
-    random_state : int, generator or None, default None
+    list_size, n_state and others
+        As of the base :class:`~fivefold.models.recommend._states.SimulatedRecommender`.
 
     Attributes
     ----------
@@ -264,63 +242,31 @@ class DRN(SimulatedRecommender):
     def __init__(
         self,
         *,
-        list_size: int = 4,
-        n_state: int = 10,
         n_offered: int = 40,
-        factors: int = 8,
-        hidden_sizes: Sequence[int] = (32,),
-        liked: float = 4.0,
-        balance: float = 0.5,
-        decay: float = 0.9,
         exploration: str = "dueling-bandit",
         alpha: float = 0.1,
         eta: float = 0.05,
         epsilon: float = 0.1,
         beta: float = 0.05,
+        learning_rate: float = 1e-3,
+        major_every: int = 5,
+        hidden_sizes: Sequence[int] = (32,),
         gamma: float = 0.4,
         tau: float = 0.01,
-        learning_rate: float = 1e-3,
-        rounds: int = 300,
-        users: int = 32,
-        horizon: int = 10,
-        major_every: int = 5,
         gradient_steps: int = 10,
-        batch_size: int = 64,
         buffer_size: int = 20_000,
-        user: str = "user",
-        item: str = "item",
-        rating: str | None = "rating",
-        time: str | None = None,
-        random_state: Any = None,
+        **common: Any,
     ) -> None:
-        self.list_size = list_size
-        self.n_state = n_state
+        own = {"hidden_sizes": hidden_sizes, "gamma": gamma, "tau": tau}
+        super().__init__(**own, gradient_steps=gradient_steps, buffer_size=buffer_size, **common)
         self.n_offered = n_offered
-        self.factors = factors
-        self.hidden_sizes = hidden_sizes
-        self.liked = liked
-        self.balance = balance
-        self.decay = decay
         self.exploration = exploration
         self.alpha = alpha
         self.eta = eta
         self.epsilon = epsilon
         self.beta = beta
-        self.gamma = gamma
-        self.tau = tau
         self.learning_rate = learning_rate
-        self.rounds = rounds
-        self.users = users
-        self.horizon = horizon
         self.major_every = major_every
-        self.gradient_steps = gradient_steps
-        self.batch_size = batch_size
-        self.buffer_size = buffer_size
-        self.user = user
-        self.item = item
-        self.rating = rating
-        self.time = time
-        self.random_state = random_state
 
     def _check_params(self) -> None:
         super()._check_params()
@@ -333,7 +279,6 @@ class DRN(SimulatedRecommender):
         real("eta", self.eta, low=0.0, high=1.0, above=True)
         real("epsilon", self.epsilon, low=0.0, high=1.0)
         real("beta", self.beta, low=0.0)
-        real("tau", self.tau, low=0.0, high=1.0, above=True)
         real("learning_rate", self.learning_rate, low=0.0, above=True)
 
     def _offered(self) -> int:

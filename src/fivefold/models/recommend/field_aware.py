@@ -78,8 +78,8 @@ class FieldAwareFM(SparseMachine):
 class FieldAwareNetwork(FieldNetwork):
     """The network of :class:`FieldAwareFMLearner`: a row of the table holds a vector for each field."""
 
-    def __init__(self, layout: Layout, dim: int, *, sparse: bool = False, l2: float = 0.0) -> None:
-        super().__init__(layout, dim * layout.fields, sparse=sparse, l2=l2, first_order=True)
+    def __init__(self, layout: Layout, dim: int, **options: Any) -> None:
+        super().__init__(layout, dim * layout.fields, first_order=True, **options)
         self.dim = dim
         self.bias = nn.Parameter(torch.zeros(1))
         first, second = torch.triu_indices(layout.fields, layout.fields, 1)

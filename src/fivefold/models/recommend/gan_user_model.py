@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
-import polars as pl
 import torch
 from torch import Tensor
 
@@ -22,8 +21,8 @@ from fivefold.models.trees._validation import real, whole
 
 from ._cascade import CascadeLearner, CascadeNetwork, Player
 from ._displays import Displays, displays_of, windows
-from ._interactions import Recommender
-from ._tables import Interactions, as_frame, column, weights
+from ._interactions import TimedRecommender
+from ._tables import Interactions, as_frame
 from ._top import top_k
 from ._user_model import REGULARIZERS, STATES, ItemScores, UserLearner
 
@@ -46,7 +45,7 @@ _WHOLE = {
 }
 
 
-class GANUserModel(Recommender):
+class GANUserModel(TimedRecommender):
     r"""Slates by cascading Q-networks, in sessions with a user model whose reward and behavior are learned as a game.
 
     A user in the state s, made of the last choices, is shown k items A and chooses one of them or nothing (of reward 0):
@@ -170,12 +169,9 @@ class GANUserModel(Recommender):
         buffer_size: int = 20_000,
         exploration_initial_eps: float = 1.0,
         exploration_final_eps: float = 0.1,
-        user: str = "user",
-        item: str = "item",
-        rating: str | None = None,
-        time: str | None = None,
-        random_state: Any = None,
+        **common: Any,
     ) -> None:
+        super().__init__(**common)
         self.slate_size = slate_size
         self.history_length = history_length
         self.state = state
@@ -202,11 +198,6 @@ class GANUserModel(Recommender):
         self.buffer_size = buffer_size
         self.exploration_initial_eps = exploration_initial_eps
         self.exploration_final_eps = exploration_final_eps
-        self.user = user
-        self.item = item
-        self.rating = rating
-        self.time = time
-        self.random_state = random_state
 
     # -- learning -----------------------------------------------------------------------------------------------------
 
@@ -218,15 +209,7 @@ class GANUserModel(Recommender):
         table, sample_weight
             As of :class:`~fivefold.models.recommend._interactions.Recommender`; displays count by their weights.
         """
-        frame, weight = self._ordered(as_frame(table), sample_weight)
-        return super().fit(frame, weight)
-
-    def _ordered(self, frame: pl.DataFrame, sample_weight: Any) -> tuple[pl.DataFrame, np.ndarray]:
-        weight = weights(frame, sample_weight)
-        if self.time is None:
-            return frame, weight
-        order = np.argsort(column(frame, self.time, "time").to_numpy(), kind="stable")
-        return frame[order], weight[order]
+        return super().fit(table, sample_weight)
 
     def _check(self, data: Interactions) -> None:
         for name, low in _WHOLE.items():

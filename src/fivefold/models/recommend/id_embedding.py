@@ -14,14 +14,12 @@ from fivefold.data.sessions import skip_gram_pairs
 from fivefold.data.word_vectors import falling_rates
 from fivefold.models.trees._validation import real, whole
 
-from ._embedding import Embedding, keys_of
+from ._embedding import SkipGram, keys_of, pieces_of
 from ._id_kernels import train_joint
 from .listing_embedding import read_sessions
 
-_CLICKS = 1 << 16  # any value: clicks paired at a time
 
-
-class IDEmbedding(Embedding):
+class IDEmbedding(SkipGram):
     r"""Vectors of items and of their attributes (shop, brand, category), such that items viewed near each other are alike.
 
     .. math:: \max \frac1N \sum_n \Big[ \sum_{0 < |j| \le C} \ln p(n + j \mid n)
@@ -42,20 +40,14 @@ class IDEmbedding(Embedding):
     ----------
     attributes : tuple of str or None, default None
         Columns of the items' table; None takes those of strings or integers.
-    vector_size : int >= 1, default 32
     attribute_size : int >= 1, default 16
         Length of the vectors of attributes.
-    window : int >= 1, default 5
-    negative : int >= 0, default 5
-        Noise items a neighbor, drawn with the count to the power of 3/4.
     alpha : float >= 0, default 1.0
         Weight of the tie between an item and its attributes.
     beta : float >= 0, default 0.01
         Penalty of the matrices.
-    learning_rate : float > 0, default 0.025
-        Falls linearly to a thousandth.
-    epochs : int >= 1, default 10
-    random_state : int, generator or None, default None
+    vector_size, window, negative, learning_rate, epochs, random_state
+        As of the base :class:`~fivefold.models.recommend._embedding.SkipGram`.
 
     Attributes
     ----------
@@ -89,26 +81,16 @@ class IDEmbedding(Embedding):
         self,
         *,
         attributes: tuple[str, ...] | None = None,
-        vector_size: int = 32,
         attribute_size: int = 16,
-        window: int = 5,
-        negative: int = 5,
         alpha: float = 1.0,
         beta: float = 0.01,
-        learning_rate: float = 0.025,
-        epochs: int = 10,
-        random_state: Any = None,
+        **common: Any,
     ) -> None:
+        super().__init__(**common)
         self.attributes = attributes
-        self.vector_size = vector_size
         self.attribute_size = attribute_size
-        self.window = window
-        self.negative = negative
         self.alpha = alpha
         self.beta = beta
-        self.learning_rate = learning_rate
-        self.epochs = epochs
-        self.random_state = random_state
 
     def fit(self, sessions: Any, items: pl.DataFrame) -> Self:
         """Learn from sessions and the attributes of their items.
@@ -119,10 +101,8 @@ class IDEmbedding(Embedding):
         items : polars.DataFrame
             Column item and the attributes, one row an item; every item of the sessions has one.
         """
-        sizes = ("vector_size", "attribute_size", "window", "epochs")
-        for name, low in (*((n, 1) for n in sizes), ("negative", 0)):
-            whole(name, getattr(self, name), low=low)
-        real("learning_rate", self.learning_rate, low=0.0, above=True)
+        self._check()
+        whole("attribute_size", self.attribute_size, low=1)
         for name in ("alpha", "beta"):
             real(name, getattr(self, name), low=0.0)
         clicks, numbers, _ = read_sessions(sessions)
@@ -171,9 +151,7 @@ class IDEmbedding(Embedding):
         return items[order[place]]
 
     def _start(self, streams: Streams) -> None:
-        shape = (len(self.keys_), self.vector_size)
-        self.vectors_ = (streams.numpy("vectors").random(shape) - 0.5) / self.vector_size
-        self.context_vectors_ = np.zeros(shape)
+        self._begin(streams)
         shapes = [(len(known), self.attribute_size) for known in self.attribute_keys_]
         self.attribute_vectors_ = [
             (streams.numpy("attributes", k).random(shape) - 0.5) / self.attribute_size for k, shape in enumerate(shapes)
@@ -192,13 +170,12 @@ class IDEmbedding(Embedding):
         )
         share = 1.0 / np.concatenate([*self.shared_, np.empty(0)])
         seen = np.bincount(codes, minlength=count).astype(np.float64)
-        edges = np.flatnonzero(np.diff(numbers, prepend=numbers[0] - 1))
-        cuts = [*edges[np.unique(np.searchsorted(edges, np.arange(0, len(codes), _CLICKS)))], len(codes)]
+        pieces = pieces_of(numbers)
         how = {"counts": seen, "window": self.window, "negative": self.negative}
         tie = (float(self.alpha), float(self.beta))
         with np.errstate(over="ignore", invalid="ignore"):
             for epoch, (high, low) in enumerate(falling_rates(self.learning_rate, self.epochs)):
-                for number, (begin, end) in enumerate(zip(cuts, cuts[1:])):
+                for number, (begin, end) in enumerate(pieces):
                     draw = streams.numpy("pairs", epoch, number)
                     pairs = skip_gram_pairs(codes[begin:end], numbers[begin:end], draw, **how)
                     rates = [high + (low - high) * at / len(codes) for at in (begin, end)]

@@ -68,20 +68,14 @@ class AlternatingLeastSquares(FactorModel):
         alpha: float = 1.0,
         iterations: int = 15,
         solver: str = "cg",
-        user: str = "user",
-        item: str = "item",
-        rating: str | None = None,
-        random_state: Any = None,
+        **common: Any,
     ) -> None:
+        super().__init__(**common)
         self.factors = factors
         self.regularization = regularization
         self.alpha = alpha
         self.iterations = iterations
         self.solver = solver
-        self.user = user
-        self.item = item
-        self.rating = rating
-        self.random_state = random_state
 
     def _check(self, data: Interactions) -> None:
         whole("factors", self.factors, low=1)
@@ -196,19 +190,13 @@ class BayesianPersonalizedRanking(FactorModel):
         learning_rate: float = 0.01,
         regularization: float = 0.01,
         iterations: int = 100,
-        user: str = "user",
-        item: str = "item",
-        rating: str | None = None,
-        random_state: Any = None,
+        **common: Any,
     ) -> None:
+        super().__init__(**common)
         self.factors = factors
         self.learning_rate = learning_rate
         self.regularization = regularization
         self.iterations = iterations
-        self.user = user
-        self.item = item
-        self.rating = rating
-        self.random_state = random_state
 
     def _check(self, data: Interactions) -> None:
         whole("factors", self.factors, low=1)

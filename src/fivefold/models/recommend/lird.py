@@ -180,45 +180,14 @@ class LIRD(SimulatedRecommender):
 
     Parameters
     ----------
-    list_size : int in [1, 8], default 4
-        K.
-    n_state : int >= 1, default 10
-        N.
-    factors : int >= 1, default 8
-        Length d of the item vectors e: directions of those of implicit ALS of what was liked.
-    hidden_sizes : sequence of int >= 1, default (64,)
-        Of the actor and of the critic.
-    liked : float, default 4.0
-        Least rating that counts as liked.
-    balance : float in [0, 1], default 0.5
-        Weight :math:`\alpha` of the state in the simulator's cosine.
-    decay : float in (0, 1], default 0.9
-        :math:`\Gamma`.
-    gamma : float in [0, 1), default 0.75
-    tau : float in (0, 1], default 0.03
-        Share of the networks that goes into the targets at each batch.
     noise : float >= 0, default 1.0
         Length of the noise on a weight vector, which has length 1; it falls linearly to 0.
     temperature : float > 0, default 0.1
         Of the softmax that carries the actor's gradient.
     actor_learning_rate, critic_learning_rate : float > 0, default 1e-3 and 3e-3
         Of Adam.
-    rounds : int >= 1, default 300
-        Lists for each of
-    users : int >= 1, default 32
-        simulated users.
-    horizon : int >= 1, default 10
-        Lists of a session; fewer where the items would run out.
-    batch_size : int >= 1, default 64
-    gradient_steps : int >= 1, default 3
-        Batches a round.
-    buffer_size : int >= 1, default 10,000
-        Lists that are kept for replay.
-    user, item : str, default "user" and "item"
-    rating : str or None, default "rating"
-    time : str or None, default None
-        Column that orders the rows; None takes them as they come.
-    random_state : int, generator or None, default None
+    list_size, n_state, hidden_sizes and others
+        As of the base :class:`~fivefold.models.recommend._states.SimulatedRecommender`; lists are kept for replay.
 
     Attributes
     ----------
@@ -250,61 +219,22 @@ class LIRD(SimulatedRecommender):
     def __init__(
         self,
         *,
-        list_size: int = 4,
-        n_state: int = 10,
-        factors: int = 8,
-        hidden_sizes: Sequence[int] = (64,),
-        liked: float = 4.0,
-        balance: float = 0.5,
-        decay: float = 0.9,
-        gamma: float = 0.75,
-        tau: float = 0.03,
         noise: float = 1.0,
         temperature: float = 0.1,
         actor_learning_rate: float = 1e-3,
         critic_learning_rate: float = 3e-3,
-        rounds: int = 300,
-        users: int = 32,
-        horizon: int = 10,
-        batch_size: int = 64,
-        gradient_steps: int = 3,
-        buffer_size: int = 10_000,
-        user: str = "user",
-        item: str = "item",
-        rating: str | None = "rating",
-        time: str | None = None,
-        random_state: Any = None,
+        **common: Any,
     ) -> None:
-        self.list_size = list_size
-        self.n_state = n_state
-        self.factors = factors
-        self.hidden_sizes = hidden_sizes
-        self.liked = liked
-        self.balance = balance
-        self.decay = decay
-        self.gamma = gamma
-        self.tau = tau
+        super().__init__(**common)
         self.noise = noise
         self.temperature = temperature
         self.actor_learning_rate = actor_learning_rate
         self.critic_learning_rate = critic_learning_rate
-        self.rounds = rounds
-        self.users = users
-        self.horizon = horizon
-        self.batch_size = batch_size
-        self.gradient_steps = gradient_steps
-        self.buffer_size = buffer_size
-        self.user = user
-        self.item = item
-        self.rating = rating
-        self.time = time
-        self.random_state = random_state
 
     def _check_params(self) -> None:
         super()._check_params()
         real("noise", self.noise, low=0.0)
         real("temperature", self.temperature, low=0.0, above=True)
-        real("tau", self.tau, low=0.0, high=1.0, above=True)
         for name in ("actor_learning_rate", "critic_learning_rate"):
             real(name, getattr(self, name), low=0.0, above=True)
 

@@ -12,14 +12,12 @@ from fivefold.base.errors import DataError, InputTypeError
 from fivefold.base.random import Streams
 from fivefold.data.sessions import skip_gram_pairs
 from fivefold.data.word_vectors import falling_rates
-from fivefold.models.trees._validation import real, whole
+from fivefold.models.trees._validation import whole
 
-from ._embedding import Embedding, keys_of
-
-_CLICKS = 1 << 16  # any value: clicks paired at a time
+from ._embedding import SkipGram, keys_of, pieces_of
 
 
-class ListingEmbedding(Embedding):
+class ListingEmbedding(SkipGram):
     r"""Vectors of listings such that those clicked near each other, and before the same booking, are alike.
 
     .. math:: \max \sum_{l} \Big[ \sum_{c \in D_p} \ln \sigma(v_c'^\top v_l) + \sum_{c \in D_n} \ln \sigma(-v_c'^\top v_l)
@@ -31,17 +29,11 @@ class ListingEmbedding(Embedding):
 
     Parameters
     ----------
-    vector_size : int >= 1, default 32
-    window : int >= 1, default 5
-    negative : int >= 0, default 5
-        Noise listings a neighbor, drawn with the count to the power of 3/4.
     market_negative : int >= 0, default 5
         Listings of the market a click; 0 without.
     booked_context : bool, default True
-    learning_rate : float > 0, default 0.025
-        Falls linearly to a thousandth.
-    epochs : int >= 1, default 10
-    random_state : int, generator or None, default None
+    vector_size, window, negative, learning_rate, epochs, random_state
+        As of the base :class:`~fivefold.models.recommend._embedding.SkipGram`.
 
     Attributes
     ----------
@@ -64,26 +56,10 @@ class ListingEmbedding(Embedding):
     Grbovic & Cheng 2018, section 3.1; ``03#airbnb-listing-embedding``.
     """
 
-    def __init__(
-        self,
-        *,
-        vector_size: int = 32,
-        window: int = 5,
-        negative: int = 5,
-        market_negative: int = 5,
-        booked_context: bool = True,
-        learning_rate: float = 0.025,
-        epochs: int = 10,
-        random_state: Any = None,
-    ) -> None:
-        self.vector_size = vector_size
-        self.window = window
-        self.negative = negative
+    def __init__(self, *, market_negative: int = 5, booked_context: bool = True, **common: Any) -> None:
+        super().__init__(**common)
         self.market_negative = market_negative
         self.booked_context = booked_context
-        self.learning_rate = learning_rate
-        self.epochs = epochs
-        self.random_state = random_state
 
     def fit(self, sessions: Any, markets: Any = None) -> Self:
         """Learn from sessions.
@@ -95,9 +71,8 @@ class ListingEmbedding(Embedding):
         markets : mapping of item to market, or frame with the columns item and market
             Needed unless ``market_negative`` is 0; every item of the sessions has one.
         """
-        for name, low in (("vector_size", 1), ("window", 1), ("negative", 0), ("market_negative", 0), ("epochs", 1)):
-            whole(name, getattr(self, name), low=low)
-        real("learning_rate", self.learning_rate, low=0.0, above=True)
+        self._check()
+        whole("market_negative", self.market_negative, low=0)
         clicks, numbers, marks = read_sessions(sessions)
         self.keys_, items = np.unique(clicks, return_inverse=True)
         if len(self.keys_) < 2:
@@ -106,14 +81,11 @@ class ListingEmbedding(Embedding):
         where = self._markets(markets) if self.market_negative else None
         goal = booked_items(items, numbers, marks) if self.booked_context else None
         streams = Streams.of(self.random_state)
-        shape = (len(self.keys_), self.vector_size)
-        self.vectors_ = (streams.numpy("vectors").random(shape) - 0.5) / self.vector_size
-        self.context_vectors_ = np.zeros(shape)
-        edges = np.flatnonzero(np.diff(numbers, prepend=numbers[0] - 1))
-        cuts = [*edges[np.unique(np.searchsorted(edges, np.arange(0, len(items), _CLICKS)))], len(items)]
+        self._begin(streams)
+        pieces = pieces_of(numbers)
         with np.errstate(over="ignore", invalid="ignore"):
             for epoch, (first, last) in enumerate(falling_rates(self.learning_rate, self.epochs)):
-                for number, (begin, end) in enumerate(zip(cuts, cuts[1:])):
+                for number, (begin, end) in enumerate(pieces):
                     pairs = skip_gram_pairs(
                         items[begin:end],
                         numbers[begin:end],
@@ -126,7 +98,7 @@ class ListingEmbedding(Embedding):
                         booked=None if goal is None else goal[begin:end],
                     )
                     share = [first + (last - first) * at / len(items) for at in (begin, end)]
-                    self._pass(pairs, self.context_vectors_, (share[0], share[1]))
+                    self._pass(pairs, (share[0], share[1]))
         self._settled()
         return self
 

@@ -144,11 +144,10 @@ class MatrixFactorization(RatingModel):
         lr_all: float = 0.005,
         reg_all: float = 0.02,
         shuffle: bool = False,
-        user: str = "user",
-        item: str = "item",
         rating: str | None = "rating",
-        random_state: Any = None,
+        **common: Any,
     ) -> None:
+        super().__init__(rating=rating, **common)
         self.n_factors = n_factors
         self.n_epochs = n_epochs
         self.biased = biased
@@ -159,10 +158,6 @@ class MatrixFactorization(RatingModel):
         self.lr_all = lr_all
         self.reg_all = reg_all
         self.shuffle = shuffle
-        self.user = user
-        self.item = item
-        self.rating = rating
-        self.random_state = random_state
 
     def _check(self, data: Interactions) -> None:
         whole("n_factors", self.n_factors, low=0)
@@ -296,11 +291,10 @@ class SVDPlusPlus(RatingModel):
         lr_all: float = 0.007,
         reg_all: float = 0.02,
         shuffle: bool = False,
-        user: str = "user",
-        item: str = "item",
         rating: str | None = "rating",
-        random_state: Any = None,
+        **common: Any,
     ) -> None:
+        super().__init__(rating=rating, **common)
         self.n_factors = n_factors
         self.n_epochs = n_epochs
         self.init_mean = init_mean
@@ -308,10 +302,6 @@ class SVDPlusPlus(RatingModel):
         self.lr_all = lr_all
         self.reg_all = reg_all
         self.shuffle = shuffle
-        self.user = user
-        self.item = item
-        self.rating = rating
-        self.random_state = random_state
 
     def _check(self, data: Interactions) -> None:
         whole("n_factors", self.n_factors, low=1)

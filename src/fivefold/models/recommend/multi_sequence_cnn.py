@@ -107,9 +107,7 @@ class MultiSequenceNetwork(FieldNetwork):
     ) -> None:
         super().__init__(layout, first_order=True, **options)
         self.orders = torch.tensor([list(order) for order in orders])  # (orders, fields)
-        self.convolution = OrderedConvolution(
-            filters, widths, layout.fields, len(orders), groups=sharing == "each" and len(orders) > 1
-        )
+        self.convolution = OrderedConvolution(filters, widths, layout.fields, len(orders), groups=sharing == "each")
         size = self.convolution.width * self.inputs.dim
         self.deep = perceptron(size, hidden_sizes, dropout=dropout, batch_norm=batch_norm)
         self.out = nn.Linear(width_after(size, hidden_sizes), 1)

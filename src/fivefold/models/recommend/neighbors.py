@@ -66,21 +66,16 @@ class NeighborModel(Recommender):
         base: str = "mean",
         min_support: int = 1,
         shrinkage: float = 0.0,
-        user: str = "user",
-        item: str = "item",
         rating: str | None = "rating",
-        random_state: Any = None,
+        **common: Any,
     ) -> None:
+        super().__init__(rating=rating, **common)
         self.k = k
         self.min_k = min_k
         self.similarity = similarity
         self.base = base
         self.min_support = min_support
         self.shrinkage = shrinkage
-        self.user = user
-        self.item = item
-        self.rating = rating
-        self.random_state = random_state
 
     def _check(self, data: Interactions) -> None:
         whole("k", self.k, low=1)

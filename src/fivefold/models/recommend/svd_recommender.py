@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.extmath import svd_flip
 
 from fivefold.base.errors import InputError
 from fivefold.models.trees._validation import choice, real, whole
@@ -86,21 +87,16 @@ class SVDRecommender(FactorModel):
         shrinkage: float = 0.0,
         max_iter: int = 100,
         tol: float = 1e-4,
-        user: str = "user",
-        item: str = "item",
         rating: str | None = "rating",
-        random_state: Any = None,
+        **common: Any,
     ) -> None:
+        super().__init__(rating=rating, **common)
         self.n_factors = n_factors
         self.entries = entries
         self.center = center
         self.shrinkage = shrinkage
         self.max_iter = max_iter
         self.tol = tol
-        self.user = user
-        self.item = item
-        self.rating = rating
-        self.random_state = random_state
 
     def _check(self, data: Interactions) -> None:
         whole("n_factors", self.n_factors, low=1)
@@ -134,17 +130,17 @@ class SVDRecommender(FactorModel):
 
     def _leading(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the leading K singular vectors, from the eigenvectors of the smaller Gram matrix, values lowered."""
-        wide = matrix.shape[0] < matrix.shape[1]
+        wide = matrix.shape[0] < matrix.shape[1]  # any value: both sides give the same, the shorter one sooner
         gram = matrix @ matrix.T if wide else matrix.T @ matrix
         size = len(gram)
         values, vectors = linalg.eigh(gram, subset_by_index=(size - self.n_factors, size - 1))
         sigma, one = np.sqrt(np.maximum(values[::-1], 0)), vectors[:, ::-1]
-        # A singular value of zero has no partner vector; any multiple of zero will do.
-        turned = (matrix.T @ one if wide else matrix @ one) / np.where(sigma > 0, sigma, 1.0)
+        # A singular value of zero has no partner vector; zeros stand for it.
+        turned = matrix.T @ one if wide else matrix @ one
+        turned = np.divide(turned, sigma, out=np.zeros_like(turned), where=sigma > 0)
         u, v = (one, turned) if wide else (turned, one)
-        signs = np.sign(v[np.abs(v).argmax(axis=0), np.arange(self.n_factors)])
-        signs = np.where(signs == 0, 1.0, signs)
-        return u * signs, np.maximum(sigma - self.shrinkage, 0.0), (v * signs).T
+        u, vt = svd_flip(u, v.T, u_based_decision=False)
+        return u, np.maximum(sigma - self.shrinkage, 0.0), vt
 
     def _fill(
         self, place: Any, values: np.ndarray, filled: np.ndarray, u: np.ndarray, sigma: np.ndarray, vt: np.ndarray

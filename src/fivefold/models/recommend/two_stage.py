@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +13,9 @@ from fivefold.models.linear.logistic import LogisticRegression
 from fivefold.models.trees._validation import real, whole
 
 from ._index import build_cells, highest, search_cells
-from ._interactions import Recommender, positive
-from ._tables import Interactions, as_frame, column, weights
+from ._interactions import TimedRecommender, positive
+from ._tables import Interactions
+from ._vectors import unit
 from .implicit_als import AlternatingLeastSquares
 
 FEATURES = (
@@ -30,7 +31,7 @@ _PEOPLE = 256  # any value: users looked at together
 _PRIOR = 5.0  # any value: ratings of the overall mean that each item is given beside its own
 
 
-class TwoStageRecommender(Recommender):
+class TwoStageRecommender(TimedRecommender):
     r"""Recall by inner products in the nearest cells, ranking by a logistic regression on features of user and item.
 
     Recall: implicit ALS gives vectors :math:`p_u, q_i`; items are put in cells by direction, and of the ``n_probe`` cells with
@@ -101,12 +102,9 @@ class TwoStageRecommender(Recommender):
         n_cells: int | None = None,
         n_probe: int = 10,
         holdout: float = 0.2,
-        user: str = "user",
-        item: str = "item",
-        rating: str | None = None,
-        time: str | None = None,
-        random_state: Any = None,
+        **common: Any,
     ) -> None:
+        super().__init__(**common)
         self.factors = factors
         self.regularization = regularization
         self.alpha = alpha
@@ -115,20 +113,6 @@ class TwoStageRecommender(Recommender):
         self.n_cells = n_cells
         self.n_probe = n_probe
         self.holdout = holdout
-        self.user = user
-        self.item = item
-        self.rating = rating
-        self.time = time
-        self.random_state = random_state
-
-    def fit(self, table: Any, sample_weight: Any = None) -> Self:
-        """Learn both stages; parameters as of :class:`Recommender`."""
-        frame = as_frame(table)
-        weight = weights(frame, sample_weight)
-        if self.time is not None:
-            order = np.argsort(column(frame, self.time, "time").to_numpy(), kind="stable")
-            frame, weight = frame[order], weight[order]
-        return super().fit(frame, weight)
 
     def _check(self, data: Interactions) -> None:
         for name in ("factors", "iterations", "n_candidates", "n_probe"):
@@ -202,10 +186,9 @@ class TwoStageRecommender(Recommender):
         if not unseen_only:
             mask |= met
         score = vectors @ self.item_factors_.T
-        length = np.linalg.norm(self.item_factors_, axis=1, keepdims=True)
-        unit = self.item_factors_ / np.where(length > 0, length, 1.0)
+        directions = unit(self.item_factors_)
         count = met.sum(axis=1)
-        cosine = (met @ unit / np.maximum(count, 1)[:, None]) @ unit.T
+        cosine = (met @ directions / np.maximum(count, 1)[:, None]) @ directions.T
         shape = score.shape
         facts = (
             score,

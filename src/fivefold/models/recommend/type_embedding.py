@@ -9,17 +9,16 @@ import polars as pl
 
 from fivefold.base.errors import DataError, InputTypeError
 from fivefold.base.random import Streams
-from fivefold.data.sessions import Pairs, skip_gram_pairs
+from fivefold.data.sessions import NEGATIVE, Pairs, skip_gram_pairs
 from fivefold.data.word_vectors import falling_rates
-from fivefold.models.trees._validation import real, whole
 
-from ._embedding import Embedding
+from ._embedding import SkipGram
 
 USER, LISTING = "user:", "listing:"
 """What keys of user types and of listing types begin with."""
 
 
-class UserListingTypeEmbedding(Embedding):
+class UserListingTypeEmbedding(SkipGram):
     r"""Vectors of user types and listing types such that a user is near the listings it books, and far from those that decline.
 
     .. math:: \max \sum_{D_{book}} \ln \sigma(v_c'^\top v_{u_t}) + \sum_{D_{neg}} \ln \sigma(-v_c'^\top v_{u_t})
@@ -31,15 +30,8 @@ class UserListingTypeEmbedding(Embedding):
 
     Parameters
     ----------
-    vector_size : int >= 1, default 32
-    window : int >= 1, default 5
-        In types: five reach two bookings away.
-    negative : int >= 0, default 5
-        Noise types a neighbor.
-    learning_rate : float > 0, default 0.025
-        Falls linearly to a thousandth.
-    epochs : int >= 1, default 10
-    random_state : int, generator or None, default None
+    vector_size, window, negative, learning_rate, epochs, random_state
+        As of the base :class:`~fivefold.models.recommend._embedding.SkipGram`; a window of five types reaches two bookings away.
 
     Attributes
     ----------
@@ -62,23 +54,6 @@ class UserListingTypeEmbedding(Embedding):
     Grbovic & Cheng 2018, section 3.2; ``03#airbnb-type-embedding``.
     """
 
-    def __init__(
-        self,
-        *,
-        vector_size: int = 32,
-        window: int = 5,
-        negative: int = 5,
-        learning_rate: float = 0.025,
-        epochs: int = 10,
-        random_state: Any = None,
-    ) -> None:
-        self.vector_size = vector_size
-        self.window = window
-        self.negative = negative
-        self.learning_rate = learning_rate
-        self.epochs = epochs
-        self.random_state = random_state
-
     def fit(self, bookings: Any, markets: Any = None) -> Self:
         """Learn from bookings; ``markets`` is ignored.
 
@@ -88,9 +63,7 @@ class UserListingTypeEmbedding(Embedding):
             Columns user, user_type, listing_type and, where hosts can decline, accepted (true by default); the rows of a user in
             the order of time.
         """
-        for name, low in (("vector_size", 1), ("window", 1), ("negative", 0), ("epochs", 1)):
-            whole(name, getattr(self, name), low=low)
-        real("learning_rate", self.learning_rate, low=0.0, above=True)
+        self._check()
         frame = _read(bookings)
         people, things = (
             np.char.add(mark, frame[name].cast(pl.String).to_numpy().astype(np.str_))
@@ -104,9 +77,7 @@ class UserListingTypeEmbedding(Embedding):
         counts = np.bincount(tokens, minlength=len(self.keys_)).astype(np.float64)
         refused = np.column_stack([u[~good], v[~good]])
         streams = Streams.of(self.random_state)
-        shape = (len(self.keys_), self.vector_size)
-        self.vectors_ = (streams.numpy("vectors").random(shape) - 0.5) / self.vector_size
-        self.context_vectors_ = np.zeros(shape)
+        self._begin(streams)
         with np.errstate(over="ignore", invalid="ignore"):
             for epoch, rates in enumerate(falling_rates(self.learning_rate, self.epochs)):
                 draw = streams.numpy("pairs", epoch)
@@ -115,7 +86,7 @@ class UserListingTypeEmbedding(Embedding):
                 )
                 # Refusals stand among the bookings at random places, so that the falling rate is no judge between them.
                 whole_pass = with_refusals(pairs, refused, draw)
-                self._pass(whole_pass, self.context_vectors_, rates)
+                self._pass(whole_pass, rates)
         self._settled()
         return self
 
@@ -124,24 +95,26 @@ class UserListingTypeEmbedding(Embedding):
         mine = self.vector(USER + str(user_type))
         others = np.array([self.vector(LISTING + str(t)) for t in listing_types])
         length = np.linalg.norm(mine) * np.linalg.norm(others, axis=1)
-        return np.asarray(others @ mine / np.where(length > 0, length, 1.0))
+        return np.asarray(others @ mine / length)
 
 
 def with_refusals(pairs: Pairs, refused: np.ndarray, draw: np.random.Generator) -> Pairs:
     """Return the pairs with a center more for each side of every refusal (r, 2), its one target the other side, label 0."""
     if not len(refused):
         return pairs
+    more = refused.size
     centers = np.concatenate([pairs.centers, refused[:, 0], refused[:, 1]])
     targets = np.concatenate([pairs.targets, refused[:, 1], refused[:, 0]])
-    labels = np.concatenate([pairs.labels, np.zeros(2 * len(refused))])
-    kinds = np.concatenate([pairs.kinds, np.full(2 * len(refused), 1)])
-    starts = np.concatenate([pairs.starts, pairs.starts[-1] + np.arange(1, 2 * len(refused) + 1)])
+    labels = np.concatenate([pairs.labels, np.zeros(more)])
+    kinds = np.concatenate([pairs.kinds, np.full(more, NEGATIVE)])
+    sizes = np.concatenate([np.diff(pairs.starts), np.ones(more, dtype=np.int64)])
+    starts = np.concatenate([[0], np.cumsum(sizes)])
     order = np.arange(len(centers))
-    places = np.sort(draw.choice(len(centers), 2 * len(refused), replace=False))
+    places = np.sort(draw.choice(len(centers), more, replace=False))
     mixed = np.empty(len(centers), dtype=np.int64)
-    mixed[places] = len(pairs.centers) + draw.permutation(2 * len(refused))
+    mixed[places] = len(pairs.centers) + draw.permutation(more)
     mixed[np.isin(order, places, invert=True)] = np.arange(len(pairs.centers))
-    size = np.diff(starts)[mixed]
+    size = sizes[mixed]
     flat = np.repeat(starts[mixed] - np.cumsum(size) + size, size) + np.arange(size.sum())
     return Pairs(
         centers[mixed],

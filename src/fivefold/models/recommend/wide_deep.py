@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from fivefold.base.errors import DataError
+from fivefold.base.errors import DataError, SpecError
 from fivefold.base.names import nearest
 from fivefold.engine.learner import PartSpec, Step, Steps, SupervisedLearner
 
@@ -88,8 +88,8 @@ class WideDeepLearner(FieldLearner):
         # Each loss reaches through its own part alone, so that the first step leaves the second's graph as it was.
         yield Step("wide", loss(wide + deep.detach()))
         deep_loss = loss(wide.detach() + deep)
-        if self.module.l2 > 0:
-            deep_loss = deep_loss + self.module.inputs.penalty(batch, self.module.l2, self.module.counts)
+        if self.module.l2:
+            deep_loss = deep_loss + self.module.penalty(batch)
         yield Step("deep", deep_loss)
 
 
@@ -161,6 +161,13 @@ class WideDeep(CTRModel):
 
     def _whole_parameters(self) -> tuple[tuple[str, int], ...]:
         return (("cross_buckets", 1),)
+
+    def _check_settings(self) -> None:
+        super()._check_settings()
+        if not self.wide_learning_rate > 0:
+            raise SpecError(f"WideDeep: wide_learning_rate must be greater than 0, got {self.wide_learning_rate!r}.")
+        if not self.wide_l1 >= 0:
+            raise SpecError(f"WideDeep: wide_l1 must be at least 0, got {self.wide_l1!r}.")
 
     def learner(self, module: nn.Module) -> SupervisedLearner:
         return WideDeepLearner(module, self.objective())

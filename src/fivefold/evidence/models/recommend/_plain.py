@@ -21,17 +21,18 @@ def problem(rows: int = 7, seed: int = 0, longer: int = 0) -> tuple[Any, dict[st
     from fivefold.models.recommend._inputs import Layout, SetField
 
     draw = np.random.default_rng(seed)
-    sets = (SetField("tags", False, 3 + longer, None, (19, 25)), SetField("history", True, 4 + longer, 1, (5, 15)))
+    sets = (SetField("tags", False, 3 + longer, None, (19, 25)), SetField("history", True, 4 + longer, 1, (0, 10)))
     counts = tuple(int(c) for c in np.random.default_rng(5).integers(0, 9, 25))
     layout = Layout(25, 4, (2,), (0, 1, 3), sets, counts)
-    inds = np.stack([draw.integers(a, b, rows) for a, b in ((0, 5), (5, 15), (15, 16), (16, 19))], axis=1)
+    inds = np.stack([draw.integers(a, b, rows) for a, b in ((10, 15), (0, 10), (15, 16), (16, 19))], axis=1)
     vals = np.ones((rows, 4))
     vals[:, 2] = draw.normal(size=rows)
     batch = {"inds": torch.from_numpy(inds), "vals": torch.from_numpy(vals)}
-    for name, (first, last), most in (("tags", (19, 25), 3), ("history", (5, 15), 4)):
+    for name, (first, last), most in (("tags", (19, 25), 3), ("history", (0, 10), 4)):
         sizes = draw.integers(0, most + 1, rows)
         sizes[:3] = [0, 1, most]
         codes = draw.integers(first, last, (rows, most))
+        codes[2, 0] = first  # of the history the first row of all, which is no padding
         codes[np.arange(most) >= sizes[:, None]] = -1
         batch[name] = torch.from_numpy(np.pad(codes, ((0, 0), (0, longer)), constant_values=-1))
     return layout, batch

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, fault
 
 from . import _plain as plain
 
@@ -34,11 +35,17 @@ def _interest(network: Any, seen: dict[str, Any], unit: str, softmax: bool) -> p
     against="a plain reading of the paper in Python floats, past item by past item",
 )
 def din_by_hand() -> Check:
-    from fivefold.models.recommend.deep_interest import DeepInterestModule
+    from fivefold.models.recommend._inputs import SetField
+    from fivefold.models.recommend.deep_interest import DeepInterestModule, attended
 
     layout, batch = plain.problem()
     worst = []
-    for unit, softmax, outputs in (("perceptron", False, 1), ("dot", True, 2), ("perceptron", True, 1)):
+    for unit, softmax, outputs in (
+        ("perceptron", False, 1),
+        ("dot", True, 2),
+        ("perceptron", True, 1),
+        ("dot", False, 1),
+    ):
         options: dict[str, Any] = {"unit": unit, "softmax": softmax, "unit_sizes": (4, 3), "dim": 3}
         network = plain.randomized(DeepInterestModule(layout, outputs, (5, 3), **options))
 
@@ -48,7 +55,10 @@ def din_by_hand() -> Check:
             return plain.dense(network.out, plain.through(network.deep, plain.flat(parts)))
 
         worst.append(plain.furthest(network, batch, score))
-    return Check(float(np.max(worst)), 1e-12, "largest difference", "plain reading")
+    # A history is a sequence and has a candidate; one of the two makes none.
+    sets = [SetField(f"{i}", i > 1, 3, (None, 0)[i % 2], (0, 10)) for i in range(4)]
+    found = attended(dataclasses.replace(layout, sets=tuple(sets)), "it")
+    return Check(float(np.max(worst)) + fault(found != sets[3:]), 1e-12, "largest difference", "plain reading")
 
 
 @evidence(

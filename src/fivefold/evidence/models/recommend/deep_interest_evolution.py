@@ -142,7 +142,7 @@ def auxiliary() -> Check:
     with torch.no_grad():
         mask, history = batch["history"] >= 0, network.inputs.vectors(batch["history"])
         states = network.evolutions[0].extractor(history)[0]
-        drawn = network.inputs.vectors(torch.randint(6, 15, (7, 3)))  # the ten rows of the table but the unknown
+        drawn = network.inputs.vectors(torch.randint(1, 10, (7, 3)))  # the ten rows of the table but the unknown
         wrong += abs(float(auxiliary_loss(states[:, :-1], history[:, 1:], drawn, mask[:, 1:])) - float(terms[1]))
     return Check(float(wrong), 1e-12, "difference", "loops")
 

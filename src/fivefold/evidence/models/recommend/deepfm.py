@@ -54,12 +54,11 @@ def deepfm_parameters() -> Check:
     bare = DeepFMNetwork(layout, (8,), dim=3, use_linear=False, use_bias=False, batch_norm=False)
     wrong += plain.count(bare) != 25 * 3 + plain.perceptron_count([18, 8], batch_norm=False) + 8
     wrong += plain.count(DeepFMNetwork(layout, (), dim=3)) != 25 * 4 + 1
-    weight = full.inputs.table.weight.detach()
-    wrong += (
-        bool((weight[:, 3] != 0).any())
-        + (not 0.004 < float(weight[:, :3].std()) < 0.02)
-        + (full.bias.detach().item() != 0)
-    )
+    weight = DeepFMNetwork(layout, (), dim=1200).inputs.table.weight.detach().double()
+    start = weight[:, :1200]
+    # Of 30,000 normal numbers mean and spread lie within 5 standard errors.
+    wrong += not (abs(start.mean()) <= 0.01 * 5 / 30_000**0.5 and abs(start.std() / 0.01 - 1) <= 5 / 60_000**0.5)
+    wrong += bool((weight[:, 1200] != 0).any()) + (full.bias.detach().item() != 0)
     return Check(wrong, 0, "counts that differ", "arithmetic")
 
 
@@ -276,3 +275,53 @@ def pairs() -> Check:
     bare, strided = pairwise_sum(e.detach()), pairwise_sum(e.transpose(0, 1).contiguous().transpose(0, 1))
     differences = [found - looped, grad - expected, bare - looped, strided - looped]
     return Check(max(float(d.detach().abs().max()) for d in differences), 1e-13, "largest difference", "double loop")
+
+
+@evidence(
+    "deepfm",
+    claim="Gradients name rows alone where a step moves these alone, or the optimizer steps densely from them; the memory plan",
+    against="the combinations written out; the arithmetic",
+)
+def updates_and_plan() -> Check:
+    import contextlib
+    import io
+
+    from fivefold.engine.session import session
+    from fivefold.evidence.batteries.ctr import clicks
+    from fivefold.models.recommend._fields import FieldEncoder, infer_fields
+    from fivefold.models.recommend.deepfm import DeepFM
+
+    cases: list[tuple[dict[str, Any], bool]] = [
+        ({}, True),
+        ({"weight_decay": 0.1, "optimizer": "adam"}, True),
+        ({"updates": "dense"}, True),
+        ({"updates": "dense", "optimizer": "adam"}, False),
+        ({"updates": "dense", "optimizer": "adam", "weight_decay": 0.1}, False),
+        ({"updates": "dense", "weight_decay": 0.1}, False),
+        ({"updates": "dense", "optimizer_options": {"lazy": False}}, False),
+        ({"updates": "dense", "optimizer_options": {"betas": (0.8, 0.9)}}, True),
+        *(({"updates": "dense", name: 1.0}, False) for name in ("clip_norm", "clip_norm_each", "clip_value")),
+    ]
+    wrong = [DeepFM(**options)._by_rows() != by_rows for options, by_rows in cases]
+    frame = clicks()
+    fields = infer_fields(frame, {"user": {"buckets": 2**21 - 1}, "price": "numeric"})
+    big = 2**21 + 1
+    plans: list[tuple[dict[str, Any], str]] = [
+        ({}, f"{big:,} rows x 17 = 136.0 MiB, 272.0 MiB of optimizer state (lazy updates)"),
+        ({"optimizer": "adagrad"}, f"{big:,} rows x 17 = 136.0 MiB, 136.0 MiB of"),
+        ({"optimizer": "sgd", "updates": "dense"}, "= 136.0 MiB, 0.0 MiB of optimizer state (dense updates)"),
+        ({"optimizer": "rmsprop"}, "= 136.0 MiB, 272.0 MiB of"),
+        ({"precision": "64-true", "use_linear": False}, f"{big:,} rows x 16 = 256.0 MiB, 512.0 MiB of"),
+    ]
+    for options, words in plans:
+        model = DeepFM(**options)
+        model.encoder_ = FieldEncoder(fields).fit(frame)
+        plan = model._memory_plan()
+        wrong.append(words not in plan or not plan.endswith(f"; rows by table: user {2**21:,}."))
+    told = io.StringIO()
+    with contextlib.redirect_stderr(told):
+        model._plan()
+        with session(progress=True):
+            model._plan()
+    wrong.append(told.getvalue() != f"{model.memory_plan_}\n")
+    return Check(sum(wrong), 0, "differences", "written out")

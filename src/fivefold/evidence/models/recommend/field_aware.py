@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, fault
 
 from . import _machines as machines
 from . import _plain as plain
@@ -83,12 +83,16 @@ def espn_nike_male() -> Check:
 def ffm_forms() -> Check:
     import torch
 
-    from fivefold.models.recommend.field_aware import FieldAwareFM, FieldAwareFMLearner
+    from fivefold.models.recommend.field_aware import FieldAwareFM, FieldAwareFMLearner, FieldAwareNetwork
 
     frame, y, _ = machines.planted(60)
     core = FieldAwareFM(max_iter=3).fit(frame, y)
     d = core.n_features_in_
     wrong = float(core.n_parameters_ != 1 + d + d * 3 * 4)
+    layout, _ = plain.problem()
+    start = FieldAwareNetwork(layout, 200).inputs.table.weight.detach()[:, :1200].double()
+    # Of 30,000 normal numbers mean and spread lie within 5 standard errors.
+    wrong += fault(not (abs(start.mean()) <= 0.1 * 5 / 30_000**0.5 and abs(start.std() / 0.1 - 1) <= 5 / 60_000**0.5))
     learner = FieldAwareFMLearner(max_epochs=1, precision="64-true").fit(frame, y)
     wrong += float(plain.count(learner.module_) != 1 + d * (3 * 4 + 1))
     with torch.no_grad():

@@ -278,7 +278,7 @@ def _worth(frame: pl.DataFrame, **params: Any) -> float:
     from fivefold.models.recommend._baselines import compare_policies
 
     names = {"user": "user_id", "item": "item_id", "time": "timestamp"}
-    found = compare_policies(LIRD(**names, **params, random_state=0).fit(frame), 500)
+    found = compare_policies(LIRD(**names, **params, random_state=0).fit(frame), 500, 0)
     means = {name: record.rewards.mean(axis=1) for name, record in found.items()}  # (500,)
     mine = means.pop("LIRD")
     gaps = [

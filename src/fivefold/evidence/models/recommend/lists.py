@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from fivefold.evidence import Check, evidence, largest
+from fivefold.evidence import Check, evidence, fault, largest
 
 
 @evidence(
@@ -30,6 +30,63 @@ def top_sorted() -> Check:
             wrong += int(items[row, : len(free)].tolist() != free) + int((items[row, len(free) :] != -1).any())
             wrong += int((best[row, : len(free)] != scores[row, free]).any())
     return Check(wrong, 0, "rows that differ", "numpy.argsort")
+
+
+@evidence(
+    "matrix-factorization",
+    claim="Items most alike are those of the largest cosine; an item that is all zeros is like none, and of none",
+    against="the cosines by hand",
+)
+def alike_by_hand() -> Check:
+    from fivefold.models.recommend import MatrixFactorization
+
+    model = MatrixFactorization(n_factors=2, n_epochs=1, random_state=0).fit(
+        {"user": [1] * 4, "item": list("abcd"), "rating": [1, 2, 3, 4]}
+    )
+    model.item_factors_[:] = [[3.0, 4.0], [0.0, 2.0], [0.0, 0.0], [-3.0, 4.0]]
+    found = model.similar_items("a", 2).rows() + model.similar_items("c").rows()
+    expected = [("b", 0.8, 1), ("d", 0.28, 2), ("a", 0.0, 1), ("b", 0.0, 2), ("d", 0.0, 3)]
+    worst = [abs(f[1] - e[1]) + fault((f[0], f[2]) != (e[0], e[2])) for f, e in zip(found, expected, strict=True)]
+    return Check(largest(worst), 1e-15, "largest difference", "by hand")
+
+
+@evidence(
+    "matrix-factorization",
+    claim="A history takes the place of what training knows of its users, whose lists lack both; with no known item, and for "
+    "strangers, the popular items stand in, marked",
+    against="vectors folded in one by one, lists sorted by hand",
+)
+def told_histories() -> Check:
+    from fivefold.models.recommend import AlternatingLeastSquares
+
+    from ._ratings import ratings
+
+    frame = ratings(12, 9, 0.4, seed=8)
+    model = AlternatingLeastSquares(factors=3, random_state=0).fit(frame)
+    past = {3: [1, 5, 8], 0: [77], 900: [2, 4], 7: [6]}
+    rows = [(user, item) for user, items in past.items() for item in items]
+    history = {"user": [u for u, _ in rows], "item": [i for _, i in rows]}
+    wrong = 0
+    for users in (None, [900, 0, 5, 7, 3, 901]):
+        found = model.recommend(users, k=9, history=history)
+        free = model.recommend(users, k=9, history=history, exclude_seen=False)
+        wrong += int(found["user"].unique(maintain_order=True).to_list() != (users or sorted(past)))
+        for user in users or past:
+            told = [i for i in past.get(user, []) if i < 9]
+            met = frame.filter(pl.col("user") == user)["item"].to_list()
+            if told:
+                vector = model.fold(np.array([0, len(told)]), np.array(told), np.ones(len(told)))[0]
+            elif user == 5:
+                vector = model.user_factors_[list(model.users_).index(5)]
+            lost = not told and user != 5
+            score = model.counts_ if lost else model.item_factors_ @ vector
+            for lists, left in ((found, set(range(9)) - {*met, *told}), (free, set(range(9)))):
+                mine = lists.filter(pl.col("user") == user)
+                wrong += int(set(mine["item"].to_list()) != left) + int(
+                    mine["fallback"].to_list() != [lost] * len(left)
+                )
+                wrong += int(not np.abs(mine["score"].to_numpy() - np.sort(score[sorted(left)])[::-1]).max() <= 1e-9)
+    return Check(wrong, 0, "lists that differ", "one by one")
 
 
 @evidence(

@@ -90,7 +90,8 @@ def cnn_by_hand() -> Check:
     against="counting all pairs; no fewer orders hold as many neighbors",
 )
 def pairs_meet() -> Check:
-    from fivefold.models.recommend.multi_sequence_cnn import field_orders, kept
+    from fivefold.evidence.batteries.ctr import clicks
+    from fivefold.models.recommend.multi_sequence_cnn import MultiSequenceCNN, field_orders, kept
 
     wrong = 0
     for fields in range(2, 14):
@@ -104,6 +105,12 @@ def pairs_meet() -> Check:
         wrong += len(met) != fields * (fields - 1) // 2
         wrong += fields % 2 == 0 and set(met.values()) != {1}
     wrong += field_orders(1) != [[0]]
+    frame = clicks()
+    features = ["user", "item", "click"]
+    every = field_orders(3)
+    for orders, taken in ((None, every), (1, every[:1]), (2, every), ([["click", "user", "item"]], [[2, 0, 1]])):
+        model = MultiSequenceCNN(features=features, orders=orders, max_epochs=1, hidden_sizes=(), embedding_dim=1)
+        wrong += model.fit(frame, frame["click"].to_numpy()).module_.orders.tolist() != taken
     # Three layers on nine fields: (1 - (1/3)^2) 9 = 8, (1 - 2/3) 9 = 3, then three.
     wrong += [kept(i, 3, 9) for i in (1, 2, 3)] != [8, 3, 3] or [kept(i, 2, 2) for i in (1, 2)] != [1, 2]
     return Check(wrong, 0, "faults", "counting")

@@ -167,6 +167,11 @@ def transitions() -> Check:
     claim="Baselines: chance takes every item equally often, popularity the most met, the Q-network explores less and less",
     against="sorting and counting",
 )
+@evidence(
+    "drn-news-recommendation",
+    claim="Baselines: chance takes every item equally often, popularity the most met, the Q-network explores less and less",
+    against="sorting and counting",
+)
 def baselines() -> Check:
     from fivefold.models.recommend._baselines import ItemPlayer, best_left, mixed_lists, popular_lists, random_lists
 
@@ -216,6 +221,33 @@ def baselines() -> Check:
     actions, rewards = player.learned(seen, first, first % 2 == 0, visits)
     wrong += int((actions != first.ravel()).any()) + int((rewards != (first.ravel() % 2 == 0)).any())
     return Check(wrong, 0, "violations", "sorting and counting")
+
+
+@evidence(
+    "drn-news-recommendation",
+    claim="The deep Q-network reads the vectors of the state's items and shows what is best and left; all policies are compared "
+    "in sessions of their own",
+    against="its layers on vectors put together by hand; the lists that no session may hold; the policies one by one",
+)
+def rival_network() -> Check:
+    import torch
+
+    from fivefold.models.recommend._baselines import StateNetwork, compare_policies, deep_q_lists, random_lists
+
+    network = StateNetwork(np.arange(15.0).reshape(5, 3), 2, (4,))
+    rows = torch.tensor([[3, -1, 9], [0, 4, 9]])  # what comes after the state does not count
+    told = torch.tensor([[9.0, 10, 11, 0, 0, 0], [0, 1, 2, 12, 13, 14]])
+    wrong = int(not torch.equal(network(rows), network.layers(told))) + int(network(rows).shape != (2, 5))
+    model = _small()
+    found = compare_policies(model, 6, 3)
+    wrong += int(set(found) != {"LIRD", "random", "popularity", "deep Q-network"})
+    wrong += int((found["LIRD"].lists != model.simulate(6, seed=3).lists).any())
+    wrong += int((found["random"].lists != model.simulate(6, policy=random_lists(model, 3), seed=3).lists).any())
+    visits = model._visits(50)
+    visits.begin(np.random.default_rng(0))
+    lists = deep_q_lists(model)(visits.observation, 0)
+    wrong += int(model.blocked(visits.observation)[np.arange(50)[:, None], lists].any()) + int(lists.shape != (50, K))
+    return Check(wrong, 0, "differences", "by hand")
 
 
 def _small(**more: Any) -> Any:

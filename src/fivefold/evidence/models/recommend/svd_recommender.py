@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 
 import numpy as np
 import polars as pl
 
-from fivefold.evidence import Check, evidence, largest
+from fivefold.evidence import Check, evidence, fault, largest
 
 from ._ratings import dense, movielens, ratings, rmse
 
@@ -42,7 +43,15 @@ def eckart_young() -> Check:
         worst = largest(worst, np.abs(model.item_factors_.T @ model.item_factors_ - np.eye(3)).max())
         worst = largest(worst, np.abs(model._scores(np.arange(people)) - found).max())
         top = model.item_factors_[np.abs(model.item_factors_).argmax(axis=0), np.arange(3)]
-        worst = largest(worst, float((~(top > 0)).any()))
+        worst = largest(worst, fault((~(top > 0)).any()), fault(model.n_iter_ != 1))
+    # One user with a rating of zero alone, and the rest multiples of one row: of three values two are zero.
+    rows = np.outer([1.0, 2.0, 0.0, 3.0, 1.0, 2.0], [2.0, 1.0, 4.0, 3.0])
+    for matrix in (rows, rows.T):
+        frame = {**_grid(*matrix.shape), "rating": matrix.ravel()}
+        model = SVDRecommender(n_factors=3).fit(frame)
+        worst = largest(worst, np.abs(model.predict(_grid(*matrix.shape)) - matrix.ravel()).max())
+        # A value is the root of an eigenvalue, so that rounding stands there by its root.
+        worst = largest(worst, 1e-3 * np.abs(model.singular_values_ - [np.linalg.norm(rows), 0, 0]).max())
     return Check(worst, 1e-9, "largest difference", "scipy svds")
 
 
@@ -76,6 +85,18 @@ def observed_entries() -> Check:
         warnings.simplefilter("always")
         short = SVDRecommender(n_factors=2, entries="observed", max_iter=3, tol=0.0).fit(frame)
     wrong += int(short.n_iter_ != 3) + int(not any("max_iter=3 fillings" in str(t.message) for t in told))
+    # The fillings by hand, up to the first that moves the matrix by no more than tol of its length.
+    loose = SVDRecommender(n_factors=2, entries="observed", tol=0.01).fit(frame)
+    fillings = [np.zeros(truth.shape)]
+    for _ in range(loose.n_iter_):
+        u, s, vt = np.linalg.svd(np.where(shown, truth, fillings[-1]), full_matrices=False)
+        fillings.append((u[:, :2] * s[:2]) @ vt[:2])
+    moved = [np.linalg.norm(b - a) / np.linalg.norm(a) for a, b in itertools.pairwise(fillings[1:])]
+    wrong += int(not (moved[-1] <= 0.01 < min(moved[:-1])))
+    wrong += int(not np.abs(loose.predict(_grid(50, 40)).reshape(50, 40) - fillings[-1]).max() <= 1e-9)
+    # Without gaps there is nothing to fill: the second decomposition is the first, which is at rest for a tol of zero.
+    full = {**_grid(5, 4), "rating": draw.normal(size=20)}
+    wrong += int(SVDRecommender(n_factors=2, entries="observed", tol=0.0).fit(full).n_iter_ != 2)
     return Check(wrong + int(zero.shape != found.shape), 0, "conditions not met", "planted matrix")
 
 

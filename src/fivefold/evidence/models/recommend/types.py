@@ -115,6 +115,10 @@ def refusals() -> Check:
     near = UserListingTypeEmbedding(vector_size=8, window=3, learning_rate=0.05, epochs=8, random_state=0).fit(frame)
     a, b = (near.score(kind, ["L0", "L1", "L3", "L4"]) for kind in "AB")
     wrong += int(not a[:2].min() >= a[2:].max()) + int(not b[2:].min() >= b[:2].max())
+    unit = near.vectors_ / np.linalg.norm(near.vectors_, axis=1, keepdims=True)
+    place = {k: i for i, k in enumerate(near.keys_.tolist())}
+    cosines = [unit[place[f"listing:L{i}"]] @ unit[place["user:A"]] for i in (0, 1, 3, 4)]
+    wrong += int(not np.abs(a - cosines).max() <= 1e-12)
     return Check(wrong, 0, "conditions not met", "planted tastes")
 
 
@@ -124,7 +128,7 @@ def refusals() -> Check:
     against="the pairs taken apart",
 )
 def refusal_pairs() -> Check:
-    from fivefold.data.sessions import skip_gram_pairs
+    from fivefold.data.sessions import NEGATIVE, skip_gram_pairs
     from fivefold.models.recommend.type_embedding import UserListingTypeEmbedding, with_refusals
 
     draw = np.random.default_rng(0)
@@ -142,6 +146,8 @@ def refusal_pairs() -> Check:
         wrong += int(row != (int(pairs.centers[n]), pairs.targets[part].tolist(), pairs.labels[part].tolist()))
     both = [(a, [b], [0.0]) for a, b in refused.tolist()] + [(b, [a], [0.0]) for a, b in refused.tolist()]
     wrong += int(sorted(extra) != sorted(both)) + int(len(kept) != 20)
+    counted = np.bincount(pairs.kinds, minlength=9) + len(both) * (np.arange(9) == NEGATIVE)
+    wrong += int((np.bincount(found.kinds, minlength=9) != counted).any())
     wrong += int(with_refusals(pairs, refused[:0], draw) is not pairs)
     facts = {"vector_size": 32, "window": 5, "negative": 5, "learning_rate": 0.025, "epochs": 10}
     wrong += sum(UserListingTypeEmbedding().get_params()[name] != value for name, value in facts.items())
