@@ -163,6 +163,34 @@ def test_data_list_and_show(capsys: pytest.CaptureFixture[str]) -> None:
     assert facts["rows"] == 150
 
 
+def test_data_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "log.csv"
+    assert main(["data", "write", "synthetic-clicks", str(file), "--rows", "7", "--json"]) == 0
+    captured = capsys.readouterr()
+    facts = json.loads(captured.out)
+    assert (facts["rows"], len(facts["columns"]), facts["types"]["c0"]) == (7, 40, "categorical")
+    assert "these columns are categorical (--type COL=categorical): c0, c1" in captured.err
+    assert len(file.read_text(encoding="utf8").splitlines()) == 8
+    for words, text in (
+        (["moons", str(tmp_path / "x.xlsx")], "has an ending that is not written; use .csv, .parquet, .jsonl, .arrow"),
+        (["iris", str(file), "--rows", "5"], "n is the size of a generated set"),
+    ):
+        assert main(["data", "write", *words]) == 2
+        assert text in capsys.readouterr().err
+
+
+def test_lists_become_text_in_csv(tmp_path: Path) -> None:
+    import polars as pl
+
+    from fivefold.cli.console import write_frame
+
+    frame = pl.DataFrame({"a": [["x", "y"], [], None]}, schema={"a": pl.List(pl.String)})
+    write_frame(frame, tmp_path / "a.csv", "--out")
+    assert (tmp_path / "a.csv").read_text(encoding="utf8").splitlines() == ["a", "x|y", '""', ""]
+    write_frame(frame, tmp_path / "a.parquet", "--out")
+    assert pl.read_parquet(tmp_path / "a.parquet").equals(frame)
+
+
 def test_a_closed_pipe_is_no_error() -> None:
     done = subprocess.run(
         f"{sys.executable} -m fivefold.cli list --json | head -1",

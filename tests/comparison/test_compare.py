@@ -149,7 +149,11 @@ def test_weights_change_fit_and_score_or_are_refused(tmp_path: Path) -> None:
             CapabilityError,
             "ridge-regression serves regression, the target asks for binary",
         ),
-        ({"methods": "roc-auc"}, CapabilityError, "roc-auc is a metric; compare takes classifiers and regressors"),
+        (
+            {"methods": "roc-auc"},
+            CapabilityError,
+            "roc-auc is a metric; compare takes classifiers, regressors and models of click logs",
+        ),
         ({"metrics": ["rmse"]}, CapabilityError, "The metric rmse serves regression, not binary"),
         ({"metrics": ["acuracy"]}, UnknownNameError, "accuracy"),
         ({"positive": "maybe"}, UnknownNameError, "yes"),

@@ -152,6 +152,43 @@ def test_movielens_parts():
 
 
 @needs_mirror
+def test_movielens_as_clicks():
+    data = load_dataset("movielens-clicks")
+    assert data.frame.columns == ["click", "user", "item", "age", "gender", "occupation", "genres", "history", "time"]
+    assert (data.target, data.task, data.frame.height) == ("click", "binary", 100_000)
+    assert abs(data.frame["click"].mean() - 0.55375) < 1e-9  # 55,375 ratings of 4 or 5
+    assert data.frame["time"].is_sorted()
+    schema, _ = infer_schema(data.frame[:2000], target="click", types=data.types, time="time")
+    kinds = {c.name: c.kind for c in schema.features}
+    assert kinds == {
+        **dict.fromkeys(("user", "item", "gender", "occupation"), "categorical"),
+        "age": "numeric",
+        "genres": "list",
+        "history": "list",
+    }
+    assert describe_dataset("movielens-clicks")["at_hand"] == ["all"]
+    with pytest.raises(DataError, match="'genres' holds lists, which are no column of an array; use the frame"):
+        data.xy()
+
+
+@needs_mirror
+def test_criteo_columns_are_categories():
+    data = load_dataset("criteo-sample")
+    schema, _ = infer_schema(data.frame, target="label", types=data.types)
+    assert {schema[f"C{i}"].kind for i in range(1, 27)} == {"categorical"}
+
+
+def test_synthetic_clicks():
+    data = load_dataset("synthetic-clicks", n=300)
+    assert data.frame.shape == (300, 40) and data.target == "click"
+    p = data.arrays["probability"]
+    assert p.shape == (300,) and ((p > 0) & (p < 1)).all()
+    schema, _ = infer_schema(data.frame, target="click", types=data.types)
+    assert {c.kind for c in schema.features} == {"categorical"} and len(schema.features) == 39
+    assert load_dataset("synthetic-clicks", n=300, seed=1).frame["c38"].to_list() != data.frame["c38"].to_list()
+
+
+@needs_mirror
 def test_sequences_text_series_and_images():
     chunks = load_dataset("conll2000")
     assert (len(chunks.rows["train"]), len(chunks.rows["test"])) == (8936, 2012)

@@ -117,8 +117,10 @@ def test_dates_and_lists_are_no_target():
     days = pl.Series("y", ["2020-01-01", "2020-01-02"]).str.to_date()
     with pytest.raises(DataError, match="Target 'y' holds dates; predict a number"):
         infer_schema(pl.DataFrame([pl.Series("x", [1, 2]), days]), target="y")
-    with pytest.raises(DataError, match="Column 'x' holds lists; a table needs one number, word or date a cell"):
-        infer_schema(table(x=[[1], [2]], y=["a", "b"]), target="y")
+    with pytest.raises(DataError, match="Column 'x' holds nested lists; a table needs one number, word or date a cell"):
+        infer_schema(table(x=[[[1]], [[2]]], y=["a", "b"]), target="y")
+    with pytest.raises(DataError, match="Column 'y' holds lists or records where one value a cell is wanted"):
+        infer_schema(table(x=[1, 2], y=[["a"], ["b"]]), target="y")
 
 
 def test_types_win_over_inference():

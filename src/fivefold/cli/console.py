@@ -71,3 +71,27 @@ def table(
         made.add_row(*(Text(number(value)) for value in row))
     terminal = sys.stdout.isatty()
     Console(file=sys.stdout, width=None if terminal else 500, highlight=False).print(made)
+
+
+def write_frame(frame: Any, path: Path, option: str) -> None:
+    """Write a table to a file by the ending of its name; lists become text such as ``a|b`` in CSV, which has none.
+
+    Raises
+    ------
+    InputError
+        For another ending; ``option`` says what was given.
+    """
+    import polars as pl
+
+    from fivefold.base.errors import InputError
+    from fivefold.base.files import atomic_file
+
+    writers = {".csv": "write_csv", ".parquet": "write_parquet", ".jsonl": "write_ndjson", ".arrow": "write_ipc"}
+    writer = writers.get(path.suffix.lower())
+    if writer is None:
+        raise InputError(f"{option} {str(path)!r} has an ending that is not written; use {', '.join(writers)}.")
+    if writer == "write_csv":
+        lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
+        frame = frame.with_columns(pl.col(name).cast(pl.List(pl.String)).list.join("|") for name in lists)
+    with atomic_file(path) as temporary:
+        getattr(frame, writer)(temporary)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import emit, log, number, say, table
+from .console import emit, log, number, say, table, write_frame
 from .methods import Json, Overrides
 
 
@@ -130,20 +130,23 @@ Sql = Annotated[
 def compare(
     data: Annotated[str | None, typer.Argument(help="A file, a URL or a data set (see `fivefold data list`).")] = None,
     target: Annotated[str | None, typer.Option(help="Column to predict.")] = None,
-    methods: Annotated[str | None, typer.Option(help="Names with commas; by default all that are fast.")] = None,
+    methods: Annotated[
+        str | None, typer.Option(help="Names or kinds (ctr-model) with commas; by default all that are fast.")
+    ] = None,
     cv: Annotated[int, typer.Option(help="Folds.")] = 5,
     seed: Annotated[int, typer.Option(help="Seed.")] = 0,
     out: Annotated[str | None, typer.Option(help="Directory of the run.")] = None,
     task: Annotated[str | None, typer.Option(help="binary, multiclass or regression; inferred by default.")] = None,
     types: Annotated[
-        list[str] | None, typer.Option("--type", metavar="COL=KIND", help="Kind of a column; repeatable.")
+        list[str] | None,
+        typer.Option("--type", metavar="COL=KIND", help="Kind of a column, or of all that fit C*; repeatable."),
     ] = None,
     drop: Annotated[list[str] | None, typer.Option(metavar="COL", help="Leave a column out; repeatable.")] = None,
     weight: Annotated[str | None, typer.Option(help="Column that weighs the rows.")] = None,
     positive: Annotated[str | None, typer.Option(help="Positive class of a binary target.")] = None,
     metrics: Annotated[str | None, typer.Option(help="Names with commas; the first ranks.")] = None,
     param: Annotated[
-        list[str] | None, typer.Option(metavar="METHOD.NAME=VALUE", help="Parameter of a method; repeatable.")
+        list[str] | None, typer.Option(metavar="METHOD.NAME=VALUE", help="Parameter of a method or kind; repeatable.")
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of every method; by default one.")] = None,
     test: Annotated[
@@ -241,7 +244,7 @@ def predict(
         rows = read_table(source, sql=query)
     frame = predict_rows(run_name, rows)
     if out is not None:
-        _write(frame, Path(out))
+        write_frame(frame, Path(out), "--out")
         log(f"{len(frame):,} predictions written to {out}")
         if json:
             emit({"rows": len(frame), "columns": frame.columns, "file": out})
@@ -249,18 +252,6 @@ def predict(
         emit(frame.to_dicts())
     else:
         sys.stdout.write(frame.write_csv())
-
-
-def _write(frame: Any, path: Path) -> None:
-    from fivefold.base.errors import InputError
-    from fivefold.base.files import atomic_file
-
-    writers = {".csv": "write_csv", ".parquet": "write_parquet", ".jsonl": "write_ndjson", ".arrow": "write_ipc"}
-    writer = writers.get(path.suffix.lower())
-    if writer is None:
-        raise InputError(f"--out {str(path)!r} has an ending that is not written; use {', '.join(writers)}.")
-    with atomic_file(path) as temporary:
-        getattr(frame, writer)(temporary)
 
 
 def replay(

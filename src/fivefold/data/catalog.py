@@ -25,6 +25,10 @@ class Entry:
         Where it comes from, for people.
     parts : mapping part -> files
         What can be loaded alone; the whole set is all of them.
+    types : mapping column -> kind
+        Kinds that the values do not tell, such as identifiers of digits that are categories.
+    home : str
+        The set whose files these are, where it is made of another one's; empty where they are its own.
     """
 
     title: str
@@ -33,6 +37,8 @@ class Entry:
     target: str = ""
     source: str = ""
     parts: Mapping[str, tuple[RemoteFile, ...]] = field(default_factory=dict)
+    types: Mapping[str, str] = field(default_factory=dict)
+    home: str = ""
 
     @property
     def files(self) -> dict[str, RemoteFile]:
@@ -102,6 +108,14 @@ BUNDLED: dict[str, Entry] = {
 GENERATED: dict[str, Entry] = {
     "mixture-25": Entry("25 Gaussians on a grid", "table", "generation", "component", "generated"),
     "moons": Entry("Two interleaved half circles", "table", "binary", "moon", "generated"),
+    "synthetic-clicks": Entry(
+        "Click log of 39 fields with planted products and known probabilities",
+        "table",
+        "binary",
+        "click",
+        "generated",
+        types={f"c{field}": "categorical" for field in range(39)},
+    ),
 }
 """Sets that are drawn from a seed."""
 
@@ -190,6 +204,7 @@ REMOTE: dict[str, Entry] = {
                 ),
             )
         },
+        types={f"C{field}": "categorical" for field in range(1, 27)},
     ),
     "exchange-rate": Entry(
         "Daily exchange rates of 8 countries 1990-2016",
@@ -280,6 +295,16 @@ REMOTE: dict[str, Entry] = {
             "users": _movielens("u.user", "u.occupation"),
             **{split: _movielens(f"{split}.base", f"{split}.test") for split in ("u1", "u2", "u3", "u4", "u5", "ua")},
         },
+    ),
+    "movielens-clicks": Entry(
+        "MovieLens 100K as a click log: is a film rated 4 or 5, given user, film and what the user liked before",
+        "table",
+        "binary",
+        "click",
+        "files.grouplens.org (research licence: do not redistribute)",
+        {"all": _movielens("u.data", "u.item", "u.genre", "u.user", "u.occupation")},
+        types={"user": "categorical", "item": "categorical"},
+        home="movielens-100k",
     ),
     "omniglot": Entry(
         "Omniglot handwritten characters, 105x105",

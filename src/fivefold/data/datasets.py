@@ -46,6 +46,8 @@ class Dataset:
         Which rows of ``frame`` or ``arrays`` come from which part.
     missing_parts : tuple of str
         Parts of the whole set that are not at hand.
+    types : mapping column -> kind
+        Kinds that the values do not tell, for :func:`~fivefold.data.infer.infer_schema`.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Dataset:
     parts: tuple[str, ...] = ("all",)
     rows: Mapping[str, range] = field(default_factory=dict)
     missing_parts: tuple[str, ...] = ()
+    types: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<Dataset {self.describe()}>"
@@ -109,6 +112,8 @@ def _size(value: Any) -> str:
 
 
 def _codes(values: pl.Series) -> np.ndarray:
+    if values.dtype.is_nested():
+        raise DataError(f"The column {values.name!r} holds lists, which are no column of an array; use the frame.")
     if values.dtype != pl.String:
         return values.cast(pl.Float64).to_numpy()
     order = {label: float(i) for i, label in enumerate(values.drop_nulls().unique().sort())}
@@ -124,7 +129,7 @@ def describe_dataset(name: str) -> dict[str, Any]:
     """Return facts about a data set without loading it: title, kind, task, target, source, parts and which are at hand."""
     key = resolve(name, _ALL, "data set")
     entry = _ALL[key]
-    here = [part for part, files in entry.parts.items() if all(at_hand(key, file) for file in files)]
+    here = [part for part, files in entry.parts.items() if all(at_hand(entry.home or key, file) for file in files)]
     return {
         "name": key,
         "title": entry.title,
@@ -148,7 +153,7 @@ def load_dataset(name: str, *, part: str | None = None, n: int | None = None, se
         One of its parts, for example "train". By default the whole set; with the network switched off or a mirror set
         (``FIVEFOLD_DATA_MIRROR``) the parts that are at hand, the others are named in ``missing_parts``.
     n : int >= 1, optional
-        Rows of a generated set ("mixture-25": 10,000; "moons": 1,000).
+        Rows of a generated set ("mixture-25": 10,000; "moons": 1,000; "synthetic-clicks": 100,000).
     seed : int, default 0
         Seed of a generated set.
 
@@ -190,7 +195,7 @@ def load_dataset(name: str, *, part: str | None = None, n: int | None = None, se
         return build(key, entry, wanted, [])
     # Movielens keeps its published splits and side tables apart from the ratings.
     natural = ["ratings"] if key == "movielens-100k" else list(entry.parts)
-    wanted = [p for p in natural if all(at_hand(key, file) for file in entry.parts[p])]
+    wanted = [p for p in natural if all(at_hand(entry.home or key, file) for file in entry.parts[p])]
     if not _restricted() or not wanted:
         # Small and full Omniglot overlap: the small part is the default, the others are asked for by name.
         wanted = natural[:1] if key == "omniglot" else natural

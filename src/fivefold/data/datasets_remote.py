@@ -33,7 +33,7 @@ Parts = dict[str, list[Path]]
 
 def build(name: str, entry: Entry, parts: list[str], missing: list[str]) -> Dataset:
     """Return the data set made of ``parts``; ``missing`` are those that are not at hand."""
-    files: Parts = {part: [fetch(name, file) for file in entry.parts[part]] for part in parts}
+    files: Parts = {part: [fetch(entry.home or name, file) for file in entry.parts[part]] for part in parts}
     facts: dict[str, Any] = {
         "name": name,
         "kind": entry.kind,
@@ -43,6 +43,7 @@ def build(name: str, entry: Entry, parts: list[str], missing: list[str]) -> Data
         "target": entry.target or None,
         "parts": tuple(parts),
         "missing_parts": tuple(missing),
+        "types": entry.types,
     }
     return Dataset(**{**facts, **_BUILDERS[name](files)})
 
@@ -162,6 +163,12 @@ def _movielens(files: Parts) -> dict[str, Any]:
     return {"frame": pl.concat(marked), "rows": rows}
 
 
+def _movielens_clicks(files: Parts) -> dict[str, Any]:
+    from .movielens import movielens_clicks
+
+    return {"frame": movielens_clicks(), "classes": ("0", "1")}
+
+
 def _plain(path: Path, separator: str, names: tuple[str, ...]) -> pl.DataFrame:
     frame = read_csv(path, path.name, header=False, separator=separator)[0]
     frame.columns = list(names)
@@ -241,6 +248,7 @@ _BUILDERS: dict[str, Callable[[Parts], dict[str, Any]]] = {
     "higgs-sample": _higgs,
     "mnist": _mnist,
     "movielens-100k": _movielens,
+    "movielens-clicks": _movielens_clicks,
     "omniglot": _omniglot,
     "rt-polarity": _polarity,
     "tiny-shakespeare": _corpus,

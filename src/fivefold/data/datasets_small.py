@@ -64,9 +64,11 @@ def _column(label: str) -> str:
 
 def generate(name: str, entry: Entry, n: int | None, seed: int) -> Dataset:
     """Return a set drawn from ``seed``."""
-    rows = n if n is not None else {"mixture-25": 10_000, "moons": 1_000}[name]
+    rows = n if n is not None else {"mixture-25": 10_000, "moons": 1_000, "synthetic-clicks": 100_000}[name]
     if rows < 1:
         raise DataError(f"n must be at least 1, got {rows}.")
+    if name == "synthetic-clicks":
+        return _clicks(name, entry, rows, seed)
     draw = Streams(seed).numpy(f"dataset/{name}")
     if name == "mixture-25":
         # Modes at {-4, -2, 0, 2, 4}^2, standard deviation 0.05, each mode equally often.
@@ -93,4 +95,23 @@ def generate(name: str, entry: Entry, n: int | None, seed: int) -> Dataset:
         frame=frame,
         arrays={"x": x.astype(np.float32), "y": label.astype(np.int64)},
         classes=classes,
+    )
+
+
+def _clicks(name: str, entry: Entry, rows: int, seed: int) -> Dataset:
+    """Return the synthetic click log; ``arrays`` holds the probabilities, by which no ranking is better."""
+    from .synthetic_clicks import synthetic_clicks
+
+    found = synthetic_clicks(rows, seed=seed)
+    return Dataset(
+        name=name,
+        kind=entry.kind,
+        title=entry.title,
+        source=entry.source,
+        task=entry.task,
+        target=entry.target,
+        frame=found.frame,
+        arrays={"probability": found.probability},
+        classes=("0", "1"),
+        types=entry.types,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -36,7 +37,8 @@ def infer_schema(
     target : str, optional
         The column to predict.
     types : mapping column -> kind, optional
-        Decisions of the user's; they win over inference.
+        Decisions of the user's; they win over inference. ``"C*"`` stands for all columns that begin so, ``?`` for one letter; a
+        column's own name wins over such a pattern.
     drop : names of columns to leave out
     weight, group, time, split : str, optional
         Columns that weight rows, hold rows together, order them in time, or name their part of a split.
@@ -49,7 +51,7 @@ def infer_schema(
     -------
     (Schema, polars.DataFrame)
         The table has the schema's columns in their order, without the dropped ones: numeric columns as float64, categories,
-        text and ids as strings, booleans, dates as microseconds; null for missing.
+        text and ids as strings, lists as lists of strings, booleans, dates as microseconds; null for missing.
 
     Raises
     ------
@@ -59,7 +61,7 @@ def infer_schema(
     from .readers import read_table
 
     table = frame if isinstance(frame, pl.DataFrame) else read_table(frame)
-    kinds = dict(types or {})
+    kinds = _by_column(types or {}, table.columns)
     roles = _roles(table, target=target, weight=weight, group=group, time=time, split=split)
     for name in (*kinds, *(drop := list(drop))):
         if name not in table.columns:
@@ -99,6 +101,15 @@ def infer_schema(
     schema = Schema(columns, chosen, task_reason, notes)
     _keep_one_feature(schema, target)
     return schema, pl.DataFrame(series)
+
+
+def _by_column(types: Mapping[str, str], columns: list[str]) -> dict[str, str]:
+    """Return the kinds of columns, patterns spelled out; what is no column and fits none stays, to be refused."""
+    found: dict[str, str] = {}
+    for name, kind in types.items():
+        if name not in columns and set(name) & set("*?"):
+            found |= {column: kind for column in columns if fnmatch.fnmatchcase(column, name)} or {name: kind}
+    return found | {name: kind for name, kind in types.items() if name in columns or not set(name) & set("*?")}
 
 
 def _roles(table: pl.DataFrame, **named: str | None) -> dict[str, str]:
@@ -204,6 +215,8 @@ def _column(name: str, found: Decision, role: str, *, by_user: bool) -> tuple[Co
             f"The {role} column {name!r} is missing in {values.null_count():,} rows, first in row {row + 1}; "
             "fill them in or leave those rows out."
         )
+    if role in ("group", "split") and found.kind == "list":
+        raise DataError(f"The {role} column {name!r} holds lists; it needs one value a row.")
     if role == "time" and found.kind not in ("datetime", "numeric", "id"):
         raise DataError(
             f"The time column {name!r} is {found.kind} ({found.reason}); dates or numbers are accepted, for example "

@@ -18,6 +18,7 @@ from .parse import (
     as_boolean,
     as_category,
     as_datetime,
+    as_lists,
     as_number,
     date_formats,
     is_boolean_pair,
@@ -156,6 +157,8 @@ def decide(values: pl.Series, facts: Facts, *, position: int, columns: int) -> D
         return decide_number(values, facts, position=position, columns=columns)
     if dtype in (pl.String, pl.Categorical, pl.Enum):
         return decide_string(values, facts, position=position, columns=columns)
+    if isinstance(dtype, (pl.List, pl.Array)) and _holds_names(values):
+        return _decide_lists(values)
     raise DataError(
         f"Column {values.name!r} holds {_what(dtype)}; a table needs one number, word or date a cell. "
         f"Spread it over columns, or leave it out with --drop {values.name}."
@@ -164,10 +167,30 @@ def decide(values: pl.Series, facts: Facts, *, position: int, columns: int) -> D
 
 def _what(dtype: pl.DataType) -> str:
     if isinstance(dtype, (pl.List, pl.Array)):
-        return "lists"
+        inner = dtype.inner
+        return (
+            "lists of numbers with decimals" if isinstance(inner, pl.DataType) and inner.is_float() else "nested lists"
+        )
     return {"Struct": "nested records", "Binary": "raw bytes", "Object": "Python objects"}.get(
         dtype.base_type().__name__, str(dtype)
     )
+
+
+def _holds_names(values: pl.Series) -> bool:
+    """Whether the members of lists can be names: words, truth values or whole numbers."""
+    inner = values.dtype.inner  # type: ignore[attr-defined]
+    if inner.is_float():
+        return _whole(values.explode().drop_nulls())
+    return inner.is_integer() or inner in (pl.String, pl.Categorical, pl.Enum, pl.Boolean)
+
+
+def _decide_lists(values: pl.Series) -> Decision:
+    lists = as_lists(values)
+    distinct = lists.n_unique() - bool(lists.null_count())
+    if distinct == 1 and not lists.null_count():
+        return Decision("constant", "always the same list", lists, distinct=1)
+    mean = cast(float, lists.list.len().mean() or 0.0)
+    return Decision("list", f"lists of {mean:.3g} members on average", lists, distinct=distinct)
 
 
 def _all_missing(facts: Facts) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from fivefold.base.errors import DataError
+
 MISSING = ("", "na", "n/a", "#n/a", "nan", "null", "<na>", "nat", "nil", "none", "?", "-", "--", ".", "\\n", "missing")
 """Spellings of a missing value, compared in lower case without surrounding blanks."""
 
@@ -84,7 +86,17 @@ def as_text(values: pl.Series) -> pl.Series:
         return strip_missing(values, PLAIN_MISSING)
     if values.dtype.is_float():
         values = values.fill_nan(None)
+    refuse_nested(values)
     return values.cast(pl.String)
+
+
+def refuse_nested(values: pl.Series) -> None:
+    """Refuse a column of lists or records where one value a cell is wanted."""
+    if values.dtype.is_nested():
+        raise DataError(
+            f"Column {values.name!r} holds lists or records where one value a cell is wanted; lists of names are features of "
+            "the kind list, and nothing else."
+        )
 
 
 def as_category(values: pl.Series) -> pl.Series:
@@ -95,6 +107,31 @@ def as_category(values: pl.Series) -> pl.Series:
         if clean.drop_nulls().is_finite().all() and (whole.cast(pl.Float64) == clean).all():
             return whole.cast(pl.String)
     return as_text(values)
+
+
+SEPARATOR = "|"
+"""Between the members of a list that comes as text."""
+
+
+def as_lists(values: pl.Series) -> pl.Series:
+    """Return lists of names, null where missing: lists as they are, text such as ``"a|b"`` cut at ``|``; 3 and 3.0 are "3".
+
+    Members that are missing or empty are dropped, so that a list may be empty.
+    """
+    if isinstance(values.dtype, pl.Array):
+        values = values.arr.to_list()
+    if not isinstance(values.dtype, pl.List):
+        texts = as_category(values).str.split(SEPARATOR)
+    elif values.dtype.inner.is_float():
+        # By value, not by column as as_category does: 3.0 stays "3" beside a NaN.
+        element = pl.element()
+        whole = (element == element.floor()) & (element.abs() < 2.0**53)
+        plain = element.cast(pl.Int64, strict=False).cast(pl.String)
+        texts = values.list.eval(pl.when(whole).then(plain).otherwise(element.fill_nan(None).cast(pl.String)))
+    else:
+        texts = values.cast(pl.List(pl.String))
+    element = pl.element().str.strip_chars()
+    return texts.list.eval(element.filter(element != ""))
 
 
 def as_number(values: pl.Series, style: str = "plain") -> pl.Series:

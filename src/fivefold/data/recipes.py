@@ -13,7 +13,7 @@ from fivefold.base.errors import DataError, InputError
 from fivefold.base.estimator import Estimator
 from fivefold.base.names import resolve
 
-from .recipes_parts import CategoryPart, DatetimePart, LeftOut, Levels, NumericPart, Part, TextPart
+from .recipes_parts import CategoryPart, DatetimePart, LeftOut, Levels, ListPart, NumericPart, Part, TextPart
 from .recipes_supervised import HashPart, Target, TargetPart, choose_features, f_statistics
 
 RECIPES = {
@@ -43,7 +43,7 @@ class Recipe(Estimator):
         * ``scaled-one-hot``: numbers: median for missing values, a 0/1 column ``<name>_missing`` only where training rows had
           some, then zero mean and unit variance; booleans 0/1; categories one-hot with ``<other>`` and, where training rows
           had some, ``<missing>``; times: calendar parts and days since the earliest training row, scaled like numbers;
-          text: hashed TF-IDF.
+          text: hashed TF-IDF; lists: a 0/1 column for each of the most frequent members.
         * ``one-hot``: the same without scaling.
         * ``ordinal``: for trees: NaN stays NaN everywhere, categories are codes 0, 1, …, and ``categorical_mask_`` says which
           columns are codes; unseen and rare values share the code after the last level.
@@ -53,7 +53,7 @@ class Recipe(Estimator):
     min_count : int >= 1, default 2
         Levels seen fewer times in training are pooled into ``<other>``; with 2 the values seen once teach what unseen means.
     max_levels : int >= 1, optional
-        The most frequent levels of a column that stay; default 50 for one-hot and 254 for codes.
+        The most frequent levels of a column that stay; default 50 for one-hot and lists and 254 for codes.
     text_features : int >= 0, default 128
         Columns a text column is hashed into; 0 leaves text out.
     encode : {"auto", "one-hot", "target", "hash"}, default "auto"
@@ -221,6 +221,8 @@ class Recipe(Estimator):
             return DatetimePart(series, scaled=scaled, fill=filled)
         if column.kind == "text":
             return TextPart(series, n_features=self.text_features)
+        if column.kind == "list":
+            return ListPart(series, min_count=self.min_count, max_levels=self.max_levels or 50)
         if column.kind in ("categorical", "id", "constant"):
             found, most = Levels(series), self.max_levels or (50 if filled else 254)
             many = len(found.names) > _MANY
@@ -314,6 +316,8 @@ class Recipe(Estimator):
             first += len(part.names)
             if part.one_hot or part.codes or getattr(part, "boolean", False):
                 groups = [list(columns)]
+            elif getattr(part, "binary", False):
+                groups = [[j] for j in columns]
             else:
                 groups = [[columns[-1]]] if getattr(part, "flagged", False) else []
             for group in groups:

@@ -293,3 +293,35 @@ class TextPart(Part):
 
     def describe(self) -> str:
         return f"TF-IDF of its words, hashed into {self.n_features} columns"
+
+
+class ListPart(Part):
+    """A column of lists of names: a 0/1 column for each frequent member, and ``<other>`` for the rest."""
+
+    binary: ClassVar[bool] = True
+
+    def __init__(self, series: pl.Series, *, min_count: int, max_levels: int) -> None:
+        if not (series.list.len() > 0).any():
+            raise LeftOut("no list with a member in the training rows")
+        self.column = series.name
+        members = series.list.unique().explode().drop_nulls().value_counts(name="__count__").sort(series.name)
+        rare = choose_rare(members["__count__"].to_numpy(), len(series), min_count, max_levels + 1, always=True)
+        self.members = [name for name, is_rare in zip(members[series.name].to_list(), rare) if not is_rare]
+        self.pooled = int(rare.sum())
+        self.missing = bool(series.null_count())
+        tail = ["<other>", *(["<missing>"] if self.missing else [])]
+        self.names = [f"{self.column}={name}" for name in [*self.members, *tail]]
+
+    def write(self, series: pl.Series, out: np.ndarray) -> None:
+        out[:] = 0.0
+        sizes = series.list.len().fill_null(0).to_numpy().astype(np.int64)
+        rows = np.repeat(np.arange(len(series)), sizes)
+        codes = find_codes(series.filter(pl.Series(sizes > 0)).explode(), np.array(self.members, dtype=object))
+        codes[codes < 0] = len(self.members)
+        out[codes, rows] = 1.0
+        if self.missing:
+            out[-1] = series.is_null().to_numpy()
+
+    def describe(self) -> str:
+        pooled = f"; {self.pooled} rare ones share <other>" if self.pooled else ""
+        return f"0/1 columns for {len(self.members)} members of its lists{pooled}"

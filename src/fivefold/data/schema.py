@@ -14,9 +14,19 @@ from fivefold.base.codec import Stateful
 from fivefold.base.errors import ArtifactError, DataError, SpecError
 from fivefold.base.names import nearest
 
-from .parse import as_boolean, as_category, as_datetime, as_number, as_text, first_row, strip_missing
+from .parse import (
+    as_boolean,
+    as_category,
+    as_datetime,
+    as_lists,
+    as_number,
+    as_text,
+    first_row,
+    refuse_nested,
+    strip_missing,
+)
 
-Kind = Literal["numeric", "categorical", "boolean", "datetime", "text", "id", "constant"]
+Kind = Literal["numeric", "categorical", "boolean", "datetime", "text", "list", "id", "constant"]
 Role = Literal["feature", "target", "weight", "group", "time", "split", "ignored"]
 Task = Literal["binary", "multiclass", "regression"]
 
@@ -24,7 +34,7 @@ KINDS: tuple[str, ...] = get_args(Kind)
 ROLES: tuple[str, ...] = get_args(Role)
 TASKS: tuple[str, ...] = get_args(Task)
 
-MODEL_KINDS = ("numeric", "categorical", "boolean", "datetime", "text")
+MODEL_KINDS = ("numeric", "categorical", "boolean", "datetime", "text", "list")
 """Kinds that can be features; ids and constants tell a model nothing about new rows."""
 
 _ALIASES = {
@@ -39,6 +49,7 @@ _ALIASES = {
     "time": "datetime",
     "string": "text",
     "str": "text",
+    "lists": "list",
 }
 
 
@@ -102,6 +113,8 @@ class Column:
         """
         if self.is_class:
             return self._cast_classes(values)
+        if self.kind != "list":
+            refuse_nested(values)
         if self.kind == "numeric" and values.dtype.is_numeric():
             return as_number(values).alias(self.name)
         if self.kind == "numeric":
@@ -110,6 +123,8 @@ class Column:
             result = as_boolean(values)
         elif self.kind == "datetime":
             result = as_datetime(values, self.how)
+        elif self.kind == "list":
+            result = as_lists(values)
         elif self.kind == "categorical":
             result = as_category(values)
         else:
@@ -309,15 +324,25 @@ def checksum(frame: pl.DataFrame) -> str:
             body = values.cast(pl.Float64).fill_nan(None)
             zero = body.fill_null(0.0) + 0.0  # minus zero becomes zero
             payload, label = zero.to_numpy().tobytes(), "number"
+        elif isinstance(values.dtype, pl.List):
+            body = values
+            members = values.filter(values.list.len() > 0).explode().cast(pl.String)
+            payload = values.list.len().fill_null(0).cast(pl.Int64).to_numpy().tobytes() + _text_bytes(members)
+            label = "list"
         elif values.dtype.is_temporal():
             body = values.cast(pl.Datetime("us")) if values.dtype == pl.Date else values
             payload, label = body.to_physical().cast(pl.Int64).fill_null(0).to_numpy().tobytes(), str(body.dtype)
         else:
             body = values.cast(pl.String) if not values.dtype.is_nested() else values.map_elements(str, pl.String)
-            filled = body.fill_null("")
-            payload = filled.str.len_bytes().to_numpy().tobytes() + "".join(filled.to_list()).encode("utf8")
+            payload = _text_bytes(body)
             label = "text" if values.dtype != pl.Boolean else "boolean"
         digest.update(json.dumps([name, label]).encode())
         digest.update(body.is_null().to_numpy().tobytes())
         digest.update(payload)
     return digest.hexdigest()
+
+
+def _text_bytes(values: pl.Series) -> bytes:
+    """Return the lengths of strings, then all of them together."""
+    filled = values.fill_null("")
+    return filled.str.len_bytes().to_numpy().tobytes() + "".join(filled.to_list()).encode("utf8")

@@ -130,6 +130,8 @@ class Comparison:
                 "p_adjusted": _finite(row.difference.adjusted) if row.difference else None,
                 "fit_seconds": _finite(row.fit_seconds),
                 "predict_seconds": _finite(row.predict_seconds),
+                "weights": _finite(row.weights),
+                "rows_per_second": _finite(row.rows_per_second),
                 "reason": row.reason or None,
                 "notes": list(row.notes),
             }
@@ -212,7 +214,8 @@ def compare(
     target : str
         Column to predict; a data set knows its own.
     methods : names, or one text with commas, optional
-        By default every method whose card serves the task and calls it fast.
+        By default every method whose card serves the task and calls it fast. A kind, such as ``ctr-model``, names all its
+        methods.
     cv : int >= 2, default 5
         Folds; stratified by class for classification.
     seed : int, default 0
@@ -230,6 +233,7 @@ def compare(
     metrics : names, optional
         The first ranks. By default roc-auc (binary), log-loss (multiclass) or rmse (regression) and those beside it.
     params : mapping method -> parameters, optional
+        Those of a kind go to all its methods that have them.
     threads : int >= 1, optional
         Threads of every method; by default one, so that times compare and nothing depends on the machine's cores.
     sql : str, optional

@@ -238,6 +238,56 @@ class TableModel(Stateful):
             raise TrainingError(f"{self.method} answered with {bad:,} {what} that are not finite (NaN or infinite).")
 
 
+def check_preparation(
+    card: Card,
+    *,
+    recipe: str | None = None,
+    encode: str = "auto",
+    select: int | None = None,
+    resample: str | None = None,
+) -> None:
+    """Refuse preparation that a method cannot be given, before anything is fitted.
+
+    Raises
+    ------
+    SpecError
+        For a method that takes columns as fields: another recipe, ``encode``, ``select`` and ``resample="smote"``, which all
+        speak of a matrix; for the other methods: the recipe of fields.
+    """
+    from fivefold.data.recipes_fields import FIELDS
+
+    if card.kind != "ctr-model":
+        if recipe == FIELDS:
+            raise SpecError(f"The recipe {FIELDS!r} is for models of click logs; {card.id} takes a matrix of numbers.")
+        return
+    asked = {
+        f"the recipe {recipe!r}": recipe not in (None, FIELDS),
+        f"encode {encode!r}": encode != "auto",
+        f"select {select}": select is not None,
+        "resample 'smote'": resample == "smote",
+    }
+    wrong = next((text for text, given in asked.items() if given), None)
+    if wrong is not None:
+        raise SpecError(
+            f"{card.id} takes the columns as they are and embeds them itself, so {wrong} does not apply; leave out the option or "
+            "the method."
+        )
+
+
+def trained_weights(model: Any) -> int | None:
+    """Return how many numbers a fitted method has learned, or None where it cannot tell."""
+    count = getattr(model, "n_parameters_", None)
+    if count is not None:
+        return int(count)
+    module = getattr(model, "module_", None)
+    if module is not None:
+        return sum(int(p.numel()) for p in module.parameters())
+    coefficients = getattr(model, "coef_", None)
+    if coefficients is None:
+        return None
+    return int(np.size(coefficients) + np.size(getattr(model, "intercept_", ())))
+
+
 def fit_table(
     card: Card,
     frame: pl.DataFrame,
@@ -258,7 +308,7 @@ def fit_table(
     Parameters
     ----------
     card : Card
-        Of a classifier or regressor.
+        Of a classifier, a regressor or a model of click logs; the last gets the columns as fields instead of a matrix.
     frame : polars.DataFrame
         The training rows, target included, as :func:`fivefold.data.infer.infer_schema` returned them.
     schema : Schema
@@ -272,7 +322,7 @@ def fit_table(
     classes : sequence of str, optional
         All labels in the order wanted, where the rows may lack some; by default those of the rows.
     recipe : str, optional
-        Preprocessing in place of the card's.
+        Preprocessing in place of the card's; not for models of click logs.
     encode : {"auto", "one-hot", "target", "hash"}, default "auto"
         What becomes of categories with many levels; see :class:`fivefold.data.recipes.Recipe`.
     select : int >= 1, optional
@@ -294,9 +344,11 @@ def fit_table(
     DataError
         When the target is missing somewhere or has one class only.
     SpecError
-        Without target, for an unknown parameter, and when the rows of a regression are to be resampled.
+        Without target, for an unknown parameter, when the rows of a regression are to be resampled, and for what
+        :func:`check_preparation` refuses.
     """
     from fivefold.data.recipes import Recipe
+    from fivefold.data.recipes_fields import FieldRecipe
 
     if schema.target is None:
         raise SpecError("The schema names no target; give the column to be predicted.")
@@ -308,6 +360,9 @@ def fit_table(
         raise SpecError(
             f"Resampling ({resample}) balances classes, but the target {schema.target.name!r} is a number; leave it out."
         )
+    if resample is not None:
+        resample = resolve(resample, STRATEGIES, "resampling strategy")
+    check_preparation(card, recipe=recipe, encode=encode, select=select, resample=resample)
     chosen = card.variant(variant, schema.task)
     labels: list[str] | None = None
     if schema.task != "regression":
@@ -325,19 +380,24 @@ def fit_table(
     values = dict(params or {})
     build(card, chosen, values, seed)  # a wrong parameter is told before the recipe is fitted
     # The baseline looks at no feature, so it is there even for a table without usable ones.
-    steps, X = None, np.empty((len(frame), 0))
-    if card.id != BASELINE:
+    steps: Any = None
+    X: Any = np.empty((len(frame), 0))
+    if card.kind == "ctr-model":
+        steps = FieldRecipe(schema)
+        X = steps.fit_transform(frame)
+        values = {"features": steps.features_, "task": schema.task, **values}
+    elif card.id != BASELINE:
         drawn = Streams(seed).integer("recipe") % 2**31
         steps = Recipe(recipe or card.recipe, schema, encode=encode, select=select, random_state=drawn)
         # Not fit and transform: a training row must not see its own target in its features.
         X = steps.fit_transform(frame, y, classes=None if seen is None else len(seen), groups=groups)
-    if steps is not None and steps.categorical_mask_.any() and _accepts(card.load(chosen), "categorical_features"):
-        values.setdefault("categorical_features", np.flatnonzero(steps.categorical_mask_))
+        if steps.categorical_mask_.any() and _accepts(card.load(chosen), "categorical_features"):
+            values.setdefault("categorical_features", np.flatnonzero(steps.categorical_mask_))
     estimator = build(card, chosen, values, seed)
     weights = _weights(card, estimator, frame, schema)
     shares: dict[str, Any] = {}
     if resample is not None and seen is not None and card.id != BASELINE:
-        shares["resampled"] = STRATEGIES[resolve(resample, STRATEGIES, "resampling strategy")]
+        shares["resampled"] = STRATEGIES[resample]
         before = class_shares(y, len(seen), weights)
         if labels is not None and not before.all():
             raise DataError(
@@ -346,7 +406,7 @@ def fit_table(
             )
         shares["true_shares"] = before.tolist()
         drawn_rows = Streams(seed).child("resample")
-        if resolve(resample, STRATEGIES, "resampling strategy") == "smote":
+        if resample == "smote":
             X, y = _with_synthetic_rows(X, y, steps, weights, drawn_rows)
         else:
             rows = resampled_rows(y, strategy=resample, random_state=drawn_rows, sample_weight=weights)

@@ -113,7 +113,7 @@ def dates_as_written() -> Check:
 
 @evidence(
     "data-ingestion",
-    claim="Each kind of column is recognized: numbers, codes, ids, words, truth values, free text, constants",
+    claim="Each kind of column is recognized: numbers, codes, ids, words, truth values, free text, lists, constants",
     against="kinds declared when the table was made",
 )
 def kinds_as_declared() -> Check:
@@ -144,6 +144,8 @@ def kinds_as_declared() -> Check:
         "order_id": ("id", list(range(7000, 7000 + n))),
         "token": ("id", [f"{draw.getrandbits(64):016x}z" for _ in range(n)]),
         "remark": ("text", [" ".join(draw.choice(words) for _ in range(9)) for _ in range(n)]),
+        "tags": ("list", [draw.sample(words, draw.randrange(4)) for _ in range(n)]),
+        "seen": ("list", [[draw.randrange(30) for _ in range(draw.randrange(3))] for _ in range(n)]),
         "same": ("constant", [3] * n),
         "void": ("constant", ["NA"] * n),
         "when": ("datetime", [f"{1 + i % 28}.{1 + i % 12}.2020" for i in range(n)]),

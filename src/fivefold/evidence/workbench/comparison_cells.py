@@ -165,3 +165,58 @@ def order_of_rows() -> Check:
         spread = next(row for row in ordered if row.id == "c").deviation(metric)
         wrong += int(not abs(spread - 0.2) <= 1e-12)  # √((0.2² + 0.2²) / 2)
     return Check(float(wrong), 0.0, "places that differ", "by hand")
+
+
+@evidence(
+    "model-comparison",
+    claim="A model of click logs gets the columns themselves and answers as the one fitted by hand, its weights counted",
+    against="FactorizationMachine on the training rows with its fields spelled out; 1 + d (1 + k) weights",
+)
+def click_models_by_hand() -> Check:
+    from fivefold.models.recommend import FactorizationMachine
+
+    random = np.random.default_rng(11)
+    rows = 150
+    user, item = random.integers(0, 30, rows), random.integers(0, 9, rows)
+    names = np.array([f"{100 + i}" for i in range(9)])
+    frame = pl.DataFrame(
+        {
+            "user": [f"{u}" for u in user],
+            "item": names[item],
+            "price": np.where(random.random(rows) < 0.2, np.nan, random.normal(size=rows)),
+            "past": [names[random.integers(0, 9, k)].tolist() for k in random.integers(0, 4, rows)],
+            "topics": [["x", "y", "z"][: k % 3] for k in item.tolist()],
+            "label": np.where((user + item) % 3 == 0, "yes", "no"),
+        }
+    )
+    set_by_hand = {"embedding_dim": 3, "max_iter": 2, "random_state": 5}
+    plan = planned(
+        frame,
+        "label",
+        ("ctr-model",),
+        types={"user": "categorical", "item": "categorical"},
+        params={"factorization-machine": set_by_hand},
+    )
+    features = {
+        "user": {"kind": "categorical", "min_count": 2},
+        "item": {"kind": "categorical", "min_count": 2, "table": "item"},
+        "price": "numeric",
+        "past": {"kind": "sequence", "min_count": 2, "table": "item"},
+        "topics": {"kind": "set", "min_count": 2},
+    }
+    worst = 0.0
+    for fold in range(2):
+        cell = compute_cell(plan, plan.entry("factorization-machine"), fold)
+        train = plan.splits.fold[0] != fold
+        fitted = FactorizationMachine(features=features, **set_by_hand).fit(frame.filter(pl.Series(train)), "label")
+        if cell.predictions is None:
+            return Check(float("nan"), 1e-12)
+        apart = fitted.predict_proba(frame[cell.predictions["row"].to_numpy()])[:, 1]
+        worst = largest(worst, float(np.abs(apart - cell.predictions["probability_yes"].to_numpy()).max()))
+        worst = largest(worst, float(np.abs(plan.splits.fold[0][cell.predictions["row"].to_numpy()] - fold).max()))
+        known = [frame.filter(pl.Series(train))[c].explode().drop_nulls() for c in ("user", "item", "past", "topics")]
+        pools = [known[0], pl.concat([known[1], known[2]]), known[3]]
+        # A row for each name that occurs twice, an unknown one for each table, and one of the number.
+        d = 1 + sum(1 + int((pool.value_counts()["count"] >= 2).sum()) for pool in pools)
+        worst = largest(worst, float(abs((cell.weights or 0) - (1 + d * (1 + 3))) + abs((cell.passes or 0) - 2)))
+    return Check(worst, 1e-12, "largest difference", "fitted by hand")

@@ -22,7 +22,7 @@ from fivefold.base.errors import FivefoldError, TrainingError
 from fivefold.base.files import atomic_file, write_json
 from fivefold.base.random import Streams
 
-from ..tabular import TableModel, fit_table
+from ..tabular import TableModel, fit_table, trained_weights
 from .entries import Entry
 from .plan import Plan
 from .splits import Splits
@@ -92,6 +92,10 @@ class Cell:
         Why it failed; empty when it did not.
     params, trials : mapping, int
         What tuning chose, after how many trials.
+    weights : int or None
+        Numbers that the method has learned, where it can tell.
+    passes : int or None
+        Of a model of click logs over its training rows.
     importance : list of (column, mean, deviation)
     predictions : DataFrame or None
         ``row``, ``prediction`` and the probabilities, one row a test row.
@@ -110,6 +114,8 @@ class Cell:
     recipe: str = ""
     params: dict[str, Any] = field(default_factory=dict)
     trials: int = 0
+    weights: int | None = None
+    passes: int | None = None
     importance: list[tuple[str, float, float]] = field(default_factory=list)
     predictions: pl.DataFrame | None = None
 
@@ -263,6 +269,8 @@ def _work(
         "recipe": describe_recipe(model),
         "params": chosen.params if chosen.trials else {},
         "trials": chosen.trials,
+        "weights": trained_weights(model.model),
+        "passes": int(model.model.n_iter_) if entry.card.kind == "ctr-model" else None,
         "importance": _importance(plan, model, tested, seed) if spec.explain else [],
         "predictions": predictions if predictions is not None else pl.DataFrame({"row": pl.Series([], dtype=pl.Int64)}),
     }

@@ -18,6 +18,7 @@ from .judge import Decision, Judgement, costs_of, decide, positive_and_probabili
 from .numbers import mean_and_deviation, plain, with_deviation
 from .page_figures import draw
 from .plan import Plan
+from .show import whole
 from .splits import KINDS
 from .table import LABELS, Row, higher_is_better
 from .words import contradiction, interval
@@ -79,6 +80,8 @@ def _table(page: Report, plan: Plan, rows: Sequence[Row], end: Finish | None) ->
     arrows = {m: "↑" if higher_is_better(m) else "↓" for m in plan.metrics}
     heads = [f"{LABELS.get(m, m)}\n{arrows[m]}{' ranks' if m == plan.rank_by else ''}" for m in plan.metrics]
     columns = ["", "method", heads[0], "behind the best\n(p adjusted)", "fit\na fold", "predict\na fold", "parameters"]
+    rates = any(not np.isnan(row.rows_per_second) for row in rows)
+    columns += ["weights", *(["rows/s"] if rates else [])]
     columns += heads[1:]
     body, quiet, apart = [], [], []
     for number, row in enumerate(rows):
@@ -95,6 +98,8 @@ def _table(page: Report, plan: Plan, rows: Sequence[Row], end: Finish | None) ->
                 _seconds(row.fit_seconds),
                 _seconds(row.predict_seconds),
                 "–" if row.baseline else row.setting,
+                whole(row.weights),
+                *([whole(row.rows_per_second)] if rates else []),
                 *(row.show(m) for m in plan.metrics[1:]),
             ]
         )
@@ -108,7 +113,8 @@ def _table(page: Report, plan: Plan, rows: Sequence[Row], end: Finish | None) ->
         caption=f"Cross-validation (selection): mean ± standard deviation over {plan.splits.cv * plan.splits.repeats} folds, the "
         "same for every method. ● cannot be told from the best: differences have the variance of Nadeau and Bengio, p-values "
         "are Holm's (over all pairs where folds are repeated). ↑ higher is better, ↓ lower is better. Times are medians over "
-        "folds.",
+        "folds; weights are the numbers a method has learned, where it can tell."
+        + (" Rows/s: training rows, each as often as it was passed, over the whole fit." if rates else ""),
     )
     failed = [f"{row.id} is not ranked: {row.reason}" for row in rows if row.reason]
     if failed:

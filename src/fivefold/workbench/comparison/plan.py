@@ -124,10 +124,10 @@ class Plan:
         return {name: int(counts.get(name, 0)) for name in self.classes or ()}
 
 
-def open_data(source: Any, target: str | None, sql: str | None) -> tuple[pl.DataFrame, str, str | None]:
-    """Return the table, its name and its target, from a path, URL, name of a data set, frame or loaded data set."""
+def open_data(source: Any, target: str | None, sql: str | None) -> tuple[pl.DataFrame, str, str | None, dict[str, str]]:
+    """Return the table, its name, its target and the kinds it knows, from a path, URL, name of a data set, frame or data set."""
     if isinstance(source, pl.DataFrame):
-        return source, "table", target
+        return source, "table", target, {}
     if isinstance(source, os.PathLike):
         source = os.fspath(source)
     if isinstance(source, str) and sql is None and not Path(source).exists():
@@ -139,14 +139,14 @@ def open_data(source: Any, target: str | None, sql: str | None) -> tuple[pl.Data
     if hasattr(source, "frame") and hasattr(source, "name"):
         if source.kind != "table":
             raise DataError(f"{source.name} is a data set of {source.kind}, not a table; compare takes tables.")
-        return source.frame, str(source.name), target or source.target
+        return source.frame, str(source.name), target or source.target, dict(getattr(source, "types", {}))
     from fivefold.data.readers import read_table
 
     if isinstance(source, str):
         name = source if sql is None else "query"
         frame = read_table(source) if sql is None else read_table(sql=(source, sql))
-        return frame, Path(name.split("?")[0]).name, target
-    return read_table(source), "table", target
+        return frame, Path(name.split("?")[0]).name, target, {}
+    return read_table(source), "table", target, {}
 
 
 def _name_of(dataset: Any) -> str:
@@ -166,10 +166,10 @@ def make_plan(source: Any, options: Options) -> tuple[Plan, str]:
     from fivefold.data.resample import STRATEGIES
     from fivefold.data.schema import checksum
 
-    resolve(options.encode, ENCODINGS, "encoding")
+    options = replace(options, encode=resolve(options.encode, ENCODINGS, "encoding"))
     if options.resample is not None:
-        resolve(options.resample, STRATEGIES, "resampling strategy")
-    frame, name, target = open_data(source, options.target, options.sql)
+        options = replace(options, resample=resolve(options.resample, STRATEGIES, "resampling strategy"))
+    frame, name, target, types = open_data(source, options.target, options.sql)
     if target is None:
         raise SpecError(
             f"Which column is to be predicted? Give --target; the columns are: {', '.join(frame.columns[:30])}."
@@ -177,7 +177,7 @@ def make_plan(source: Any, options: Options) -> tuple[Plan, str]:
     schema, frame = infer_schema(
         frame,
         target=target,
-        types=dict(options.types),
+        types={**types, **options.types},
         drop=tuple(options.drop),
         weight=options.weight,
         group=options.group,
@@ -211,7 +211,16 @@ def make_plan(source: Any, options: Options) -> tuple[Plan, str]:
         raise DataError(f"{open_rows} rows are too few for {options.cv} folds; at least {2 * options.cv} are needed.")
     notes += _rare(frame, schema, options.cv) if classes is not None else []
     threads = options.threads or 1
-    entries = choose_entries(options.methods, str(schema.task), options.params, peers=options.peers, threads=threads)
+    entries = choose_entries(
+        options.methods,
+        str(schema.task),
+        options.params,
+        peers=options.peers,
+        threads=threads,
+        encode=options.encode,
+        select=options.select,
+        resample=options.resample,
+    )
     columns = [column.name for column in schema.features] + [schema.target.name]
     duplicates = duplicate_groups(frame, columns)
     given = None if options.test is None else np.arange(len(frame)) >= open_rows

@@ -92,13 +92,16 @@ def text_table(
     A dot marks the methods that cannot be told from the best one; where mistakes have costs, these come first.
     """
     extra = ["cost a row", "at 0.5"] if plan.options.cost else []
-    head = ["", "method", *extra, *(LABELS.get(m, m) for m in plan.metrics), "fit", "predict"]
+    clicks = any(entry.card.kind == "ctr-model" for entry in plan.entries)
+    last = ["weights", "rows/s", "fit", "predict"] if clicks else ["fit", "predict"]
+    head = ["", "method", *extra, *(LABELS.get(m, m) for m in plan.metrics), *last]
     body = [
         [
             "●" if row.in_group else "",
             row.id + (f" ({row.setting})" if plan.options.tune and not row.baseline else ""),
             *(_costs((judgements or {}).get(row.id)) if extra else []),
             *(row.show(m) for m in plan.metrics),
+            *([whole(row.weights), whole(row.rows_per_second)] if clicks else []),
             "–" if np.isnan(row.fit_seconds) else seconds(row.fit_seconds),
             "–" if np.isnan(row.predict_seconds) else seconds(row.predict_seconds),
         ]
@@ -106,11 +109,11 @@ def text_table(
     ]
     sealed = sealed_line(plan, end)
     if sealed:
-        body.append([*sealed[:2], *[""] * len(extra), *sealed[2:]])
+        body.append([*sealed[:2], *[""] * len(extra), *sealed[2:], *[""] * len(last)])
     wide = [max(len(line[j]) for line in [head, *body]) for j in range(len(head))]
     shown = list(range(len(head)))
-    while width and sum(wide[j] + 2 for j in shown) > width and len(shown) > 5 + len(extra):
-        shown.remove(shown[-3])  # the last metric; group, method, the ranking metric and the times stay
+    while width and sum(wide[j] + 2 for j in shown) > width and len(shown) > 3 + len(extra) + len(last):
+        shown.remove(shown[-1 - len(last)])  # the last metric; group, method, the ranking metric, sizes and times stay
     lines = []
     for line in [head, *body]:
         cells = [line[j].ljust(wide[j]) if j == 1 else line[j].rjust(wide[j]) for j in shown]
@@ -140,4 +143,9 @@ def sealed_line(plan: Plan, end: Finish | None) -> list[str] | None:
     if end is None or not end.sealed:
         return None
     scores = [interval(end.sealed[m]) if m in end.sealed else "–" for m in plan.metrics]
-    return ["", end.winner, *scores, "", ""]
+    return ["", end.winner, *scores]
+
+
+def whole(value: float) -> str:
+    """Return a count for people."""
+    return "–" if np.isnan(value) else f"{value:,.0f}"

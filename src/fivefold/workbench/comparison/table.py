@@ -41,6 +41,11 @@ class Row:
         Median over folds, so that loading and compiling in the first one do not count.
     trials : int
         Of tuning, the least over folds; 0 means the defaults.
+    weights : float
+        Numbers that the method has learned, median over folds; NaN where it cannot tell.
+    rows_per_second : float
+        Training rows of a model of click logs, each counted as often as it was passed, over the seconds of the whole fit; median
+        over folds, NaN for other methods.
     """
 
     id: str
@@ -58,6 +63,8 @@ class Row:
     params: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
     recipe: str = ""
+    weights: float = float("nan")
+    rows_per_second: float = float("nan")
 
     @property
     def finished(self) -> bool:
@@ -126,7 +133,20 @@ def make_row(plan: Plan, entry: Entry, found: Mapping[str, Cell]) -> Row:
         params=tuple(cell.params for cell in cells),
         notes=notes,
         recipe=cells[0].recipe,
+        weights=_median([cell.weights for cell in cells]),
+        rows_per_second=_median(
+            [
+                None if cell.passes is None else cell.trained * cell.passes / max(cell.fit_seconds, 1e-9)
+                for cell in cells
+            ]
+        ),
     )
+
+
+def _median(values: Sequence[float | None]) -> float:
+    """Return the median over folds, NaN where a fold lacks the number."""
+    known = [float(value) for value in values if value is not None]
+    return float(np.median(known)) if known and len(known) == len(values) else float("nan")
 
 
 def _scores(plan: Plan, cell: Cell) -> dict[str, float | None]:
@@ -214,7 +234,7 @@ def out_of_fold(plan: Plan, cells: Mapping[str, Mapping[str, Cell]]) -> pl.DataF
 
 
 def as_frame(rows: Sequence[Row], metrics: Sequence[str]) -> pl.DataFrame:
-    """Return the table with full digits: rank, group, method, mean and deviation of every metric, differences, times, reason."""
+    """Return the table with full digits: rank, group, method, mean and deviation of every metric, times, sizes, reason."""
     columns: dict[str, list[Any]] = {
         "rank": [row.rank for row in rows],
         "in_group": [row.in_group if row.rank is not None else None for row in rows],
@@ -228,6 +248,8 @@ def as_frame(rows: Sequence[Row], metrics: Sequence[str]) -> pl.DataFrame:
     columns["p_adjusted"] = [_none(row.difference.adjusted) if row.difference else None for row in rows]
     columns["fit_seconds"] = [_none(row.fit_seconds) for row in rows]
     columns["predict_seconds"] = [_none(row.predict_seconds) for row in rows]
+    columns["weights"] = [_none(row.weights) for row in rows]
+    columns["rows_per_second"] = [_none(row.rows_per_second) for row in rows]
     columns["reason"] = [row.reason or None for row in rows]
     plain = {"rank": pl.Int64, "in_group": pl.Boolean, "method": pl.String, "setting": pl.String, "reason": pl.String}
     return pl.DataFrame(columns, schema_overrides={name: plain.get(name, pl.Float64) for name in columns})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,7 +51,8 @@ def load(context: Context, *, labeled: bool = True) -> Loaded:
         dataset = load_dataset(names[normalize(part.name)])
         if dataset.kind != "table":
             return _arrays(context, dataset)
-        return _table(context, dataset.name, dataset.frame, part.target or dataset.target, dataset.task, labeled)
+        target = part.target or dataset.target
+        return _table(context, dataset.name, dataset.frame, target, dataset.task, labeled, dataset.types)
     _check_source(part.name, part.sql, list(names.values()))
     from fivefold.data.readers import read_table
 
@@ -76,7 +78,15 @@ def _check_source(name: str, sql: str | None, known: list[str]) -> None:
         )
 
 
-def _table(context: Context, name: str, frame: Any, target: str | None, task: str | None, labeled: bool) -> Loaded:
+def _table(
+    context: Context,
+    name: str,
+    frame: Any,
+    target: str | None,
+    task: str | None,
+    labeled: bool,
+    types: Mapping[str, str] | None = None,
+) -> Loaded:
     from fivefold.data.infer import infer_schema
 
     part = context.spec.data
@@ -87,7 +97,7 @@ def _table(context: Context, name: str, frame: Any, target: str | None, task: st
     schema, frame = infer_schema(
         frame,
         target=target,
-        types=dict(part.types),
+        types={**(types or {}), **part.types},
         drop=part.drop,
         weight=part.weight,
         group=part.group,

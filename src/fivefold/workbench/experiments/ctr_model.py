@@ -71,7 +71,7 @@ def _table(context: Context) -> tuple[Any, str, str | None, Any]:
     part = context.spec.data
     target: str
     time: str | None
-    if part.name == "movielens-100k" and part.sql is None:
+    if part.name in ("movielens-100k", "movielens-clicks") and part.sql is None:
         frame, target, time, features = movielens_clicks(), "click", "time", FEATURES
     else:
         if part.target is None:
@@ -88,10 +88,9 @@ def _table(context: Context) -> tuple[Any, str, str | None, Any]:
 
 
 def _facts(context: Context, model: Any, rows: int) -> None:
-    count = getattr(model, "n_parameters_", None)
-    if count is None:
-        count = sum(p.numel() for p in model.module_.parameters())
-    context.metrics["parameters"] = float(count)
+    from ..tabular import trained_weights
+
+    context.metrics["parameters"] = float(trained_weights(model) or 0)
     context.metrics["rows/s in training"] = rows * model.n_iter_ / max(context.timings["fit"], 1e-9)
     plan = getattr(model, "memory_plan_", None)
     if plan is not None:
