@@ -41,10 +41,14 @@ def threads_left() -> int:
 
 
 def table(n: int, d: int, seed: int = 0, *, missing: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Return single-precision columns (n, d) and noisy classes (n,); with ``missing``, a third of the columns is skewed."""
+    """Return single-precision columns (n, d) and noisy classes (n,); with ``missing``, a third of the columns is skewed.
+
+    The factors of the product have effects of their own. A product without them is found by luck: LightGBM beside itself with
+    another seed of its bins then differs by 0.001 in AUC, twice the margin; here it differs by 0.0002.
+    """
     stream = np.random.default_rng(seed)
     X = stream.standard_normal((n, d), dtype=np.float32)
-    score = X[:, 0] + X[:, 1] * X[:, 2] + np.sin(2 * X[:, 3]) + X[:, 4:10].sum(axis=1) / 3
+    score = X[:, 0] + (X[:, 1] + 1) * (X[:, 2] + 1) / 2 + np.sin(2 * X[:, 3]) + X[:, 4:10].sum(axis=1) / 3 - 0.5
     y = (score + stream.standard_normal(n) > 0).astype(np.int32)
     if missing:
         X[:, ::3] = np.exp(2 * X[:, ::3])

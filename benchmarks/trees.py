@@ -58,7 +58,7 @@ def main(threads: Sequence[int] = (1, 2)) -> list[Score]:
     """Run the contests and return their scores."""
     warm()
     scores = first_calls()
-    for n, repeats in ((1_000_000, 3), (10_000, 60)):  # small tables differ in AUC by more than the margin
+    for n, repeats in ((1_000_000, 3), (10_000, 40)):  # models of few rows differ by more
         field = fit_field(f"binary {n} x 28", lambda rows, seed: table(rows, 28, seed), n, repeats=repeats)
         scores += run_field(field, threads)
     for rows, times, repeats in ((1_000_000, 1, 3), (1, 200, 5)):
