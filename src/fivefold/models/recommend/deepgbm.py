@@ -272,11 +272,12 @@ class DeepGBM(CTRModel):
         weights = np.ones(len(train)) if weight is None else weight[train]
         target = y[train].astype(np.float64)
         category = np.setdiff1d(np.arange(inds.shape[1]), self.encoder_.numeric)
-        means, prior = category_means(inds[train][:, category], target, weights, self.encoder_.rows)
+        rows = self.encoder_.rows
+        means, prior = category_means(inds[train][:, category], target, weights, rows)
         columns = vals.copy()
         columns[:, category] = means[inds[:, category]]
         order = streams.numpy("order").permutation(len(train))
-        columns[np.ix_(train, category)] = ordered_means(inds[train][:, category], target, weights, prior, order)
+        columns[np.ix_(train, category)] = ordered_means(inds[train][:, category], target, weights, rows, prior, order)
         spread = columns[train].std(axis=0)
         center = columns[train].mean(axis=0)
         self.statistics_ = {"means": means, "center": center, "spread": np.where(spread > 0, spread, 1.0)}
