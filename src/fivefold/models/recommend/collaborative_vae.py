@@ -296,7 +296,7 @@ class ContentLearner(Learner):
     """
 
     accumulates = True
-    defaults: ClassVar[dict[str, PartSpec]] = {"model": PartSpec(options={"lr": 1e-3})}
+    defaults: ClassVar[dict[str, PartSpec]] = {"model": PartSpec()}
 
     def __init__(self, sizes: Sequence[int], factors: int, lambda_v: float, known: Tensor) -> None:
         super().__init__()
