@@ -252,7 +252,7 @@ class DeepGBM(CTRModel):
             n_estimators=int(self.n_estimators),
             num_leaves=int(self.num_leaves),
             learning_rate=float(self.tree_learning_rate),
-            random_state=streams.integer("teacher") % 2**31,
+            random_state=streams.integer("teacher"),
         ).fit(columns[train], y[train], None if weight is None else weight[train])
         most, width = int(self.columns_per_group), columns.shape[1]
         self.plan_ = TreePlan.of(self.teacher_.trees_, width, int(self.n_groups), most, streams)
