@@ -15,6 +15,7 @@ from fivefold.engine.trainer import Trainer
 from fivefold.models.nn.perceptron import Perceptron
 from fivefold.models.rl.dqn import DQNLearner
 
+from ._rollouts import CLIP_NORM
 from ._simulator import Policy, Record, Visits
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def deep_q_lists(model: SimulatedRecommender) -> Policy:
     learner.player = rollout
     Trainer(
         max_batches=rollout.n_batches,
-        parts={"q": PartSpec(options={"lr": RATE}, clip_norm=10.0)},
+        parts={"q": PartSpec(options={"lr": RATE}, clip_norm=CLIP_NORM)},
         seed=streams.integer("trainer"),
         device="cpu",
     ).fit(learner, rollout)

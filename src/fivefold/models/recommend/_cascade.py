@@ -151,7 +151,7 @@ class CascadeLearner(Learner):
     """
 
     accumulates = True
-    defaults: ClassVar[Mapping[str, PartSpec]] = {"q": PartSpec(options={"lr": 1e-3})}
+    defaults: ClassVar[Mapping[str, PartSpec]] = {"q": PartSpec()}
 
     def __init__(self, network: CascadeNetwork, scores: ItemScores, gamma: float, tau: float) -> None:
         super().__init__()

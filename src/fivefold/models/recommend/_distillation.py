@@ -34,11 +34,11 @@ def category_means(
 
 
 def ordered_means(
-    inds: NDArray[Any], y: NDArray[Any], weight: NDArray[Any], prior: float, order: NDArray[Any]
+    inds: NDArray[Any], y: NDArray[Any], weight: NDArray[Any], rows: int, prior: float, order: NDArray[Any]
 ) -> NDArray[np.float64]:
     """Return the same means (n, fields) of the rows that stand before each row in a random order, whose own target is out."""
     n, fields = inds.shape
-    keys = (inds[order] + (int(inds.max(initial=0)) + 1) * np.arange(fields)).T.reshape(-1)  # field by field
+    keys = (inds[order] + rows * np.arange(fields)).T.reshape(-1)  # field by field
     place = np.argsort(keys, kind="stable")
     new = np.ones(len(keys), dtype=bool)
     new[1:] = np.diff(keys[place]) != 0

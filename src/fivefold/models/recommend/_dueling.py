@@ -65,7 +65,7 @@ def interleave(
         # Gumbel noise on log chances: taking the largest key left is drawing without replacement, whatever else is taken.
         noise = generator.gumbel(size=best.shape) - RANK_POWER * np.log(np.arange(1, size + 1))
         np.put_along_axis(keep, best, noise, axis=1)
-    coin = generator.random((len(first), size)) < 0.5
+    coin = generator.integers(2, size=(len(first), size)).astype(bool)
     lists = np.empty((len(first), size), dtype=np.int64)
     rows = np.arange(len(first))
     for place in range(size):

@@ -45,7 +45,7 @@ def distinct(codes, rows):  # type: ignore[no-untyped-def]
     A bit a row of the table marks what is there; counts of the bits before give the places.
     """
     one, low = np.uint64(1), np.int64(63)
-    marks = np.zeros((rows + 63) // 64, dtype=np.uint64)
+    marks = np.zeros((rows + 63) // 64, dtype=np.uint64)  # any value: a word more does no harm
     for code in codes:
         marks[code >> 6] |= one << np.uint64(code & low)
     before = np.empty(len(marks), dtype=np.int64)

@@ -18,6 +18,9 @@ from ._simulator import Visits
 EPOCH_ROUNDS = 50
 """Updates that count as an epoch of the engine: the interval of its records."""
 
+CLIP_NORM = 10.0
+"""Longest gradient of a step of networks that learn values from their own targets."""
+
 
 class Player(Protocol):
     """What plays: gives lists, and says what of a round is remembered."""

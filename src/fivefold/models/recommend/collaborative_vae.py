@@ -24,6 +24,9 @@ from . import _factorization_kernels as kernels
 from ._interactions import FactorModel, positive
 from ._tables import Interactions, as_frame, codes_of, ids, read_interactions
 
+_START = 0.01
+"""Spread of what the first vectors of the items differ from their codes by; the turns forget it."""
+
 
 class CollaborativeVAE(FactorModel):
     r"""Users' vectors, and items' vectors near the code that a variational autoencoder gives their content.
@@ -171,7 +174,7 @@ class CollaborativeVAE(FactorModel):
         self.user_factors_ = np.zeros((data.shape[0], self.factors))
         self.encoder_: list[np.ndarray] = []
         self.history_: list[dict[str, Any]] = []
-        start = 0.01 * streams.numpy("items").normal(size=self.codes_.shape) * self.known_[:, None]
+        start = _START * streams.numpy("items").normal(size=self.codes_.shape) * self.known_[:, None]
         if self._content is None:
             self.item_factors_ = start
             for _ in range(self.iterations):
@@ -296,7 +299,7 @@ class ContentLearner(Learner):
     """
 
     accumulates = True
-    defaults: ClassVar[dict[str, PartSpec]] = {"model": PartSpec(options={"lr": 1e-3})}
+    defaults: ClassVar[dict[str, PartSpec]] = {"model": PartSpec()}
 
     def __init__(self, sizes: Sequence[int], factors: int, lambda_v: float, known: Tensor) -> None:
         super().__init__()

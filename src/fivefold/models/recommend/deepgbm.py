@@ -252,7 +252,7 @@ class DeepGBM(CTRModel):
             n_estimators=int(self.n_estimators),
             num_leaves=int(self.num_leaves),
             learning_rate=float(self.tree_learning_rate),
-            random_state=streams.integer("teacher") % 2**31,
+            random_state=streams.integer("teacher"),
         ).fit(columns[train], y[train], None if weight is None else weight[train])
         most, width = int(self.columns_per_group), columns.shape[1]
         self.plan_ = TreePlan.of(self.teacher_.trees_, width, int(self.n_groups), most, streams)
@@ -272,11 +272,12 @@ class DeepGBM(CTRModel):
         weights = np.ones(len(train)) if weight is None else weight[train]
         target = y[train].astype(np.float64)
         category = np.setdiff1d(np.arange(inds.shape[1]), self.encoder_.numeric)
-        means, prior = category_means(inds[train][:, category], target, weights, self.encoder_.rows)
+        rows = self.encoder_.rows
+        means, prior = category_means(inds[train][:, category], target, weights, rows)
         columns = vals.copy()
         columns[:, category] = means[inds[:, category]]
         order = streams.numpy("order").permutation(len(train))
-        columns[np.ix_(train, category)] = ordered_means(inds[train][:, category], target, weights, prior, order)
+        columns[np.ix_(train, category)] = ordered_means(inds[train][:, category], target, weights, rows, prior, order)
         spread = columns[train].std(axis=0)
         center = columns[train].mean(axis=0)
         self.statistics_ = {"means": means, "center": center, "spread": np.where(spread > 0, spread, 1.0)}

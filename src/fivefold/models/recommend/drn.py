@@ -21,7 +21,7 @@ from fivefold.models.trees._validation import choice, real, whole
 
 from ._baselines import best_left, mixed_lists
 from ._dueling import interleave, outcome, perturbation, shift, shifted
-from ._rollouts import Rollout
+from ._rollouts import CLIP_NORM, Rollout
 from ._simulator import Policy, Visits
 from ._states import SimulatedRecommender
 from ._survival import UserActiveness
@@ -85,7 +85,7 @@ class DRNLearner(Learner):
     .. math:: y = r + \gamma\, Q\big(s', \arg\max_{a'} Q(s', a'; W);\, W^-\big)
     """
 
-    defaults: ClassVar[dict[str, PartSpec]] = {"q": PartSpec(clip_norm=10.0)}
+    defaults: ClassVar[dict[str, PartSpec]] = {"q": PartSpec()}
 
     def __init__(self, network: DuelingNetwork, offered: int, gamma: float, tau: float) -> None:
         super().__init__()
@@ -301,7 +301,7 @@ class DRN(SimulatedRecommender):
         self.learner_.rollout = rollout
         Trainer(
             max_batches=rollout.n_batches,
-            parts={"q": PartSpec(options={"lr": self.learning_rate}, clip_norm=10.0)},
+            parts={"q": PartSpec(options={"lr": self.learning_rate}, clip_norm=CLIP_NORM)},
             seed=Streams(self.seed_).integer("trainer"),
             device="cpu",
         ).fit(self.learner_, rollout)

@@ -22,6 +22,7 @@ from fivefold.models.trees._validation import real, whole
 from ._cascade import CascadeLearner, CascadeNetwork, Player
 from ._displays import Displays, displays_of, windows
 from ._interactions import TimedRecommender
+from ._rollouts import CLIP_NORM
 from ._tables import Interactions, as_frame
 from ._top import top_k
 from ._user_model import REGULARIZERS, STATES, ItemScores, UserLearner
@@ -294,7 +295,7 @@ class GANUserModel(TimedRecommender):
             player = Player(self.policy_, self.users_model_, log.history, self.get_params(), seed)
             trainer = Trainer(
                 max_batches=int(self.policy_steps),
-                parts={"q": PartSpec(options={"lr": float(self.policy_learning_rate)}, clip_norm=10.0)},
+                parts={"q": PartSpec(options={"lr": float(self.policy_learning_rate)}, clip_norm=CLIP_NORM)},
                 seed=seed,
                 device="cpu",  # where the sessions are played
                 precision="32-true",

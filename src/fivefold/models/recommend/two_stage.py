@@ -140,7 +140,7 @@ class TwoStageRecommender(TimedRecommender):
         first._learn(data)
         self.user_factors_, self.item_factors_ = first.user_factors_, first.item_factors_
         cells = self.n_cells or int(np.ceil(np.sqrt(data.shape[1])))
-        self.centers_, self.cell_ = build_cells(self.item_factors_, cells, seed.integer("cells") % 2**31)
+        self.centers_, self.cell_ = build_cells(self.item_factors_, cells, seed.integer("cells"))
         met = data.matrix().astype(bool).astype(np.float64)
         self.popular_ = np.asarray(met.sum(axis=0)).ravel()
         total = np.bincount(data.items, data.weights * data.ratings, minlength=data.shape[1])

@@ -220,6 +220,7 @@ def learns_the_product() -> Check:
 def lookup() -> Check:
     import torch
 
+    from fivefold.base.errors import DataError
     from fivefold.models.recommend._lookup import RowTable, unique
 
     draw = np.random.default_rng(5)
@@ -252,6 +253,13 @@ def lookup() -> Check:
             plain_rows = table.looked_up(codes, scale, dim)
         both = zip(plain_rows, table.looked_up(codes, scale, dim))
         worst += [float((a - b).detach().abs().max()) for a, b in both if a.numel()]
+    for outside in (-1, rows):
+        try:
+            table.looked_up(torch.tensor([0, outside]), None, 4)
+        except DataError as error:
+            wrong += f"index {outside}; the table has the indices 0 to {rows - 1}" not in str(error)
+        else:
+            wrong += 1
     return Check(float(np.max(worst)) + wrong, 1e-14, "largest difference", "torch")
 
 

@@ -150,7 +150,7 @@ def means_by_hand() -> Check:
         members = [(i, f) for i in range(40) for f in range(2) if inds[i, f] == code]
         total, count = sum(weight[i] * y[i] for i, _ in members), sum(weight[i] for i, _ in members)
         worst.append(abs(means[code] - (total + 10 * prior) / (count + 10)))
-    found = ordered_means(inds, y, weight, prior, order)
+    found = ordered_means(inds, y, weight, 8, prior, order)
     for f in range(2):
         for place, i in enumerate(order):
             before = [j for j in order[:place] if inds[j, f] == inds[i, f]]
