@@ -120,19 +120,20 @@ def search(trials: int, jobs: int) -> dict[str, Any]:
     return chosen
 
 
-def compare(chosen: dict[str, Any], jobs: int) -> None:
-    """Train the chosen settings on all rows before the test rows and write the areas, their interval and the control."""
+def compare(chosen: dict[str, Any], jobs: int) -> dict[str, tuple[np.ndarray, float]]:
+    """Train the chosen settings on all rows before the test rows; return areas by seed and the area after shuffled labels."""
     seeds = range(100, 100 + SEEDS)
     with ProcessPoolExecutor(jobs) as pool:
         runs = {m: [pool.submit(area, m, chosen[m]["setting"], seed, TEST) for seed in seeds] for m in METHODS}
         controls = {m: pool.submit(area, m, chosen[m]["setting"], 100, TEST, True) for m in METHODS}
-        for m in METHODS:
-            areas = np.array([f.result() for f in runs[m]])
+        found = {m: (np.array([f.result() for f in runs[m]]), controls[m].result()) for m in METHODS}
+        for m, (areas, control) in found.items():
             half = t.ppf(0.975, SEEDS - 1) * areas.std(ddof=1) / np.sqrt(SEEDS)
             report(
                 f"{m:7} AUC {areas.mean():.4f} +- {half:.4f} (95 %, {SEEDS} seeds: {', '.join(f'{a:.4f}' for a in areas)}); "
-                f"validation {chosen[m]['validation']:.4f}; shuffled labels {controls[m].result():.4f}"
+                f"validation {chosen[m]['validation']:.4f}; shuffled labels {control:.4f}"
             )
+    return found
 
 
 def report(line: str) -> None:
