@@ -176,7 +176,10 @@ class Boosted(Fitted, Estimator):
             refuse_categories(self.bins_.kinds, plan.finder)
             grower = SortedGrower(X, plan.growth, plan.finder, plan.sketch_eps, plan.monotone, plan.groups)
         tables = [grower.table(s.X, self.bins_) for s in sets]
-        every_row = np.arange(n) if weight is None else np.flatnonzero(weight > 0)
+        # Rows of weight 0 are left out; numbers of all rows are made only where some are drawn from them.
+        draws = plan.goss is not None or plan.subsample < 1
+        every_row = np.flatnonzero(weight > 0) if weight is not None else np.arange(n if draws else 0)
+        weighty = every_row if weight is not None and len(every_row) < n else None
         metrics = metrics_of(plan.metric, plan.default_metric)
         g, h = np.empty((loss.n_outputs, n)), np.empty((loss.n_outputs, n))
         ones = (np.ones(n) if weight is None else weight) if plan.unit_hessian else None
@@ -201,7 +204,7 @@ class Boosted(Fitted, Estimator):
                 rows = one_side(g, h, every_row, plan.goss, plan.learning_rate, streams, round_)
             elif plan.subsample < 1 and (rows is None or round_ % plan.subsample_every == 0):
                 rows = self._drawn(every_row, plan.subsample, streams, round_ - round_ % plan.subsample_every)
-            used = rows if rows is not None else (every_row if len(every_row) < n else None)
+            used = rows if rows is not None else weighty
             mask = column_draw(d, plan.columns, streams, round_)
             grew = False
             for c in range(loss.n_outputs):

@@ -210,10 +210,7 @@ class Logistic(_Binary):
         if threads == 1:
             logistic_share(y, raw[0], weights, g[0], h[0], 0, len(y))
         else:
-            if threads == 1:
-                logistic_share(y, raw[0], weights, g[0], h[0], 0, len(y))
-            else:
-                logistic(y, raw[0], weights, g[0], h[0], threads)
+            logistic(y, raw[0], weights, g[0], h[0], threads)
 
     def values(self, y: np.ndarray, raw: np.ndarray) -> np.ndarray:
         return np.logaddexp(0.0, raw[0]) - y * raw[0]
