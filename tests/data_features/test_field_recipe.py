@@ -177,5 +177,7 @@ def test_types_by_pattern() -> None:
     frame = pl.DataFrame({"C1": range(30), "C2": range(30), "I1": range(30), "y": [0, 1, 2] * 10})
     schema, _ = infer_schema(frame, target="y", types={"C*": "categorical", "C2": "numeric"})
     assert [schema[name].kind for name in ("C1", "C2", "I1")] == ["categorical", "numeric", "numeric"]
+    schema, _ = infer_schema(frame.rename({"I1": "Cost"}), target="Cost", types={"C*": "categorical"})
+    assert (schema["C1"].kind, schema["Cost"].kind, schema.task) == ("categorical", "numeric", "regression")
     with pytest.raises(DataError, match=r"Column 'Q\*' is not in the table"):
         infer_schema(frame, target="y", types={"Q*": "categorical"})

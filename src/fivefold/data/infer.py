@@ -37,7 +37,7 @@ def infer_schema(
     target : str, optional
         The column to predict.
     types : mapping column -> kind, optional
-        Decisions of the user's; they win over inference. ``"C*"`` stands for all columns that begin so, ``?`` for one letter; a
+        Decisions of the user's; they win over inference. ``"C*"`` stands for all features that begin so, ``?`` for one letter; a
         column's own name wins over such a pattern.
     drop : names of columns to leave out
     weight, group, time, split : str, optional
@@ -61,8 +61,8 @@ def infer_schema(
     from .readers import read_table
 
     table = frame if isinstance(frame, pl.DataFrame) else read_table(frame)
-    kinds = _by_column(types or {}, table.columns)
     roles = _roles(table, target=target, weight=weight, group=group, time=time, split=split)
+    kinds = _by_column(types or {}, table.columns, set(roles))
     for name in (*kinds, *(drop := list(drop))):
         if name not in table.columns:
             raise unknown_column(name, table.columns, "Column")
@@ -103,12 +103,13 @@ def infer_schema(
     return schema, pl.DataFrame(series)
 
 
-def _by_column(types: Mapping[str, str], columns: list[str]) -> dict[str, str]:
-    """Return the kinds of columns, patterns spelled out; what is no column and fits none stays, to be refused."""
+def _by_column(types: Mapping[str, str], columns: list[str], apart: set[str]) -> dict[str, str]:
+    """Return the kinds of columns, patterns spelled out for features; what is no column and fits none stays, to be refused."""
     found: dict[str, str] = {}
     for name, kind in types.items():
         if name not in columns and set(name) & set("*?"):
-            found |= {column: kind for column in columns if fnmatch.fnmatchcase(column, name)} or {name: kind}
+            fitting = [column for column in columns if column not in apart and fnmatch.fnmatchcase(column, name)]
+            found |= dict.fromkeys(fitting or [name], kind)
     return found | {name: kind for name, kind in types.items() if name in columns or not set(name) & set("*?")}
 
 
