@@ -143,9 +143,9 @@ class SkipGram(Embedding):
 
 def pieces_of(numbers: np.ndarray) -> list[tuple[int, int]]:
     """Return where pieces of clicks (n,) begin and end; none parts a session, clicks of which stand together."""
-    edges = np.flatnonzero(np.diff(numbers, prepend=numbers[0] - 1))
-    cuts = edges[np.unique(np.searchsorted(edges, np.arange(0, len(numbers), _CLICKS)))]
-    return list(itertools.pairwise([*cuts.tolist(), len(numbers)]))
+    edges = np.append(np.sort(np.unique(numbers, return_index=True)[1]), len(numbers))
+    cuts = edges[np.searchsorted(edges, np.arange(0, len(numbers), _CLICKS))]
+    return list(itertools.pairwise(np.unique([*cuts, len(numbers)]).tolist()))
 
 
 def keys_of(values: Any, what: str) -> np.ndarray:

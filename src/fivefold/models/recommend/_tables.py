@@ -36,9 +36,9 @@ def as_frame(table: Any, what: str = "The table of interactions") -> pl.DataFram
 def column(frame: pl.DataFrame, name: str, what: str) -> pl.Series:
     """Return a column that the model needs, without missing values."""
     if name not in frame.columns:
-        near = ", ".join(map(repr, nearest(name, frame.columns))) or "no column"
         raise UnknownNameError(
-            f"The table has no column {name!r} for the {what}; did you mean {near}? "
+            f"The table has no column {name!r} for the {what}; did you mean "
+            f"{', '.join(map(repr, nearest(name, frame.columns))) or 'no column'}? "
             f"The parameter that names the column is `{what}`."
         )
     values = frame[name]

@@ -83,6 +83,32 @@ def reduces_to_skip_gram() -> Check:
 
 @evidence(
     "listing-embedding",
+    claim="Clicks are paired in pieces of about one size, which follow each other and part no session",
+    against="a loop over the sessions",
+)
+def pieces() -> Check:
+    from unittest.mock import patch
+
+    from fivefold.models.recommend import _embedding
+
+    draw, wrong = np.random.default_rng(0), 0
+    for size in (1, 4, 9, 1000):
+        lengths = draw.integers(1, 8, 30)
+        numbers = np.repeat(np.arange(30) + 3, lengths)
+        starts = [0, *np.cumsum(lengths)[:-1].tolist()]
+        cuts: list[int] = []
+        for goal in range(
+            0, len(numbers), size
+        ):  # the first session that begins at or behind each multiple of the size
+            cuts += [s for s in starts if s >= goal][:1]
+        ends = [*sorted(set(cuts))[1:], len(numbers)]
+        with patch.object(_embedding, "_CLICKS", size):
+            wrong += int(_embedding.pieces_of(numbers) != list(zip(sorted(set(cuts)), ends)))
+    return Check(wrong, 0, "cuts that differ", "a loop")
+
+
+@evidence(
+    "listing-embedding",
     claim="Each market is a heap of its own; with market negatives the tastes in it stand farther apart than by sessions alone",
     against="planted markets and tastes; the same with markets, and tastes within markets, dealt out anew 100 times",
 )

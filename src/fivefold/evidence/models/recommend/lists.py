@@ -91,6 +91,38 @@ def told_histories() -> Check:
 
 @evidence(
     "matrix-factorization",
+    claim="Users and candidates may be one id, a sequence, an array, a column or a series of objects, of integers or of strings",
+    against="the same ids as a list; sentences of refusal for others",
+)
+def forms_of_ids() -> Check:
+    import pandas as pd
+
+    from fivefold.base.errors import InputTypeError
+    from fivefold.models.recommend import UserBasedCF
+
+    wrong = 0
+    for ids in ([3, 5, 4], ["c", "e", "d"]):
+        frame = {"user": ids * 2, "item": [ids[0]] * 3 + [ids[1]] * 3, "rating": [1, 2, 3, 4, 5, 3]}
+        model = UserBasedCF().fit(frame)
+        expected = model.recommend(ids, exclude_seen=False)
+        forms = (tuple(ids), np.array(ids), pl.Series(ids), pd.Series(ids, dtype=object), pl.Series(ids).to_list())
+        wrong += sum(not model.recommend(form, exclude_seen=False).equals(expected) for form in forms)
+        own = expected.filter(pl.col("user") == ids[1])
+        wrong += int(not model.recommend(ids[1], exclude_seen=False)["score"].equals(own["score"]))
+        wrong += int(model.recommend(ids[:1], exclude_seen=False, candidates=ids[1])["item"].to_list() != ids[1:2])
+        none = pl.DataFrame(frame)[:0]
+        wrong += int(len(model.recommend([])) != 0) + int(len(model.recommend(history=none)) != 0)
+        for bad in (2.5, [2.5], [[ids[0]]], [None], {"a"} if ids[0] == 3 else {1}):
+            try:
+                model.recommend(bad)
+            except InputTypeError:
+                continue
+            wrong += 1
+    return Check(wrong, 0, "forms judged otherwise", "the list")
+
+
+@evidence(
+    "matrix-factorization",
     claim="All measures of lists by hand; who counts is named",
     against="three users written out by hand",
 )
