@@ -231,20 +231,25 @@ def checkpoint_resume_everywhere() -> Check:
     against="Python's handlers",
 )
 def signals() -> Check:
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    wrong = 0
-    with Interrupts(active=True) as asked:
-        signal.raise_signal(signal.SIGINT)
-        wrong += asked.wanted != "Ctrl-C"
-        try:
+    # A shell starts what runs in its background with Ctrl-C ignored.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+        wrong = 0
+        with Interrupts(active=True) as asked:
             signal.raise_signal(signal.SIGINT)
-        except KeyboardInterrupt:
-            wrong -= 1
-        wrong += 1
-    wrong += (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) != before
-    with Interrupts(active=True) as asked:
-        wrong += asked.wanted != ""
-    wrong += (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) != before
-    with Interrupts(active=False):
-        wrong += signal.getsignal(signal.SIGINT) is not before[0]
+            wrong += asked.wanted != "Ctrl-C"
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                wrong -= 1
+            wrong += 1
+        wrong += (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) != before
+        with Interrupts(active=True) as asked:
+            wrong += asked.wanted != ""
+        wrong += (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) != before
+        with Interrupts(active=False):
+            wrong += signal.getsignal(signal.SIGINT) is not before[0]
+    finally:
+        signal.signal(signal.SIGINT, inherited)
     return Check(wrong, 0, "wrong answers", "Python's handlers")

@@ -81,7 +81,7 @@ class _Bagging(Estimator):
             rows, columns = self.estimators_samples_[t], self.estimators_features_[t]
             return fresh(base, streams, t).fit(X[rows][:, columns], y[rows])
 
-        if threads == 1:
+        if threads == 1:  # any value: trees do not depend on threads; a pool of one would only cost
             self.estimators_ = [one(t) for t in range(count)]
         else:
             with ThreadPoolExecutor(threads) as pool:
