@@ -15,13 +15,16 @@ def _worst(values: list[float]) -> float:
     return float(np.max(np.array(values)))
 
 
-def _table(name: str, n: int = 1500, missing: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _table(
+    name: str, n: int = 1500, missing: float = 0.0, columns: int = 6
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return columns of fewer than 200 distinct values, targets in sixty-fourths and weights in sixteenths."""
     rng = Streams(11).numpy(name)
     X = rng.integers(1, 200, (n, 6)) / 4.0
     X[:, 5] = rng.integers(1, 9, n)
     y = np.sin(X[:, 0]) * 2 + X[:, 1] * X[:, 2] / 500 + (X[:, 5] == 3) + rng.normal(size=n)
     weight = np.round(rng.uniform(0.5, 2.0, n) * 16) / 16
+    X = np.column_stack([X, rng.integers(1, 200, (n, columns - 6)) / 4.0])
     if missing:
         X[rng.random(X.shape) < missing] = np.nan
     return X, np.round(y * 64) / 64, weight
@@ -46,7 +49,7 @@ def _nodes(model: Any) -> np.ndarray:
 
 @evidence(
     "lightgbm",
-    claim="Trees equal LightGBM's split by split: column, threshold, gain, rows, on three tables, with missing values too",
+    claim="Trees equal LightGBM's split by split: column, threshold, gain, rows, on four tables, with missing values too",
     against="LightGBM",
     peer="lightgbm",
 )
@@ -56,12 +59,13 @@ def same_trees_as_lightgbm() -> Check:
     from fivefold.models.trees import LGBMRegressor
 
     wrong = []
-    for name, missing, params in (
-        ("plain", 0.0, {}),
-        ("missing", 0.2, {"learning_rate": 0.5, "reg_lambda": 1.5}),
-        ("deep", 0.1, {"num_leaves": 40, "max_depth": 7, "min_child_samples": 7}),
+    for name, missing, columns, params in (
+        ("plain", 0.0, 6, {}),
+        ("missing", 0.2, 6, {"learning_rate": 0.5, "reg_lambda": 1.5}),
+        ("deep", 0.1, 6, {"num_leaves": 40, "max_depth": 7, "min_child_samples": 7}),
+        ("wide", 0.1, 70, {}),
     ):
-        X, y, _ = _table(name, missing=missing)
+        X, y, _ = _table(name, missing=missing, columns=columns)
         shared: dict[str, Any] = {"n_estimators": 3, "min_data_in_bin": 1, **params}
         ours = LGBMRegressor(**shared).fit(X, y)
         peer = lightgbm.LGBMRegressor(verbose=-1, n_jobs=1, **shared).fit(X, y)
