@@ -1,6 +1,7 @@
 """One epoch of DeepFM, DCN, AutoInt and DIN on the synthetic click log, beside DeepCTR-Torch.
 
-Layer sizes, learning rate, batches and the spread of the first vectors are the same; penalties are off on both sides.
+Layer sizes, batch norm, learning rate, batches and the spread of the first vectors are the same; penalties are off on both
+sides.
 DeepCTR-Torch trains by its own ``fit``, with dense Adam. Ours runs twice: with lazy updates and with the steps of dense Adam. A
 score is the seconds of an epoch, model building and the shuffling of rows included; its quality is the area under the ROC curve
 on rows held out, and that of the true probabilities is printed.
@@ -138,7 +139,12 @@ def train_ours(job: Job, updates: str, log: Log, seed: int) -> nn.Module:
     torch.manual_seed(seed)
     model = job.ours(updates)
     model.schema_ = NetworkSchema((log.inds.shape[1],), 1, "binary")
-    learner = model.learner(model.network(layout(log, job.history), 1))
+    network = model.network(layout(log, job.history), 1)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            # As the peer has it; ours is that of the sources, whose running statistics need a thousand steps.
+            module.momentum, module.eps = 0.1, 1e-5
+    learner = model.learner(network)
     batches = Batches({**our_fields(log, job.history), "y": log.y}, BATCH, seed=seed)
     Trainer(1, parts=model.parts()).fit(learner, batches)
     return learner.module.eval()
