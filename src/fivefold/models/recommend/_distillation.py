@@ -170,7 +170,7 @@ class TreeGroups(nn.Module):
         before = plan.columns.shape[1]
         for size in hidden_sizes:
             self.linears.append(GroupLinear(groups, before, size))
-            self.norms.append(BatchNorm(groups * size, eps=1e-3, momentum=0.01))
+            self.norms.append(BatchNorm(groups * size))
             before = size
         self.out = GroupLinear(groups, before, leaf_dim)
 

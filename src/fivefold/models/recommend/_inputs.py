@@ -196,7 +196,7 @@ def perceptron(
         for size in hidden_sizes:
             yield nn.Linear(before, size)
             if batch_norm:
-                yield BatchNorm(size, eps=1e-3, momentum=0.01)
+                yield BatchNorm(size)
             yield activation(size) if activation is Dice else activation()
             if dropout > 0:
                 yield nn.Dropout(dropout)
