@@ -140,10 +140,6 @@ def train_ours(job: Job, updates: str, log: Log, seed: int) -> nn.Module:
     model = job.ours(updates)
     model.schema_ = NetworkSchema((log.inds.shape[1],), 1, "binary")
     network = model.network(layout(log, job.history), 1)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm1d):
-            # As the peer has it; ours is that of the sources, whose running statistics need a thousand steps.
-            module.momentum, module.eps = 0.1, 1e-5
     learner = model.learner(network)
     batches = Batches({**our_fields(log, job.history), "y": log.y}, BATCH, seed=seed)
     Trainer(1, parts=model.parts()).fit(learner, batches)
