@@ -86,7 +86,7 @@ def svdpp_epoch(
     length of the history.
     """
     size = p.shape[1]
-    total, drift, implied = np.empty(size), np.empty(size), np.empty(size)
+    total, drift = np.empty(size), np.empty(size)
     for n in range(len(order)):
         u = order[n]
         begin, end = starts[u], starts[u + 1]
@@ -106,16 +106,16 @@ def svdpp_epoch(
             i = items[row]
             qi = q[i]
             found = mean + user_bias[u] + item_bias[i]
+            # A sum beside a store would be grouped in one of two ways, whichever the distance of the arrays allows.
             for d in range(size):
-                implied[d] = total[d] * root
-                found += qi[d] * (pu[d] + implied[d])
+                found += qi[d] * (pu[d] + total[d] * root)
             step = rate * weights[row]
             gain, decay = step * (targets[row] - found), 1.0 - step * reg
             user_bias[u] = decay * user_bias[u] + gain
             item_bias[i] = decay * item_bias[i] + gain
             for d in range(size):
                 old, move = qi[d], gain * root * qi[d]
-                qi[d] = decay * old + gain * (pu[d] + implied[d])
+                qi[d] = decay * old + gain * (pu[d] + total[d] * root)
                 pu[d] = decay * pu[d] + gain * old
                 total[d] = decay * total[d] + (end - begin) * move
                 drift[d] = decay * drift[d] + move
