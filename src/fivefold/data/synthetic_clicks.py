@@ -28,6 +28,8 @@ class SyntheticClicks:
         ``click`` (0 or 1) and the fields ``c0`` …, whole numbers.
     probability : array (n,)
         Of each row; no ranking is better than by it.
+    products : array (n,)
+        The planted products of each row, summed: what no linear model sees.
     sizes : tuple of int
         Categories of each field.
     pairs : tuple of pairs of fields
@@ -36,6 +38,7 @@ class SyntheticClicks:
 
     frame: pl.DataFrame
     probability: NDArray[np.float64]
+    products: NDArray[np.float64]
     sizes: tuple[int, ...]
     pairs: tuple[tuple[int, int], ...]
 
@@ -99,10 +102,11 @@ def synthetic_clicks(
     possible = [(f, g) for f in range(small) for g in range(f + 1, small)]
     chosen = streams.numpy("pairs").permutation(len(possible))[:n_pairs]
     pairs = tuple(possible[k] for k in sorted(chosen.tolist()))
+    products = np.zeros(rows)
     for number, (f, g) in enumerate(pairs):
         u, v = (streams.numpy("products", number, side).normal(size=sizes[h]) for side, h in enumerate((f, g)))
-        score += PRODUCT_STD * u[codes[:, f]] * v[codes[:, g]]
-    probability = 1 / (1 + np.exp(-score))
+        products += PRODUCT_STD * u[codes[:, f]] * v[codes[:, g]]
+    probability = 1 / (1 + np.exp(-(score + products)))
     click = (streams.numpy("clicks", *own).random(rows) < probability).astype(np.int64)
     columns = {f"c{f}": codes[:, f] for f in range(fields)}
-    return SyntheticClicks(pl.DataFrame({"click": click, **columns}), probability, sizes, pairs)
+    return SyntheticClicks(pl.DataFrame({"click": click, **columns}), probability, products, sizes, pairs)
