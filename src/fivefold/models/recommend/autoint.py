@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from fivefold.base.errors import SpecError
 
+from ._attention import attend
 from ._base import CTRModel
 from ._fields import to_frame
 from ._inputs import FieldNetwork, Layout
@@ -58,9 +59,8 @@ class InteractingLayer(nn.Module):
         return x.reshape(*x.shape[:2], self.n_heads, -1).transpose(1, 2)  # (batch, heads, fields, head_size)
 
     def forward(self, e: Tensor) -> Tensor:
-        query, key, value = (self._heads(part(e)) for part in (self.query, self.key, self.value))
-        found = functional.scaled_dot_product_attention(query, key, value, scale=1.0)
-        found = found.transpose(1, 2).flatten(2)  # (batch, fields, heads * head_size)
+        weights = torch.cat([self.query.weight, self.key.weight, self.value.weight])
+        found = attend(functional.linear(e, weights), self.n_heads)  # (batch, fields, heads * head_size)
         if self.residual == "concat":
             return torch.relu(torch.cat([found, self.own(e)], dim=2))
         if self.residual == "sum":

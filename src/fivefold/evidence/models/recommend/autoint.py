@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, fault
 
 from . import _plain as plain
 
@@ -85,6 +85,39 @@ def torch_heads() -> Check:
         difference = float((torch.relu(heads + layer.own(e)) - layer(e)).abs().max())
         rows = float((layer.attention(e).sum(3) - 1).abs().max())
     return Check(difference + rows, 1e-12, "largest difference", "torch")
+
+
+@evidence(
+    "autoint",
+    claim="The compiled attention and its gradient are the softmax of the products, for any number and length of fields",
+    against="torch's softmax and automatic gradient in float64, relative to the largest number, in roundings of the products",
+)
+def compiled_attention() -> Check:
+    import torch
+
+    from fivefold.models.recommend._attention import attend
+
+    worst = []
+    generator = torch.Generator().manual_seed(0)
+    # Numbers of fields and lengths below, at and above multiples of eight; products of a hundred and more; one row; one field.
+    cases = ((3, 5, 2, 3, 1.0), (70, 39, 2, 8, 1.0), (2, 1, 1, 1, 1.0), (4, 17, 3, 16, 3.0), (1, 8, 1, 9, 5.0))
+    for batch, n, heads, size, spread in cases:
+        x = spread * torch.randn(batch, n, 3 * heads * size, generator=generator)
+        grad = torch.randn(batch, n, heads * size, generator=generator)
+        ours, theirs = x.clone().requires_grad_(), x.double().requires_grad_()
+        found = attend(ours, heads)
+        q, k, v = (part.unflatten(2, (heads, size)).transpose(1, 2) for part in theirs.chunk(3, dim=2))
+        products = q @ k.transpose(2, 3)
+        expected = (torch.softmax(products, dim=3) @ v).transpose(1, 2).flatten(2)
+        found.backward(grad)
+        expected.backward(grad.double())
+        rounding = float(torch.finfo(torch.float32).eps * (1 + products.detach().abs().max()))
+        for a, b in ((found, expected), (ours.grad, theirs.grad)):
+            worst.append(float((a - b).abs().max() / b.abs().max()) / rounding)
+    lost = torch.zeros(1, 4, 6)
+    lost[0, 2, 0] = float("nan")
+    kept = fault(not attend(lost, 1)[0, 2].isnan().all())
+    return Check(float(np.max(worst)) + kept, 4, "roundings", "torch in float64")
 
 
 @evidence(
