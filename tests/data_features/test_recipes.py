@@ -151,7 +151,7 @@ def test_bad_recipes():
         Recipe("hot", schema(a="numeric")).fit(NUMBERS)
     with pytest.raises(DataError, match="'none' takes numeric columns only, but column 'c' is categorical"):
         Recipe("none", schema(c="categorical")).fit(COLORS)
-    with pytest.raises(InputError, match="min_count must be an int >= 1; got 0"):
+    with pytest.raises(InputError, match="min_count must be a whole number >= 1, got 0"):
         Recipe("one-hot", schema(a="numeric"), min_count=0).fit(NUMBERS)
     with pytest.raises(NotFittedError):
         Recipe("one-hot", schema(a="numeric")).transform(NUMBERS)

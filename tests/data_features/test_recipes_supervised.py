@@ -278,8 +278,8 @@ def test_blocks_do_not_change_the_answer(monkeypatch) -> None:
     [
         ({"encode": "target"}, {}, "encode='target' learns from the target; give it to fit"),
         ({"select": 2}, {}, "select=2 learns from the target; give it to fit"),
-        ({"select": 0}, {"y": [0.0] * 600}, "select must be an int >= 1; got 0"),
-        ({"select": True}, {"y": [0.0] * 600}, "select must be an int >= 1; got True"),
+        ({"select": 0}, {"y": [0.0] * 600}, "select must be a whole number >= 1, got 0"),
+        ({"select": True}, {"y": [0.0] * 600}, "select must be a whole number >= 1, got True"),
         ({}, {"y": [1.0, 2.0]}, r"y must have shape \(600,\), one entry a row of the table; got \(2,\)"),
         ({}, {"y": ["a"] * 600}, "y must hold finite numbers; give the number of classes"),
         ({}, {"y": [float("nan")] * 600}, "y must hold finite numbers"),

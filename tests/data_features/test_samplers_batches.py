@@ -54,14 +54,14 @@ def test_class_balance_is_exact():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: RandomSampler(0), "The number of rows must be an int >= 1; got 0"),
+        (lambda: RandomSampler(0), "The number of rows must be a whole number >= 1, got 0"),
         (lambda: RandomSampler(3, num_samples=4), "Cannot draw 4 of 3 rows without replacement"),
         (lambda: WeightedSampler([1.0, -1.0]), "weights must be finite and not negative"),
         (lambda: WeightedSampler([0.0, 0.0]), "at least one above zero"),
         (lambda: WeightedSampler([1.0, 0.0], num_samples=2, replacement=False), "only 1 have a positive weight"),
         (lambda: WeightedSampler([[1.0]]), r"shape \(n,\); got shape \(1, 1\)"),
         (lambda: ClassBalancedSampler([]), "labels must have one class a row"),
-        (lambda: RandomSampler(3, num_samples=0), "num_samples must be an int >= 1; got 0"),
+        (lambda: RandomSampler(3, num_samples=0), "num_samples must be a whole number >= 1, got 0"),
     ],
 )
 def test_bad_samplers(make, words):
@@ -119,7 +119,7 @@ def test_device_and_strides():
         ({}, 4, "Batches need at least one field"),
         ({"x": X, "y": np.zeros(3)}, 4, "same number of rows; got x: 25, y: 3"),
         ({"x": X[:0]}, 4, "There are no rows to train on"),
-        ({"x": X}, 0, "batch_size must be an int >= 1, got 0"),
+        ({"x": X}, 0, "batch_size must be a whole number >= 1, got 0"),
         ({"x": np.array(["a"])}, 4, "The field 'x' holds <U1 values; encode text"),
         ({"x": np.float64(3)}, 4, "The field 'x' is a single number"),
     ],

@@ -64,7 +64,7 @@ def test_neighboring_floats_are_told_apart() -> None:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (Discretizer(n_bins=1), "n_bins must be an int >= 2; got 1"),
+        (Discretizer(n_bins=1), "n_bins must be a whole number >= 2, got 1"),
         (Discretizer(encode="hot"), "encode must be one of 'onehot'"),
         (Discretizer(strategy="expert"), "cuts belong to strategy='expert' and to it alone"),
         (Discretizer(cuts=[[1], [1]]), "cuts belong to strategy='expert' and to it alone"),
@@ -72,9 +72,9 @@ def test_neighboring_floats_are_told_apart() -> None:
         (Discretizer(strategy="expert", cuts=[[1, 1], [0]]), "must be finite and increasing"),
         (Discretizer(strategy="information-gain"), "requires y to be passed"),
         (FeatureCross(kind="sum"), "kind must be 'product' or 'category'"),
-        (FeatureCross(degree=1), "degree must be an int >= 2; got 1"),
+        (FeatureCross(degree=1), "degree must be a whole number >= 2, got 1"),
         (FeatureCross(n_buckets=4), "n_buckets hashes crosses of categories"),
-        (FeatureCross(kind="category", n_buckets=0), "n_buckets must be an int >= 1"),
+        (FeatureCross(kind="category", n_buckets=0), "n_buckets must be a whole number >= 1"),
         (FeatureCross(crosses=[(0, 2)]), "names 2, which is no column"),
         (FeatureCross(crosses=[(0, 0)]), "two or more distinct columns"),
         (FeatureCross(crosses=[(0, "age")]), "names 'age', which is no column"),

@@ -33,7 +33,7 @@ def test_augment_repeats_labels() -> None:
         (ImagePreprocessing(), X[0], InputTypeError, r"shape \(n, channels, height, width\)"),
         (ImagePreprocessing(), X[:0], DataError, "There is no image"),
         (ImagePreprocessing(), X * np.nan, DataError, "NaN or infinity"),
-        (ImagePreprocessing(size=0), X, InputError, "size must be an int >= 1"),
+        (ImagePreprocessing(size=0), X, InputError, "size must be a whole number >= 1"),
         (ImagePreprocessing(size=(1, 2, 3)), X, InputError, "size must be one side or"),
         (ImagePreprocessing(filter="lanczos"), X, InputError, "filter must be one of 'bilinear'"),
         (ImagePreprocessing(crop=9), X, InputError, "The crop 9 x 9 is larger than the image, 8 x 10"),
@@ -42,9 +42,9 @@ def test_augment_repeats_labels() -> None:
         (ImagePreprocessing(contrast=0.5), X * 255, InputError, "divide 8-bit images by 255"),
         (ImagePreprocessing(mean=[1.0]), X, InputError, r"mean must be one number a channel \(3\)"),
         (ImagePreprocessing(std=[1.0, 0.0, 1.0]), X, InputError, "std must be positive"),
-        (ImageAugmentation(rotation=181.0), X, InputError, "rotation must be a number from 0 to 180"),
-        (ImageAugmentation(flip_vertical=2), X, InputError, "flip_vertical must be a number from 0 to 1"),
-        (ImageAugmentation(zoom=1.0), X, InputError, "zoom must be a number from 0 to 0.9"),
+        (ImageAugmentation(rotation=181.0), X, InputError, "rotation must be a finite number >= 0 and <= 180"),
+        (ImageAugmentation(flip_vertical=2), X, InputError, "flip_vertical must be a finite number >= 0 and <= 1"),
+        (ImageAugmentation(zoom=1.0), X, InputError, "zoom must be a finite number >= 0 and <= 0.9"),
     ],
 )
 def test_refusals(model, values, error, message: str) -> None:
@@ -63,7 +63,7 @@ def test_refusals_later() -> None:
         BoxAugmentation().augment(X, [[]], [[]] * 6)
     with pytest.raises(DataError, match="1 boxes and 2 labels"):
         BoxAugmentation().augment(X[:1], [[[0, 0, 1, 1]]], [["a", "b"]])
-    with pytest.raises(InputError, match="min_visibility must be a number from 0 to 1"):
+    with pytest.raises(InputError, match="min_visibility must be a finite number >= 0 and <= 1"):
         BoxAugmentation(min_visibility=2).augment(X[:1], [[]], [[]])
     for box in ([0, 0, 0, 1], [9, 0, 2, 1], [-1, 0, 2, 2]):
         with pytest.raises(DataError, match="within the image of 10 x 8 pixels"):

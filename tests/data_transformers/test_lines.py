@@ -40,9 +40,9 @@ def test_refusals(reader, source, error, message: str) -> None:
 
 
 def test_parameters_are_checked() -> None:
-    with pytest.raises(InputError, match="n_numeric must be an int >= 0; got -1"):
+    with pytest.raises(InputError, match="n_numeric must be a whole number >= 0, got -1"):
         DeepCrossReader(n_numeric=-1)
-    with pytest.raises(InputError, match="n_classes must be an int >= 2"):
+    with pytest.raises(InputError, match="n_classes must be a whole number >= 2"):
         BehaviorSequenceReader(n_classes=1)
     with pytest.raises(InputError, match=r"shape must be \(height, width, channels\)"):
         ImageCSVReader(shape=(2, 2))

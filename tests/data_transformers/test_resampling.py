@@ -123,7 +123,7 @@ def test_nominal_blocks_of_a_recipe() -> None:
         (RandomOverSampler(sampling_strategy={"maybe": 99}), X, Y, InputError, "names 'maybe', but the classes are"),
         (RandomOverSampler(sampling_strategy=0.05), X, Y, InputError, "asks for 4 rows of the class 'yes'"),
         (RandomOverSampler(sampling_strategy=0.5), X, np.arange(105) % 3, InputError, "is for two classes"),
-        (SMOTE(k_neighbors=0), X, Y, InputError, "k_neighbors must be an int >= 1"),
+        (SMOTE(k_neighbors=0), X, Y, InputError, "k_neighbors must be a whole number >= 1"),
         (SMOTE(k_neighbors=15), X, Y, DataError, "has 15 row\\(s\\), too few for k_neighbors=15, which needs 16"),
         (SMOTE(categorical_features=[3]), X, Y, InputError, "names 3, which is no column of X"),
         (SMOTE(categorical_features=["town"]), X, Y, InputError, "names 'town'"),

@@ -45,8 +45,8 @@ def test_refusals(reader: MultiFieldReader, source: object, error: type[Exceptio
         ({"form": "csv"}, "form must be one of libsvm, libffm; got 'csv'."),
         ({"separator": " "}, "delimiter and separator must be two different characters; got None and ' '."),
         ({"delimiter": "::"}, "must be two different characters; got '::' and ':'."),
-        ({"field_size": 0}, "field_size must be an int >= 1; got 0."),
-        ({"n_classes": 1}, "n_classes must be an int >= 2; got 1."),
+        ({"field_size": 0}, "field_size must be a whole number >= 1, got 0."),
+        ({"n_classes": 1}, "n_classes must be a whole number >= 2, got 1."),
     ],
 )
 def test_wrong_parameters(options: dict[str, object], message: str) -> None:

@@ -20,9 +20,9 @@ def test_seeds() -> None:
     ("model", "error", "message"),
     [
         (Word2VecFeatures(min_count=9), DataError, "Only 0 word\\(s\\) occur at least 9 times"),
-        (Word2VecFeatures(vector_size=0), InputError, "vector_size must be an int >= 1"),
-        (Word2VecFeatures(sample=2.0), InputError, "sample must be a number from 0 to 1"),
-        (Word2VecFeatures(learning_rate=0.0), InputError, "learning_rate must be a number"),
+        (Word2VecFeatures(vector_size=0), InputError, "vector_size must be a whole number >= 1"),
+        (Word2VecFeatures(sample=2.0), InputError, "sample must be a finite number >= 0 and <= 1"),
+        (Word2VecFeatures(learning_rate=0.0), InputError, "learning_rate must be a finite number"),
         (Word2VecFeatures(vectors={"a": [1.0], "b": [1.0, 2.0]}), InputError, "as many numbers"),
         (Word2VecFeatures(vectors={}), InputError, "at least one word to finite numbers"),
         (Word2VecFeatures(vectors={"a": [np.nan]}), InputError, "finite numbers"),

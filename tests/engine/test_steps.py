@@ -359,7 +359,7 @@ def test_a_spec_refines_the_learners_defaults():
             SpecError,
             r"Adam \(optimizer of part 'critic'\) has no parameter 'beta'",
         ),
-        ({"critic": {"options": {"lr": -1}}}, ValueError, r"Adam: lr must lie in \[0, inf\), got -1"),
+        ({"critic": {"options": {"lr": -1}}}, ValueError, r"Adam: lr must be a finite number >= 0, got -1"),
         ({"critic": {"optimizer": "adamm"}}, UnknownNameError, "Unknown method 'adamm'; did you mean one of: adam"),
         (
             {"critic": {"optimizer": "lr-cosine"}},

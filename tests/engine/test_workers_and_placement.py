@@ -47,7 +47,7 @@ def test_a_ring_of_one_and_of_nothing():
 @pytest.mark.parametrize(
     ("x", "y", "replicas", "text"),
     [
-        (torch.ones(3, 1), torch.ones(3, 1), 0, "replicas must be a whole number of at least 1, got 0"),
+        (torch.ones(3, 1), torch.ones(3, 1), 0, "replicas must be a whole number >= 1, got 0"),
         (torch.ones(3, 1), torch.ones(3, 1), True, "got True"),
         (torch.ones(3, 1), torch.ones(2, 1), 2, "as many in x as in y; got 3 and 2"),
         (torch.ones(0, 1), torch.ones(0, 1), 2, "A batch needs rows"),

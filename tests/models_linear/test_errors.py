@@ -37,7 +37,7 @@ CASES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "NaN": (
         lambda: Ridge().fit(nan_in(X), REAL),
         DataError,
-        "Input X contains NaN. Fill or drop such rows first; the recipe 'scaled-one-hot' fills missing values.",
+        "Input X contains NaN. Fill or drop such rows first; SimpleImputer fills missing values.",
     ),
     "one dimension": (
         lambda: Ridge().fit(REAL, REAL),

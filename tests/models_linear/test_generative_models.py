@@ -30,7 +30,7 @@ CASES: dict[str, tuple[Callable[[], Any], type[FivefoldError], str]] = {
     "binarize": (
         lambda: BernoulliNB(binarize="yes").fit(X, TWO),
         InputTypeError,
-        "`binarize` is 'yes' of type str; give a number >= -inf.",
+        "`binarize` is 'yes' of type str; give a finite number.",
     ),
     "not binary": (
         lambda: BernoulliNB(binarize=None).fit(X, TWO),

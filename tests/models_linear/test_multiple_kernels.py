@@ -65,7 +65,7 @@ CASES: dict[str, tuple[Callable[[], Any], type[FivefoldError], str]] = {
     "offset": (
         lambda: fit([{"kernel": "poly", "coef0": "1"}]),
         InputTypeError,
-        "`kernels[0]['coef0']` is '1' of type str; give a number >= -inf.",
+        "`kernels[0]['coef0']` is '1' of type str; give a finite number.",
     ),
     "a column that is not there": (
         lambda: fit([{"features": [0, 3]}]),

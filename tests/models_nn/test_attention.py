@@ -16,7 +16,7 @@ X = torch.randn(2, 3, 4)
     [
         (lambda: parts.ScaledDotProductAttention()(X, X[..., :2]), r"Attention takes query \(\*, L, d\), key"),
         (lambda: parts.ScaledDotProductAttention()(X, X, X[:, :2]), r"Attention takes query \(\*, L, d\), key"),
-        (lambda: parts.ScaledDotProductAttention(dropout=1.5), r"dropout must lie in \[0, 1\), got 1.5"),
+        (lambda: parts.ScaledDotProductAttention(dropout=1.5), "dropout must be a finite number >= 0 and < 1, got 1.5"),
         (
             lambda: parts.MultiHeadAttention(4, 2)(X, mask=X[0] > 0),
             r"mask must broadcast to \(\*, 3, 3\), got \(3, 4\)",
@@ -28,7 +28,7 @@ X = torch.randn(2, 3, 4)
         (lambda: parts.PositionalEncoding(5)(X), r"PositionalEncoding takes \(\*, 5\)"),
         (lambda: parts.TransformerEncoderLayer(4, 3), "num_heads must divide embed_dim 4, got 3"),
         (lambda: parts.TransformerEncoderLayer(4, 2, activation="tanh"), "activation must be one of relu, gelu"),
-        (lambda: parts.TransformerEncoderLayer(4, 2, dropout=1), r"dropout must lie in \[0, 1\), got 1"),
+        (lambda: parts.TransformerEncoderLayer(4, 2, dropout=1), "dropout must be a finite number >= 0 and < 1, got 1"),
         (lambda: parts.TransformerEncoderLayer(4, 2)(X[0]), r"TransformerEncoderLayer takes \(batch, length, 4\)"),
         (lambda: parts.TransformerDecoderLayer(4, 2)(X, X[..., :2]), r"TransformerDecoderLayer takes \(\*, 4\)"),
     ],

@@ -19,17 +19,17 @@ NAN = float("nan")
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: parts.BatchNorm(0), "num_features must be a whole number of at least 1, got 0"),
-        (lambda: parts.BatchNorm(2.5), "num_features must be a whole number of at least 1, got 2.5"),
-        (lambda: parts.BatchNorm(2, eps=0), "eps must be above 0, got 0"),
+        (lambda: parts.BatchNorm(0), "num_features must be a whole number >= 1, got 0"),
+        (lambda: parts.BatchNorm(2.5), "num_features must be a whole number >= 1, got 2.5"),
+        (lambda: parts.BatchNorm(2, eps=0), "eps must be a number > 0, got 0"),
         (
             lambda: parts.BatchNorm(2)(torch.ones(3, 2).long()),
             "BatchNorm takes floating-point tensors, got torch.int64",
         ),
         (lambda: parts.PReLU(init=NAN), "init must be a finite number, got nan"),
-        (lambda: parts.Conv2d(1, 1, 2.5), "kernel_size must be a whole number of at least 1, got 2.5"),
-        (lambda: parts.ConvTranspose2d(1, 1, 2, stride=1.5), "stride must be a whole number of at least 1, got 1.5"),
-        (lambda: parts.LayerNorm(2.5), "normalized_shape must be a whole number of at least 1, got 2.5"),
+        (lambda: parts.Conv2d(1, 1, 2.5), "kernel_size must be a whole number >= 1, got 2.5"),
+        (lambda: parts.ConvTranspose2d(1, 1, 2, stride=1.5), "stride must be a whole number >= 1, got 1.5"),
+        (lambda: parts.LayerNorm(2.5), "normalized_shape must be a whole number >= 1, got 2.5"),
         (lambda: parts.LocalResponseNorm(alpha=-1.0), "alpha must be a finite number of at least 0, got -1.0"),
         (lambda: parts.LocalResponseNorm(beta=NAN), "beta must be a finite number, got nan"),
         (lambda: parts.BatchRenorm(2, r_max=NAN), "r_max must be at least 1 and d_max at least 0, got nan"),

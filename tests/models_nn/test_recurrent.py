@@ -20,21 +20,21 @@ def test_shapes_and_widths_are_checked(layer) -> None:
         make(4, 2)(X)
     with pytest.raises(FivefoldError, match=rf"{layer} takes floating-point tensors, got torch.int64"):
         make(3, 2)(X.long())
-    with pytest.raises(FivefoldError, match="hidden_size must be a whole number of at least 1, got 0"):
+    with pytest.raises(FivefoldError, match="hidden_size must be a whole number >= 1, got 0"):
         make(3, 0)
 
 
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: parts.RNN(3, 2, "sin"), "nonlinearity must be one of tanh, relu, got 'sin'"),
+        (lambda: parts.RNN(3, 2, "sin"), "nonlinearity must be one of tanh, relu; got 'sin'"),
         (lambda: parts.RNN(3, 2)(X, X), r"The first state of RNN must be \(1, 2, 2\), got \(2, 5, 3\)"),
         (lambda: parts.LSTM(3, 2)(X, (X, X)), r"The first state of LSTM must be \(1, 2, 2\)"),
-        (lambda: parts.GRU(3, 2, "tf"), "convention must be one of torch, keras, paper, got 'tf'"),
+        (lambda: parts.GRU(3, 2, "tf"), "convention must be one of torch, keras, paper; got 'tf'"),
         (lambda: parts.GRU(3, 2)(X, X), r"The first state of GRU must be \(1, 2, 2\)"),
-        (lambda: parts.BidirectionalRNN(3, 2, "sru"), "cell must be one of rnn, lstm, gru, got 'sru'"),
-        (lambda: parts.StackedRNN(3, 2, 0), "num_layers must be a whole number of at least 1, got 0"),
-        (lambda: parts.StackedRNN(3, 2, dropout=1.0), r"dropout must lie in \[0, 1\), got 1.0"),
+        (lambda: parts.BidirectionalRNN(3, 2, "sru"), "cell must be one of rnn, lstm, gru; got 'sru'"),
+        (lambda: parts.StackedRNN(3, 2, 0), "num_layers must be a whole number >= 1, got 0"),
+        (lambda: parts.StackedRNN(3, 2, dropout=1.0), "dropout must be a finite number >= 0 and < 1, got 1.0"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(make, sentence) -> None:

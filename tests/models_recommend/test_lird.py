@@ -27,7 +27,7 @@ SMALL = {"list_size": 2, "n_state": 3, "factors": 3, "rounds": 2, "users": 2, "b
         ({"noise": -1.0}, "`noise` is -1.0; give a number >= 0."),
         ({"temperature": 0.0}, "`temperature` is 0.0; give a number > 0."),
         ({"actor_learning_rate": 0.0}, "`actor_learning_rate` is 0.0; give a number > 0."),
-        ({"liked": float("nan")}, "`liked` is nan; give a number >= -inf."),
+        ({"liked": float("nan")}, "`liked` is nan; give a finite number."),
     ],
 )
 def test_wrong_parameters_are_told(params, words) -> None:

@@ -59,7 +59,7 @@ def test_wrong_logs_are_told() -> None:
         SessionBuilder().build([1])
     with pytest.raises(DataError, match="The log has no column 'paid'; it has user, item, time."):
         SessionBuilder(booked="paid").build(log)
-    with pytest.raises(InputError, match="min_length must be an int >= 1; got 0."):
+    with pytest.raises(InputError, match="min_length must be a whole number >= 1, got 0."):
         SessionBuilder(min_length=0).build(log)
     draw = np.random.default_rng(0)
     with pytest.raises(InputError, match="market_negative needs the market of each item"):
@@ -73,7 +73,7 @@ def test_inspection_tells_what_is_wrong() -> None:
         (lambda: EmbeddingInspector(["a", "a"], [[1.0], [2.0]]), DataError, "1 keys occur more than once"),
         (lambda: EmbeddingInspector(["a"], [[float("nan")]]), DataError, "not finite; leave such keys out"),
         (lambda: tool.search("bees"), UnknownNameError, "'bees' has no vector; near it are bee"),
-        (lambda: tool.search("bee", 0), InputError, "k must be an int >= 1; got 0"),
+        (lambda: tool.search("bee", 0), InputError, "k must be a whole number >= 1, got 0"),
         (lambda: tool.search("bee", by="dot"), InputError, "by must be 'cosine' or 'euclidean'; got 'dot'"),
         (lambda: tool.search([1.0]), DataError, r"The query has shape \(1,\); give 2 finite numbers"),
         (lambda: tool.clusters(3), InputError, "between 1 and the 2 keys; got 3"),

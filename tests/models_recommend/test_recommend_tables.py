@@ -102,7 +102,7 @@ def test_a_weight_of_zero_leaves_the_row_out() -> None:
 def test_lists_are_judged_only_by_what_can_be() -> None:
     frame = pl.DataFrame(TABLE)
     lists = pl.DataFrame({"user": [1], "item": ["a"], "rank": [1]})
-    with pytest.raises(InputError, match="k must be an int >= 1; got 0."):
+    with pytest.raises(InputError, match="k must be a whole number >= 1, got 0."):
         evaluate_recommendations(lists, frame, frame, k=0)
     with pytest.raises(DataError, match="recommended has no column 'rank'"):
         evaluate_recommendations(lists.drop("rank"), frame, frame)

@@ -129,7 +129,7 @@ X, Y = np.arange(12.0).reshape(6, 2), np.array([0, 1, 0, 1, 0, 1])
         ({"min_impurity_decrease": -0.1}, "`min_impurity_decrease` is -0.1; give a number >= 0."),
         ({"ccp_alpha": float("nan")}, "`ccp_alpha` is nan; give a number >= 0."),
         ({"class_weight": {7: 1.0}}, "`class_weight` names the class 7, which y does not hold: [0, 1]."),
-        ({"class_weight": "even"}, "`class_weight` is 'even'; give one of 'balanced'."),
+        ({"class_weight": "even"}, "`class_weight` is 'even'; give one of 'balanced', None."),
         (
             {"class_weight": 3},
             "`class_weight` is 3 of type int; give None, 'balanced' or a mapping from class to weight.",

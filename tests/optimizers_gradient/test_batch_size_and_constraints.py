@@ -15,7 +15,7 @@ from fivefold.optimizers.schedules.batch_size import BatchSizeSchedule, Schedule
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"initial": 0, "every": 1}, "batch_size must be an int >= 1, got 0"),
+        ({"initial": 0, "every": 1}, "batch_size must be a whole number >= 1, got 0"),
         ({"initial": 4, "every": 1, "factor": 0.0}, r"factor must lie in \(0, inf\), got 0.0"),
         ({"initial": 4}, "give exactly one of the two"),
         ({"initial": 4, "every": 2, "milestones": [3]}, "give exactly one of the two"),
@@ -42,11 +42,11 @@ def test_only_batches_in_memory_and_true_ranks() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_constraints": 0}, "n_constraints must be an int >= 1, got 0"),
-        ({"n_constraints": 1, "lr": 0.0}, r"lr must lie in \(0, inf\), got 0.0"),
+        ({"n_constraints": 0}, "n_constraints must be a whole number >= 1, got 0"),
+        ({"n_constraints": 1, "lr": 0.0}, "lr must be a finite number > 0, got 0.0"),
         ({"n_constraints": 1, "regret": "none"}, "regret must be 'swap' or 'external', got 'none'"),
         ({"n_constraints": 1, "radius": 2.0}, "leave it out"),
-        ({"n_constraints": 1, "radius": 0.0, "regret": "external"}, "radius must lie in"),
+        ({"n_constraints": 1, "radius": 0.0, "regret": "external"}, "radius must be a finite number"),
     ],
 )
 def test_bad_games_are_refused_in_a_sentence(options, message) -> None:

@@ -14,5 +14,5 @@ def test_bad_input_is_refused_in_a_sentence() -> None:
     with pytest.raises(InputError, match=r"momentum must lie in \(-1, 1\), got -1.0"):
         GradientDescentAscent([p], momentum=-1.0)
     for make in (GradientDescentAscent, OptimisticGDA):
-        with pytest.raises(InputError, match="lr must lie in"):
+        with pytest.raises(InputError, match="lr must be a finite number"):
             make([p], lr=-1.0)

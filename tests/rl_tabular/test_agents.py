@@ -18,10 +18,10 @@ from fivefold.models.rl.q_learning import QLearning
 @pytest.mark.parametrize(
     ("params", "error", "words"),
     [
-        ({"gamma": 1.5}, InputError, "gamma must lie in [0, 1], got 1.5"),
-        ({"learning_rate": 0.0}, InputError, "learning_rate must lie in (0, 1]"),
-        ({"visit_power": -1}, InputError, "visit_power must lie in [0, 1]"),
-        ({"exploration_final_eps": "low"}, InputError, "exploration_final_eps must lie in [0, 1]"),
+        ({"gamma": 1.5}, InputError, "gamma must be a finite number >= 0 and <= 1, got 1.5"),
+        ({"learning_rate": 0.0}, InputError, "learning_rate must be a finite number > 0 and <= 1"),
+        ({"visit_power": -1}, InputError, "visit_power must be a finite number >= 0 and <= 1"),
+        ({"exploration_final_eps": "low"}, InputError, "exploration_final_eps must be a finite number >= 0 and <= 1"),
         ({"exploration_steps": -3}, InputError, "exploration_steps must be a whole number >= 1"),
         ({"initial_value": np.inf}, InputError, "initial_value must be finite"),
         ({"simulation": "fast"}, InputError, "simulation must be one of auto, model, environment"),

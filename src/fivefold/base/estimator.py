@@ -70,7 +70,17 @@ class Estimator(codec.Stateful, BaseEstimator):
     def _check_fitted(self) -> None:
         """Raise :class:`NotFittedError` unless an attribute that ``fit`` sets is there."""
         if not any(name.endswith("_") and not name.startswith("_") for name in vars(self)):
-            raise NotFittedError(f"This {type(self).__name__} is not fitted yet; call `fit` before using it.")
+            raise _not_fitted(self)
+
+
+def require_fitted(estimator: Any, attribute: str) -> None:
+    """Raise :class:`NotFittedError` unless ``fit`` has set an attribute, the last that it sets."""
+    if not hasattr(estimator, attribute):
+        raise _not_fitted(estimator)
+
+
+def _not_fitted(estimator: Any) -> NotFittedError:
+    return NotFittedError(f"This {type(estimator).__name__} is not fitted yet; call `fit` before using it.")
 
 
 def _show_common(cls: Any) -> None:

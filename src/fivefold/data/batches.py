@@ -6,7 +6,6 @@ several workers and several ranks agree by construction.
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.random import Streams
 
@@ -147,7 +147,7 @@ class Batches:
         if index:
             where = next(iter(self.fields.values())).device
             self.fields["index"] = torch.arange(self.rows, device=where)
-        self.batch_size = check_batch_size(batch_size)
+        self.batch_size = check_count("batch_size", batch_size)
         self.shuffle = shuffle
         self.seed = int(seed)
         self.drop_last = drop_last
@@ -229,13 +229,6 @@ def as_tensor(name: str, value: Any, device: Any = None) -> Tensor:
     if value.ndim == 0:
         raise DataError(f"The field {name!r} is a single number; a field has one row a record.")
     return value.to(device) if device is not None else value
-
-
-def check_batch_size(batch_size: Any) -> int:
-    """Return ``batch_size`` as an int, refusing anything below 1."""
-    if isinstance(batch_size, bool) or not isinstance(batch_size, numbers.Integral) or batch_size < 1:
-        raise InputError(f"batch_size must be an int >= 1, got {batch_size!r}.")
-    return int(batch_size)
 
 
 def check_rank(rank: int, world: int) -> None:

@@ -12,11 +12,12 @@ from sklearn.base import TransformerMixin
 from sklearn.utils import murmurhash3_32
 from sklearn.utils.validation import _check_feature_names_in
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import InputError
 from fivefold.base.estimator import Estimator
 
 from .encoders_columns import Column, find_categories, find_codes, read_columns
-from .validation import checked_data, whole
+from .validation import checked_data
 
 _KINDS = ("product", "category")
 
@@ -94,15 +95,15 @@ class FeatureCross(TransformerMixin, Estimator):
     def _read(self, X: Any, *, reset: bool) -> Any:
         if self.kind == "category":
             return read_columns(self, X, reset=reset)
-        return checked_data(self, X, reset=reset)
+        return checked_data(self, X, dtype=np.float64, reset=reset)
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Note the crosses of ``X``, shape (n, d), and for ``category`` the combinations that occur."""
         if self.kind not in _KINDS:
             raise InputError(f"kind must be 'product' or 'category'; got {self.kind!r}.")
-        whole("degree", self.degree, low=2)
+        check_count("degree", self.degree, 2)
         if self.n_buckets is not None:
-            whole("n_buckets", self.n_buckets, low=1)
+            check_count("n_buckets", self.n_buckets)
         if self.n_buckets is not None and self.kind == "product":
             raise InputError("n_buckets hashes crosses of categories; leave it out or set kind='category'.")
         values = self._read(X, reset=True)

@@ -107,6 +107,12 @@ class Dataset:
         return np.column_stack(columns), y if len(targets) > 1 else y[:, 0].copy()
 
 
+def of_entry(name: str, entry: Entry, **found: Any) -> Dataset:
+    """Return the data set that ``entry`` describes; what was ``found`` in it overrides the description."""
+    facts = {key: getattr(entry, key) for key in ("kind", "title", "source", "task", "types")}
+    return Dataset(**{"name": name, "target": entry.target or None, **facts, **found})
+
+
 def _size(value: Any) -> str:
     return "x".join(map(str, value.shape)) if hasattr(value, "shape") else f"of length {len(value):,}"
 

@@ -15,7 +15,7 @@ import polars as pl
 from fivefold.base.errors import DataError
 
 from .catalog import Entry
-from .datasets import Dataset
+from .datasets import Dataset, of_entry
 from .download import fetch, gzip_errors
 from .readers_csv import read_csv
 from .unpickle import read_array_pickle
@@ -34,18 +34,7 @@ Parts = dict[str, list[Path]]
 def build(name: str, entry: Entry, parts: list[str], missing: list[str]) -> Dataset:
     """Return the data set made of ``parts``; ``missing`` are those that are not at hand."""
     files: Parts = {part: [fetch(entry.home or name, file) for file in entry.parts[part]] for part in parts}
-    facts: dict[str, Any] = {
-        "name": name,
-        "kind": entry.kind,
-        "title": entry.title,
-        "source": entry.source,
-        "task": entry.task,
-        "target": entry.target or None,
-        "parts": tuple(parts),
-        "missing_parts": tuple(missing),
-        "types": entry.types,
-    }
-    return Dataset(**{**facts, **_BUILDERS[name](files)})
+    return of_entry(name, entry, parts=tuple(parts), missing_parts=tuple(missing), **_BUILDERS[name](files))
 
 
 def _rows(sizes: dict[str, int]) -> dict[str, range]:

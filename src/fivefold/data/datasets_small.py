@@ -9,7 +9,7 @@ from fivefold.base.errors import DataError
 from fivefold.base.random import Streams
 
 from .catalog import Entry
-from .datasets import Dataset
+from .datasets import Dataset, of_entry
 
 
 def bundled(name: str, entry: Entry) -> Dataset:
@@ -43,18 +43,7 @@ def bundled(name: str, entry: Entry) -> Dataset:
     else:
         classes = tuple(str(label) for label in bunch.target_names)
         frame = frame.with_columns(pl.Series(entry.target, [classes[code] for code in bunch.target]))
-    return Dataset(
-        name=name,
-        kind=entry.kind,
-        title=entry.title,
-        source=entry.source,
-        task=entry.task,
-        target=entry.target,
-        frame=frame,
-        arrays=arrays,
-        classes=classes,
-        targets=targets,
-    )
+    return of_entry(name, entry, frame=frame, arrays=arrays, classes=classes, targets=targets)
 
 
 def _column(label: str) -> str:
@@ -85,17 +74,8 @@ def generate(name: str, entry: Entry, n: int | None, seed: int) -> Dataset:
         x = draw.normal(np.where(label[:, None] == 0, upper, lower), 0.1)
         classes = ("0", "1")
     frame = pl.DataFrame({"x1": x[:, 0], "x2": x[:, 1], entry.target: label.astype(np.int64)})
-    return Dataset(
-        name=name,
-        kind=entry.kind,
-        title=entry.title,
-        source=entry.source,
-        task=entry.task,
-        target=entry.target,
-        frame=frame,
-        arrays={"x": x.astype(np.float32), "y": label.astype(np.int64)},
-        classes=classes,
-    )
+    arrays = {"x": x.astype(np.float32), "y": label.astype(np.int64)}
+    return of_entry(name, entry, frame=frame, arrays=arrays, classes=classes)
 
 
 def _clicks(name: str, entry: Entry, rows: int, seed: int) -> Dataset:
@@ -103,15 +83,4 @@ def _clicks(name: str, entry: Entry, rows: int, seed: int) -> Dataset:
     from .synthetic_clicks import synthetic_clicks
 
     found = synthetic_clicks(rows, seed=seed)
-    return Dataset(
-        name=name,
-        kind=entry.kind,
-        title=entry.title,
-        source=entry.source,
-        task=entry.task,
-        target=entry.target,
-        frame=found.frame,
-        arrays={"probability": found.probability},
-        classes=("0", "1"),
-        types=entry.types,
-    )
+    return of_entry(name, entry, frame=found.frame, arrays={"probability": found.probability}, classes=("0", "1"))

@@ -10,12 +10,13 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_feature_names_in, check_consistent_length, column_or_1d
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import InputError
 from fivefold.base.estimator import Estimator
 from fivefold.base.names import resolve
 
 from .discretizer_cuts import information_cuts, kmeans_cuts, quantile_cuts, width_cuts
-from .validation import checked_data, whole
+from .validation import checked_data
 
 STRATEGIES = {
     "quantile": "bins that hold equally many training rows",
@@ -96,8 +97,8 @@ class Discretizer(TransformerMixin, Estimator):
         strategy = resolve(self.strategy, STRATEGIES, "strategy of discretization")
         if self.encode not in ENCODINGS:
             raise InputError(f"encode must be one of {', '.join(map(repr, ENCODINGS))}; got {self.encode!r}.")
-        whole("n_bins", self.n_bins, low=2)
-        X = checked_data(self, X)
+        check_count("n_bins", self.n_bins, 2)
+        X = checked_data(self, X, dtype=np.float64)
         if (self.cuts is not None) != (strategy == "expert"):
             raise InputError("cuts belong to strategy='expert' and to it alone: one increasing sequence per column.")
         if strategy == "expert":
@@ -140,7 +141,7 @@ class Discretizer(TransformerMixin, Estimator):
     def transform(self, X: Any) -> Any:
         """Return the bins of ``X``, shape (n, d), in the chosen encoding."""
         self._check_fitted()
-        X = checked_data(self, X, reset=False)
+        X = checked_data(self, X, dtype=np.float64, reset=False)
         bins = np.empty(X.shape, dtype=np.int64)
         for j, cuts in enumerate(self.cuts_):
             bins[:, j] = np.searchsorted(cuts, X[:, j], side="right")

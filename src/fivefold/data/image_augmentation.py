@@ -8,12 +8,12 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import TransformerMixin
 
+from fivefold.base.checks import check_count, check_number
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.estimator import Estimator
 from fivefold.base.random import Streams
 
 from .images import center_matrices, images, recolor, warp
-from .validation import real, whole
 
 
 class ImageAugmentation(TransformerMixin, Estimator):
@@ -108,7 +108,7 @@ class ImageAugmentation(TransformerMixin, Estimator):
         for name in ("translation", "flip_horizontal", "flip_vertical", "brightness", "contrast", "saturation"):
             limits[name] = 1.0
         for name, high in limits.items():
-            real(name, getattr(self, name), low=0.0, high=high)
+            check_number(name, getattr(self, name), 0.0, high)
         X = images(X)
         self.shape_ = tuple(int(side) for side in X.shape[1:])
         self.seed_ = Streams.of(self.random_state).integer("augmentation")
@@ -148,7 +148,7 @@ class ImageAugmentation(TransformerMixin, Estimator):
 
     def augment(self, X: Any, y: Any, copies: int) -> tuple[np.ndarray, np.ndarray]:
         """Return ``copies`` variants of every image with their labels: shapes (copies * n, c, h, w) and (copies * n, …)."""
-        copies, labels = whole("copies", copies, low=1), np.asarray(y)
+        copies, labels = check_count("copies", copies), np.asarray(y)
         if len(labels) != len(X):
             raise DataError(f"There are {len(X)} images but {len(labels)} labels; give one each.")
         self.fit(X)
@@ -214,9 +214,9 @@ class BoxAugmentation(Estimator):
     def matrices(self, n: int, shape: tuple[int, int], epoch: int = 0) -> np.ndarray:
         """Return the affine maps of pixel coordinates that ``augment`` applies to n images of (height, width)."""
         for name in ("flip_horizontal", "flip_vertical", "rotation_chance", "min_visibility"):
-            real(name, getattr(self, name), low=0.0, high=1.0)
-        real("rotation", self.rotation, low=0.0, high=180.0)
-        real("scale", self.scale, low=1e-3, high=1e3)
+            check_number(name, getattr(self, name), 0.0, 1.0)
+        check_number("rotation", self.rotation, 0.0, 180.0)
+        check_number("scale", self.scale, 1e-3, 1e3)
         draw = Streams.of(self.random_state).numpy("boxes", epoch)
         angle = self.rotation * draw.uniform(-1.0, 1.0, n) * (draw.random(n) < self.rotation_chance)
         flips = draw.random((n, 2)) < [self.flip_horizontal, self.flip_vertical]

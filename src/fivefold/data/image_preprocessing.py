@@ -7,11 +7,11 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import TransformerMixin
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import InputError
 from fivefold.base.estimator import Estimator
 
 from .images import images, recolor, resize
-from .validation import whole
 
 _FILTERS = ("bilinear", "bicubic", "nearest")
 
@@ -94,7 +94,7 @@ class ImagePreprocessing(TransformerMixin, Estimator):
         if self.size is None:
             return height, width
         if np.ndim(self.size) == 0:
-            short = whole("size", self.size, low=1)
+            short = check_count("size", self.size)
             # As Pillow and torchvision: the longer side is cut off to whole pixels.
             return (short, int(short * width / height)) if height <= width else (int(short * height / width), short)
         return self._pair("size", self.size)
@@ -104,7 +104,7 @@ class ImagePreprocessing(TransformerMixin, Estimator):
         sides = (value, value) if np.ndim(value) == 0 else tuple(value)
         if len(sides) != 2:
             raise InputError(f"{name} must be one side or (height, width); got {value!r}.")
-        return whole(name, sides[0], low=1), whole(name, sides[1], low=1)
+        return check_count(name, sides[0]), check_count(name, sides[1])
 
     def _prepared(self, X: np.ndarray) -> np.ndarray:
         if self.filter not in _FILTERS:

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import DataError, InputError, InputTypeError
-
-from .validation import whole
 
 
 def read_lines(source: Any) -> tuple[list[str], str]:
@@ -199,10 +198,10 @@ class DeepCrossReader:
         n_classes: int | None = 2,
         separator: str | None = None,
     ) -> None:
-        self.n_numeric = whole("n_numeric", n_numeric, low=0)
-        self.n_categorical = whole("n_categorical", n_categorical, low=0)
-        self.n_features = None if n_features is None else whole("n_features", n_features, low=1)
-        self.n_classes = None if n_classes is None else whole("n_classes", n_classes, low=2)
+        self.n_numeric = check_count("n_numeric", n_numeric, 0)
+        self.n_categorical = check_count("n_categorical", n_categorical, 0)
+        self.n_features = None if n_features is None else check_count("n_features", n_features)
+        self.n_classes = None if n_classes is None else check_count("n_classes", n_classes, 2)
         self.separator = separator
 
     def read(self, source: Any) -> dict[str, np.ndarray]:
@@ -281,12 +280,12 @@ class BehaviorSequenceReader:
         separator: str | None = None,
     ) -> None:
         self.groups = {
-            "user": whole("n_user", n_user, low=0),
-            "item": whole("n_item", n_item, low=0),
-            "context": whole("n_context", n_context, low=0),
+            "user": check_count("n_user", n_user, 0),
+            "item": check_count("n_item", n_item, 0),
+            "context": check_count("n_context", n_context, 0),
         }
-        self.behaviors_size = whole("behaviors_size", behaviors_size, low=1)
-        self.n_classes = None if n_classes is None else whole("n_classes", n_classes, low=2)
+        self.behaviors_size = check_count("behaviors_size", behaviors_size)
+        self.n_classes = None if n_classes is None else check_count("n_classes", n_classes, 2)
         self.separator = separator
 
     def read(self, source: Any) -> dict[str, np.ndarray]:

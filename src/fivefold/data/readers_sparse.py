@@ -12,10 +12,10 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import DataError, InputError, InputTypeError
 
 from .readers_sparse_kernels import BAD_PAIR, scan
-from .validation import whole
 
 FORMS = ("libsvm", "libffm")
 
@@ -85,9 +85,9 @@ class MultiFieldReader:
                 f"delimiter and separator must be two different characters; got {delimiter!r} and {separator!r}."
             )
         self.form = form
-        self.field_size = None if field_size is None else whole("field_size", field_size, low=1)
-        self.n_features = None if n_features is None else whole("n_features", n_features, low=1)
-        self.n_classes = None if n_classes is None else whole("n_classes", n_classes, low=2)
+        self.field_size = None if field_size is None else check_count("field_size", field_size)
+        self.n_features = None if n_features is None else check_count("n_features", n_features)
+        self.n_classes = None if n_classes is None else check_count("n_classes", n_classes, 2)
         self.delimiter = delimiter
         self.separator = separator
         self.zero_based = zero_based

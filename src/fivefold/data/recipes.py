@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.estimator import Estimator
 from fivefold.base.names import resolve
@@ -169,9 +170,8 @@ class Recipe(Estimator):
         encode = resolve(self.encode, ENCODINGS, "encoding")
         for field, least in (("min_count", 1), ("max_levels", 1), ("text_features", 0), ("select", 1)):
             value = getattr(self, field)
-            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-            if value is not None and not (whole and value >= least):
-                raise InputError(f"{field} must be an int >= {least}; got {value!r}.")
+            if value is not None:
+                check_count(field, value, least)
         if y is None and (encode == "target" or self.select is not None):
             asked = f"encode={encode!r}" if encode == "target" else f"select={self.select}"
             raise InputError(f"{asked} learns from the target; give it to fit: recipe.fit_transform(frame, y).")

@@ -6,19 +6,13 @@ so resuming needs no state, and ranks agree because each takes its share of the 
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 import numpy as np
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.random import Streams
-
-
-def _positive(value: Any, name: str) -> int:
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-        raise InputError(f"{name} must be an int >= 1; got {value!r}.")
-    return int(value)
 
 
 class Sampler:
@@ -34,8 +28,8 @@ class Sampler:
     """
 
     def __init__(self, n: int, *, num_samples: int | None = None, seed: int = 0) -> None:
-        self.n = _positive(n, "The number of rows")
-        self.num_samples = self.n if num_samples is None else _positive(num_samples, "num_samples")
+        self.n = check_count("The number of rows", n)
+        self.num_samples = self.n if num_samples is None else check_count("num_samples", num_samples)
         self.seed = int(seed)
 
     def __len__(self) -> int:

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from fivefold.base.checks import check_count, check_number
 from fivefold.base.errors import DataError, InputError, InputTypeError
-
-from .validation import real, whole
 
 
 class SessionBuilder:
@@ -69,8 +68,8 @@ class SessionBuilder:
             Columns session (0, 1, …), user, item, time, booked (true for the booking click) and label. Users are in ascending
             order; clicks of one moment keep the order of the log.
         """
-        gap = real("gap", self.gap, low=0.0, high=np.inf)
-        least = whole("min_length", self.min_length, low=1)
+        gap = check_number("gap", self.gap, 0.0, finite=False)
+        least = check_count("min_length", self.min_length)
         if not isinstance(log, pl.DataFrame):
             raise InputTypeError(
                 f"The log is a polars frame; got {type(log).__name__}. `read` takes files and other tables."
@@ -185,8 +184,8 @@ def skip_gram_pairs(
         the booked item.
     """
     n = len(items)
-    window, negative = whole("window", window, low=1), whole("negative", negative, low=0)
-    market_negative = whole("market_negative", market_negative, low=0)
+    window, negative = check_count("window", window), check_count("negative", negative, 0)
+    market_negative = check_count("market_negative", market_negative, 0)
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, int]] = []  # click, order, target, kind
     for place, offset in enumerate([*range(-window, 0), *range(1, window + 1)]):
         at = np.arange(max(0, -offset), min(n, n - offset)) if n > abs(offset) else np.empty(0, dtype=np.int64)

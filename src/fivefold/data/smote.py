@@ -10,12 +10,12 @@ import polars as pl
 from scipy.spatial import KDTree
 from sklearn.utils import check_array
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.random import Streams
 
 from .encoders_columns import find_categories, find_codes, read_columns
 from .resampling import Resampler
-from .validation import whole
 
 _TREE = 15  # any value: both ways give the same neighbors; up to so many columns the tree is faster
 _BLOCK = 1 << 22  # any value: distances held at a time
@@ -107,7 +107,7 @@ class SMOTE(Resampler):
 
     def fit_resample(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
         """Return ``X`` and ``y`` followed by the synthetic rows."""
-        k = whole("k_neighbors", self.k_neighbors, low=1)
+        k = check_count("k_neighbors", self.k_neighbors)
         X, y, codes = self._plan(X, y)
         table = _Mixed(self, X, self.categorical_features)
         draw = Streams.of(self.random_state).numpy("smote")

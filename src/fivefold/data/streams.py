@@ -18,10 +18,11 @@ import numpy as np
 import polars as pl
 import torch
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.random import Streams
 
-from .batches import Batch, Place, as_tensor, batch_count, check_batch_size, check_rank
+from .batches import Batch, Place, as_tensor, batch_count, check_rank
 from .streams_sources import CsvSource, Cursor, ParquetSource, Piece, Source, join_pieces, piece_rows
 
 _TURN = 4096  # rows turned from columns to a matrix at once, so that the block stays in the cache
@@ -113,7 +114,7 @@ class StreamedBatches:
         ):
             if value < 1:
                 raise InputError(f"{name} must be at least 1, got {value!r}.")
-        self.batch_size = check_batch_size(batch_size)
+        self.batch_size = check_count("batch_size", batch_size)
         self.source = open_source(source, fields)
         self.rows = int(self.source.counts.sum())
         self.fields = dict(fields) if fields is not None else None

@@ -10,12 +10,13 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import TransformerMixin
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import InputError
 from fivefold.base.estimator import Estimator
 
 from .lemmas import lemma
 from .text import stop_list, strip_accents
-from .validation import texts, whole
+from .validation import texts
 
 _TOKEN = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 _POSSESSIVE = re.compile(r"['’]s$")
@@ -138,7 +139,7 @@ class TextPipeline(TransformerMixin, Estimator):
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Count the words of the texts ``X``, n strings."""
-        least = whole("min_count", self.min_count, low=1)
+        least = check_count("min_count", self.min_count)
         if self.output not in ("text", "tokens"):
             raise InputError(f"output must be 'text' or 'tokens'; got {self.output!r}.")
         found = texts(X)

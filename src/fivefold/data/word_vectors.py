@@ -9,10 +9,11 @@ from typing import Any, Self
 
 import numpy as np
 
+from fivefold.base.checks import check_count, check_number
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.random import Streams
 
-from .validation import real, texts, whole
+from .validation import texts
 from .words import _TextInput, frequent
 
 _NOISE_ROWS = 1 << 16  # any value: rows of noise words that are used in turn
@@ -110,9 +111,9 @@ class Word2VecFeatures(_TextInput):
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the vectors from the texts ``X``, n strings, or take those given."""
         for name in ("vector_size", "window", "negative", "min_count", "epochs"):
-            whole(name, getattr(self, name), low=1)
-        real("sample", self.sample, low=0.0, high=1.0)
-        real("learning_rate", self.learning_rate, low=1e-9, high=1.0)
+            check_count(name, getattr(self, name))
+        check_number("sample", self.sample, 0.0, 1.0)
+        check_number("learning_rate", self.learning_rate, 1e-9, 1.0)
         lines = self._lines(X)
         if self.vectors is not None:
             self._take()

@@ -12,12 +12,13 @@ import scipy.sparse
 from sklearn.base import TransformerMixin
 from sklearn.utils import murmurhash3_32
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import DataError, InputError, InputTypeError
 from fivefold.base.estimator import Estimator
 
 from .encoders import OTHER
 from .text import word_char_ngrams
-from .validation import texts, whole
+from .validation import texts
 
 PADDING, UNKNOWN = "<pad>", "<unk>"
 
@@ -102,11 +103,11 @@ class TokenSequenceEncoder(_TextInput):
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the tokens of the sentences ``X``, n strings or lists of tokens."""
-        least = whole("min_count", self.min_count, low=1)
-        most = None if self.max_tokens is None else whole("max_tokens", self.max_tokens, low=1)
+        least = check_count("min_count", self.min_count)
+        most = None if self.max_tokens is None else check_count("max_tokens", self.max_tokens)
         lines = self._sentences(X)
         longest = max(1, *(len(line) for line in lines))
-        self.length_ = longest if self.max_length is None else whole("max_length", self.max_length, low=1)
+        self.length_ = longest if self.max_length is None else check_count("max_length", self.max_length)
         counts = Counter(token for line in lines for token in line)
         for special in (PADDING, UNKNOWN):
             counts.pop(special, None)
@@ -209,8 +210,8 @@ class WordOneHot(_TextInput):
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the words ``X``, n strings."""
-        least = whole("min_count", self.min_count, low=1)
-        most = None if self.max_words is None else whole("max_words", self.max_words, low=1)
+        least = check_count("min_count", self.min_count)
+        most = None if self.max_words is None else check_count("max_words", self.max_words)
         found = Counter(self._read(X))
         if self.words is None:
             self.words_ = sorted(frequent(found, least, most))
@@ -298,7 +299,7 @@ class WordHashing(_TextInput):
         self.lowercase = lowercase
 
     def _grams(self, X: Any) -> list[list[str]]:
-        n = whole("n", self.n, low=1)
+        n = check_count("n", self.n)
         if not isinstance(self.boundary, str) or len(self.boundary) != 1:
             raise InputError(f"boundary must be one character; got {self.boundary!r}.")
         found = texts(X)
@@ -308,7 +309,7 @@ class WordHashing(_TextInput):
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the n-grams of the texts ``X``, n strings; with ``n_features`` there is nothing to learn."""
         if self.n_features is not None:
-            whole("n_features", self.n_features, low=1)
+            check_count("n_features", self.n_features)
         elif self.alternate_sign:
             raise InputError("alternate_sign is for hashed n-grams; give n_features.")
         lines = self._grams(X)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import InputError
 
 from .ring import Traffic, ring_allreduce
@@ -73,8 +74,7 @@ def data_parallel_gradients(
     ----------
     04#tf-multi-gpu, 04#torch-distributed, 04#multi-device-network-setup.
     """
-    if isinstance(replicas, bool) or not isinstance(replicas, int) or replicas < 1:
-        raise InputError(f"replicas must be a whole number of at least 1, got {replicas!r}.")
+    check_count("replicas", replicas)
     total = len(x)
     if total == 0 or len(y) != total:
         raise InputError(f"A batch needs rows, as many in x as in y; got {total} and {len(y)}.")

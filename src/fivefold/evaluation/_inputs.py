@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.base.errors import DataError, InputError, InputTypeError
+from fivefold.base.errors import DataError, InputTypeError
 
 ROW_SUM_TOLERANCE = 1e-4
 """How far the probabilities of a row may sum away from 1; a float32 softmax over 10,000 classes stays within it."""
@@ -181,10 +181,3 @@ def class_columns(true: np.ndarray, pred: np.ndarray, labels: Any, what: str) ->
             f"{len(classes)} classes ({preview(classes)}); pass labels= with all classes when some do not occur."
         )
     return classes, np.searchsorted(classes, true)
-
-
-def choice(value: str, accepted: tuple[str, ...], name: str) -> str:
-    """Return ``value`` if it is accepted."""
-    if value not in accepted:
-        raise InputError(f"{name} must be one of {', '.join(accepted)}; got {value!r}.")
-    return value

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from fivefold.base.checks import check_count, check_one_of
 from fivefold.base.errors import DataError
 
-from ._inputs import as_array, as_probabilities, as_rows, choice
-from .validation import as_count
+from ._inputs import as_array, as_probabilities, as_rows
 
 CLIP = 1e-15
 """Probabilities are kept in [CLIP, 1 - CLIP] before the logit, as :func:`~fivefold.evaluation.metrics.log_loss` does."""
@@ -75,8 +75,8 @@ def _input(
 
 def _inner_edges(p: np.ndarray, weight: np.ndarray | None, n_bins: int, strategy: str) -> np.ndarray:
     """Return the n_bins - 1 edges between the bins."""
-    choice(strategy, _STRATEGIES, "strategy")
-    share = np.linspace(0.0, 1.0, as_count(n_bins, "n_bins", 1) + 1)
+    check_one_of("strategy", strategy, _STRATEGIES)
+    share = np.linspace(0.0, 1.0, check_count("n_bins", n_bins) + 1)
     if strategy == "uniform":
         return share[1:-1]
     if weight is None or np.ptp(weight) == 0:

@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from fivefold.base.checks import check_one_of
 from fivefold.base.errors import DataError
 
-from ._inputs import as_array, choice
+from ._inputs import as_array
 from .classification import _ConfusionMetric, confusion_matrix
 from .metric import Metric
 
@@ -49,8 +50,8 @@ class ConfusionMatrix(_ConfusionMetric):
     function = staticmethod(confusion_matrix)  # type: ignore[assignment]
 
     def __init__(self, labels: Any = None, layout: str = "true-rows", normalize: str = "none") -> None:
-        choice(layout, LAYOUTS, "layout")
-        choice(normalize, NORMALIZE, "normalize")
+        check_one_of("layout", layout, LAYOUTS)
+        check_one_of("normalize", normalize, NORMALIZE)
         known = None if labels is None else np.unique(as_array(labels, "labels")).tolist()
         Metric.__init__(self, labels=known, layout=layout, normalize=normalize)
 

@@ -8,10 +8,11 @@ import numpy as np
 from scipy.special import betainc, chdtrc, erfc
 from scipy.stats import rankdata
 
+from fivefold.base.checks import check_one_of
 from fivefold.base.codec import Stateful
 from fivefold.base.errors import DataError
 
-from ._inputs import as_array, choice
+from ._inputs import as_array
 
 METHODS = ("pearson", "spearman", "kendall", "point-biserial", "cramers-v")
 
@@ -156,7 +157,7 @@ class CorrelationAnalysis(Stateful):
     """
 
     def __init__(self, method: str = "pearson") -> None:
-        self.method = choice(method, METHODS, "method")
+        self.method = check_one_of("method", method, METHODS)
 
     def test(self, x: Any, y: Any) -> Correlation:
         """Return coefficient and p-value of two columns (n,)."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import DataError, InputError
 
 from ._inputs import as_probabilities, as_rows, binary_target
@@ -153,9 +154,9 @@ class BinnedRocAuc(Metric):
     function = staticmethod(binned_roc_auc)
 
     def __init__(self, bins: int = 1024, labels: Any = None) -> None:
-        if isinstance(bins, bool) or not isinstance(bins, (int, np.integer)) or bins < 2:
-            raise InputError(f"bins must be a whole number >= 2, got {bins!r}.")
-        super().__init__(bins=int(bins), labels=None if labels is None else np.asarray(labels).tolist())
+        super().__init__(
+            bins=check_count("bins", bins, 2), labels=None if labels is None else np.asarray(labels).tolist()
+        )
 
     def reset(self) -> None:
         self.counts = np.zeros((2, self.options["bins"]))  # (2, bins): weight of negative and positive rows

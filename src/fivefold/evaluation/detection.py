@@ -8,12 +8,11 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
+from fivefold.base.checks import check_count, check_one_of
 from fivefold.base.errors import DataError, InputError, InputTypeError
 from fivefold.base.jit import njit
 
-from ._inputs import choice
 from .metric import Metric
-from .validation import as_count
 
 PROTOCOLS = ("coco", "voc2010", "voc2007")
 BOX_FORMATS = ("xyxy", "xywh", "cxcywh")
@@ -39,7 +38,7 @@ def as_corners(boxes: Any, box_format: str = "xyxy") -> np.ndarray:
     DataError
         When the shape is another one, a number is not finite, or a box has a negative width or height.
     """
-    choice(box_format, BOX_FORMATS, "box_format")
+    check_one_of("box_format", box_format, BOX_FORMATS)
     box = np.asarray(boxes, dtype=np.float64)
     if box.size == 0:
         return np.zeros((0, 4))
@@ -236,8 +235,8 @@ class MeanAveragePrecision(Metric):
         box_format: str = "xyxy",
         max_detections: int | None = None,
     ) -> None:
-        choice(protocol, PROTOCOLS, "protocol")
-        choice(box_format, BOX_FORMATS, "box_format")
+        check_one_of("protocol", protocol, PROTOCOLS)
+        check_one_of("box_format", box_format, BOX_FORMATS)
         if thresholds is None:
             grid = np.linspace(0.5, 0.95, 10).tolist() if protocol == "coco" else [0.5]
         else:
@@ -245,7 +244,7 @@ class MeanAveragePrecision(Metric):
             if not grid or not all(0.0 < t <= 1.0 for t in grid):
                 raise InputError(f"thresholds must be overlaps in (0, 1], at least one; got {list(thresholds)!r}.")
         if max_detections is not None:
-            as_count(max_detections, "max_detections", 1)
+            check_count("max_detections", max_detections)
         elif protocol == "coco":
             max_detections = 100
         super().__init__(protocol=protocol, thresholds=grid, box_format=box_format, max_detections=max_detections)

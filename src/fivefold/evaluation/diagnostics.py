@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.random import Streams
-
-from .validation import as_count
 
 Sampler = Callable[[np.random.Generator], tuple[Any, Any]]
 
@@ -167,7 +166,7 @@ def bias_variance_decomposition(
     InputError, DataError
         When a parameter or a shape does not fit.
     """
-    as_count(n_datasets, "n_datasets", 2)
+    check_count("n_datasets", n_datasets, 2)
     streams = Streams.of(random_state)
     y = np.asarray(truth, dtype=np.float64)
     fitted = (clone(estimator).fit(*sampler(streams.numpy("dataset", k))) for k in range(n_datasets))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import DataError, InputError, UnknownNameError
 from fivefold.base.names import nearest
 from fivefold.base.random import Streams
@@ -66,8 +67,7 @@ class EmbeddingInspector:
         polars.DataFrame
             Columns key, score, rank; equal scores in the order of the keys.
         """
-        if not isinstance(k, int) or isinstance(k, bool) or k < 1:
-            raise InputError(f"k must be an int >= 1; got {k!r}.")
+        check_count("k", k)
         if by not in ("cosine", "euclidean"):
             raise InputError(f"by must be 'cosine' or 'euclidean'; got {by!r}.")
         own = None

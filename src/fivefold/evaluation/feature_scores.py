@@ -8,9 +8,10 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.special import chdtrc, digamma, fdtrc
 
-from fivefold.base.errors import DataError, InputError
+from fivefold.base.checks import check_count, check_one_of
+from fivefold.base.errors import DataError
 
-from ._inputs import as_array, choice
+from ._inputs import as_array
 
 CRITERIA = ("f", "mutual-information", "chi2", "variance")
 
@@ -189,9 +190,8 @@ def feature_scores(
     ----------
     Ross 2014; Kraskov, Stögbauer & Grassberger 2004; spec ``01#feature-filter``, ``06#feature-selection-drop``.
     """
-    choice(criterion, CRITERIA, "criterion")
-    if isinstance(n_neighbors, bool) or not isinstance(n_neighbors, (int, np.integer)) or n_neighbors < 1:
-        raise InputError(f"n_neighbors must be a whole number >= 1, got {n_neighbors!r}.")
+    check_one_of("criterion", criterion, CRITERIA)
+    check_count("n_neighbors", n_neighbors)
     values = np.asarray(X, dtype=np.float64)
     if values.ndim != 2 or not np.isfinite(values).all():
         raise DataError(f"Features must be finite numbers of shape (n, d); got shape {values.shape} or NaN in it.")

@@ -10,11 +10,12 @@ import numpy as np
 from scipy.spatial import cKDTree
 from sklearn.base import clone, is_classifier
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.random import Streams
 
 from .selection import _as_splitter, _rows_of
-from .validation import KFold, StratifiedKFold, as_count, row_count
+from .validation import KFold, StratifiedKFold, row_count
 
 ADVICE: dict[str, str] = {
     "leakage": "The validation rows are not new to the model: drop copies, split by group or time, and remove columns that "
@@ -237,7 +238,7 @@ def noise_floor(X: Any, y: Any, *, classification: bool, neighbors: int = 10) ->
     ----------
     Cover & Hart 1967; Stefánsson, Končar & Jones 1997; spec ``05#bias-variance-advice``.
     """
-    as_count(neighbors, "neighbors", 2)
+    check_count("neighbors", neighbors, 2)
     table, target = np.asarray(X, dtype=np.float64), np.asarray(y)
     if table.ndim != 2 or not np.isfinite(table).all() or target.shape != (len(table),):
         raise DataError(

@@ -11,9 +11,10 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
+from fivefold.base.checks import check_one_of
 from fivefold.base.errors import DataError, InputError
 
-from ._inputs import as_probabilities, choice
+from ._inputs import as_probabilities
 from .metric import Metric
 
 
@@ -323,7 +324,7 @@ class KernelMMD(_SampleMetric):
     function = staticmethod(kernel_mmd)
 
     def __init__(self, kernel: str = "rbf", bandwidth: float | None = None, unbiased: bool = True) -> None:
-        choice(kernel, KERNELS, "kernel")
+        check_one_of("kernel", kernel, KERNELS)
         if bandwidth is not None and not (np.isfinite(bandwidth) and bandwidth > 0):
             raise InputError(f"bandwidth must be a finite number > 0 or None, got {bandwidth!r}.")
         super().__init__(kernel=kernel, bandwidth=bandwidth, unbiased=bool(unbiased))

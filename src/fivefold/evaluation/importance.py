@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import DataError, InputError, UnknownNameError
 from fivefold.base.names import nearest
 from fivefold.base.random import Streams
-
-from .validation import as_count
 
 if TYPE_CHECKING:
     import polars as pl
@@ -86,7 +85,7 @@ def permutation_importance(
     ----------
     Breiman 2001; Fisher, Rudin & Dominici 2019.
     """
-    as_count(n_repeats, "n_repeats", 1)
+    check_count("n_repeats", n_repeats)
     names = list(columns)
     for name in names:
         if name not in frame.columns:

@@ -12,11 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from fivefold.base.checks import check_count, check_one_of
 from fivefold.base.errors import InputError, InputTypeError
 from fivefold.base.random import Streams
-
-from ._inputs import choice
-from .validation import as_count
 
 NORMALIZATIONS = ("filter", "layer", "none")
 
@@ -143,10 +141,10 @@ def loss_landscape(
     """
     if not isinstance(module, nn.Module):
         raise InputTypeError(f"loss_landscape moves the weights of a torch.nn.Module; got {type(module).__name__}.")
-    choice(normalization, NORMALIZATIONS, "normalization")
+    check_one_of("normalization", normalization, NORMALIZATIONS)
     if directions not in (1, 2) or isinstance(directions, bool):
         raise InputError(f"directions must be 1 or 2, got {directions!r}.")
-    if as_count(points, "points", 3) % 2 == 0:
+    if check_count("points", points, 3) % 2 == 0:
         raise InputError(f"points must be odd, so that the weights themselves are one of them; got {points}.")
     if not (span > 0 and np.isfinite(span)):
         raise InputError(f"span must be a positive number, got {span!r}.")

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from fivefold.base.checks import check_count, check_one_of
 from fivefold.base.codec import Stateful
 from fivefold.base.errors import DataError, InputError
-
-from ._inputs import choice
 
 METRICS = {"l2": "euclidean", "l1": "cityblock"}
 
@@ -77,13 +76,11 @@ class NearestNeighborCopyTest(Stateful):
     """
 
     def __init__(self, distance: str = "l2", threshold: float = 0.0, max_shift: int = 0) -> None:
-        self.distance = choice(distance, tuple(METRICS), "distance")
+        self.distance = check_one_of("distance", distance, tuple(METRICS))
         if not threshold >= 0:
             raise InputError(f"threshold must be >= 0, got {threshold!r}.")
-        if isinstance(max_shift, bool) or not isinstance(max_shift, (int, np.integer)) or max_shift < 0:
-            raise InputError(f"max_shift must be a whole number >= 0, got {max_shift!r}.")
         self.threshold = float(threshold)
-        self.max_shift = int(max_shift)
+        self.max_shift = check_count("max_shift", max_shift, 0)
 
     def _distances(self, training: np.ndarray, generated: np.ndarray) -> np.ndarray:
         """Return distances (m, n), over shifts the least."""
@@ -193,7 +190,7 @@ class BirthdayParadoxTest(Stateful):
         if not threshold >= 0:
             raise InputError(f"threshold must be >= 0, got {threshold!r}.")
         self.threshold = float(threshold)
-        self.distance = choice(distance, tuple(METRICS), "distance")
+        self.distance = check_one_of("distance", distance, tuple(METRICS))
 
     def test(self, batches: Any) -> BirthdayReport:
         """Return what batches (b, s, d) of independent samples show."""

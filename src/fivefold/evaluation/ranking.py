@@ -6,9 +6,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from fivefold.base.checks import check_one_of
 from fivefold.base.errors import DataError
 
-from ._inputs import as_rows, as_scores, binary_target, choice, class_columns
+from ._inputs import as_rows, as_scores, binary_target, class_columns
 from .metric import Metric
 
 
@@ -75,7 +76,7 @@ def _over_classes(
     one: Any, y_true: Any, y_pred: Any, sample_weight: Any, average: str, labels: Any, what: str
 ) -> float:
     """Return ``one`` for two classes, or its mean over classes, each against the rest."""
-    choice(average, ("macro", "weighted"), "average")
+    check_one_of("average", average, ("macro", "weighted"))
     true, pred, weight = as_rows(y_true, y_pred, sample_weight, what=what)
     score = as_scores(pred, what)
     if score.ndim == 2 and score.shape[1] == 2:
@@ -245,7 +246,7 @@ class RocAuc(Metric):
     function = staticmethod(roc_auc)
 
     def __init__(self, average: str = "macro", labels: Any = None) -> None:
-        choice(average, ("macro", "weighted"), "average")
+        check_one_of("average", average, ("macro", "weighted"))
         super().__init__(average=average, labels=None if labels is None else np.asarray(labels).tolist())
 
 
@@ -259,5 +260,5 @@ class AveragePrecision(Metric):
     function = staticmethod(average_precision)
 
     def __init__(self, average: str = "macro", labels: Any = None) -> None:
-        choice(average, ("macro", "weighted"), "average")
+        check_one_of("average", average, ("macro", "weighted"))
         super().__init__(average=average, labels=None if labels is None else np.asarray(labels).tolist())

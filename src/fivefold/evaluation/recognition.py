@@ -6,9 +6,10 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
+from fivefold.base.checks import check_one_of
 from fivefold.base.errors import DataError, InputError
 
-from ._inputs import as_array, as_labels, as_rows, choice, common_labels, encode, preview
+from ._inputs import as_array, as_labels, as_rows, common_labels, encode, preview
 from .metric import Metric
 
 AVERAGES = ("binary", "micro", "macro", "weighted", "samples")
@@ -68,7 +69,7 @@ class _Recognition(Metric):
     def __init__(
         self, average: str = "binary", *, pos_label: Any = None, labels: Any = None, zero_division: float = 0.0
     ) -> None:
-        choice(average, AVERAGES, "average")
+        check_one_of("average", average, AVERAGES)
         if not (zero_division in (0, 1) or np.isnan(zero_division)):
             raise InputError(f"zero_division must be 0, 1 or nan; got {zero_division!r}.")
         if pos_label is not None and average != "binary":

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fivefold.base.errors import DataError, InputError
+from fivefold.base.checks import check_count
+from fivefold.base.errors import DataError
 
 POPULAR_SHARE = 0.1
 
@@ -95,8 +96,7 @@ def evaluate_recommendations(
     -----
     Metrics on sampled negatives rank methods in another order (Krichene & Rendle 2020), so there are none here.
     """
-    if not isinstance(k, int) or isinstance(k, bool) or k < 1:
-        raise InputError(f"k must be an int >= 1; got {k!r}.")
+    check_count("k", k)
     for name, frame, columns in (
         ("recommended", recommended, ("user", "item", "rank")),
         ("test", test, ("user", "item")),

@@ -6,9 +6,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from fivefold.base.checks import check_one_of
 from fivefold.base.errors import DataError, InputError
 
-from ._inputs import as_rows, choice
+from ._inputs import as_rows
 from .metric import Metric
 
 
@@ -277,7 +278,7 @@ class MAPE(Metric):
     function = staticmethod(mape)
 
     def __init__(self, zero: str = "error") -> None:
-        super().__init__(zero=choice(zero, ZEROS, "zero"))
+        super().__init__(zero=check_one_of("zero", zero, ZEROS))
 
     def reset(self) -> None:
         self.total: np.ndarray | None = None  # (outputs,)

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import bdtr, chdtrc, erfc, fdtrc, ndtr, ndtri, stdtr
 
+from fivefold.base.checks import check_count, check_one_of
 from fivefold.base.codec import Stateful
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.random import Streams
 
-from ._inputs import as_array, as_rows, as_scores, binary_target, choice
+from ._inputs import as_array, as_rows, as_scores, binary_target
 
 TESTS = ("t", "welch", "f", "chi2")
 
@@ -94,7 +95,7 @@ def adjust(p_values: Any, *, method: str = "holm") -> np.ndarray:
               \tilde p_{(i)} = \min_{j \ge i} \min(1, \tfrac{m}{j} p_{(j)})
     """
     p = np.asarray(p_values, dtype=np.float64)
-    choice(method, ("holm", "benjamini-hochberg"), "method")
+    check_one_of("method", method, ("holm", "benjamini-hochberg"))
     if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
         raise DataError("p-values must be numbers in [0, 1] of shape (m,).")
     m, order = len(p), np.argsort(p, kind="stable")
@@ -260,11 +261,10 @@ def bootstrap_interval(
     -------
     Interval
     """
-    choice(method, ("bca", "percentile"), "method")
+    check_one_of("method", method, ("bca", "percentile"))
     if not 0 < confidence < 1:
         raise InputError(f"confidence must be in (0, 1), got {confidence!r}.")
-    if isinstance(resamples, bool) or not isinstance(resamples, (int, np.integer)) or resamples < 2:
-        raise InputError(f"resamples must be a whole number >= 2, got {resamples!r}.")
+    check_count("resamples", resamples, 2)
     data = [np.asarray(a) for a in arrays]
     if not data or len({len(a) for a in data}) != 1 or len(data[0]) < 2:
         raise DataError(f"The bootstrap needs arrays of one length >= 2; got lengths {[len(a) for a in data]}.")
@@ -315,8 +315,8 @@ class SignificanceAnalysis(Stateful):
     """
 
     def __init__(self, test: str = "f", adjustment: str = "holm") -> None:
-        self.kind = choice(test, TESTS, "test")
-        self.adjustment = choice(adjustment, ("holm", "benjamini-hochberg"), "adjustment")
+        self.kind = check_one_of("test", test, TESTS)
+        self.adjustment = check_one_of("adjustment", adjustment, ("holm", "benjamini-hochberg"))
 
     def test(self, x: Any, y: Any) -> Test:
         """Return statistic and p-value of one column x (n,) against y (n,)."""

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
+from fivefold.base.checks import check_count, check_one_of
 from fivefold.base.errors import DataError, InputError, InputTypeError
 
-from ._inputs import choice
 from .metric import Metric
 
 Tokens = tuple[str, ...]
@@ -109,9 +109,9 @@ class Bleu(_TextMetric):
     function = staticmethod(bleu)
 
     def __init__(self, max_n: int = 4, smoothing: str = "none") -> None:
-        if isinstance(max_n, bool) or not isinstance(max_n, (int, np.integer)) or max_n < 1:
-            raise InputError(f"max_n must be a whole number >= 1, got {max_n!r}.")
-        super().__init__(max_n=int(max_n), smoothing=choice(smoothing, ("none", "add-one"), "smoothing"))
+        super().__init__(
+            max_n=check_count("max_n", max_n), smoothing=check_one_of("smoothing", smoothing, ("none", "add-one"))
+        )
 
     def update(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Self:
         """Add candidates and their references, one text or several each."""
@@ -205,7 +205,7 @@ class Rouge(_TextMetric):
         whole = isinstance(kind, (int, np.integer)) and not isinstance(kind, bool) and kind >= 1
         if not (whole or kind == "l"):
             raise InputError(f"kind must be 'l' or a whole number >= 1, got {kind!r}.")
-        super().__init__(kind=kind, measure=choice(measure, RougeParts._fields, "measure"))
+        super().__init__(kind=kind, measure=check_one_of("measure", measure, RougeParts._fields))
 
     def _one(self, reference: Tokens, candidate: Tokens) -> RougeParts:
         kind = self.options["kind"]

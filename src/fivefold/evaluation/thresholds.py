@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from fivefold.base.checks import check_one_of
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.names import resolve
 
-from ._inputs import as_rows, as_scores, choice
+from ._inputs import as_rows, as_scores
 from .calibration import zero_one
 
 OBJECTIVES = ("youden", "f1", "accuracy")
@@ -245,7 +246,7 @@ def best_threshold(
     what = "the choice of a threshold"
     if costs is not None and objective is not None:
         raise InputError(f"Give costs or objective, not both; got costs {costs} and objective {objective!r}.")
-    name = choice("youden" if objective is None else objective, OBJECTIVES, "objective")
+    name = check_one_of("objective", "youden" if objective is None else objective, OBJECTIVES)
     true, pred, weight = as_rows(y_true, score, sample_weight, what=what)
     scores = as_scores(pred, what)
     if scores.ndim != 1:

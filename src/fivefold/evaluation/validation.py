@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import numbers
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
+from fivefold.base.checks import check_count
 from fivefold.base.codec import Stateful
 from fivefold.base.errors import DataError, InputError
 
@@ -21,13 +21,6 @@ def row_count(X: Any) -> int:
     if shape is not None and len(shape) == 0:
         raise DataError("X must hold rows; got a single value.")
     return int(shape[0]) if shape is not None else len(X)
-
-
-def as_count(value: Any, name: str, least: int) -> int:
-    """Return a whole number that is at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
-        raise InputError(f"{name} must be a whole number >= {least}, got {value!r}.")
-    return int(value)
 
 
 def _column(values: Any, rows: int, name: str, what: str) -> np.ndarray:
@@ -82,7 +75,7 @@ class _Splitter(Stateful):
 
 class _Shuffled(_Splitter):
     def __init__(self, n_splits: int = 5, *, shuffle: bool = False, random_state: Any = None) -> None:
-        self.n_splits = as_count(n_splits, "n_splits", 2)
+        self.n_splits = check_count("n_splits", n_splits, 2)
         if not isinstance(shuffle, (bool, np.bool_)):
             raise InputError(f"shuffle must be True or False, got {shuffle!r}.")
         if random_state is not None and not shuffle:
@@ -251,10 +244,10 @@ class TimeSeriesSplit(_Splitter):
     def __init__(
         self, n_splits: int = 5, *, max_train_size: int | None = None, test_size: int | None = None, gap: int = 0
     ) -> None:
-        self.n_splits = as_count(n_splits, "n_splits", 2)
-        self.max_train_size = None if max_train_size is None else as_count(max_train_size, "max_train_size", 1)
-        self.test_size = None if test_size is None else as_count(test_size, "test_size", 1)
-        self.gap = as_count(gap, "gap", 0)
+        self.n_splits = check_count("n_splits", n_splits, 2)
+        self.max_train_size = None if max_train_size is None else check_count("max_train_size", max_train_size)
+        self.test_size = None if test_size is None else check_count("test_size", test_size)
+        self.gap = check_count("gap", gap, 0)
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the training and the test indices of each fold, oldest first; ``y`` and ``groups`` are ignored."""

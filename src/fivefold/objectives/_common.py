@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -18,27 +17,6 @@ def check_reduction(reduction: str) -> str:
     if reduction not in REDUCTIONS:
         raise InputError(f"reduction must be one of none, mean, sum; got {reduction!r}.")
     return reduction
-
-
-def check_number(
-    name: str, value: float, low: float = -math.inf, high: float = math.inf, *, open_low: bool = False
-) -> float:
-    """Return ``value`` as a float when it is finite and lies in [low, high] (in (low, high] with ``open_low``)."""
-    if (
-        not isinstance(value, int | float)
-        or isinstance(value, bool)
-        or not math.isfinite(value)
-        or not low <= value <= high
-        or (open_low and value == low)
-    ):
-        raise InputError(f"{name} must be a finite number{_range(low, high, open_low)}, got {value!r}.")
-    return float(value)
-
-
-def _range(low: float, high: float, open_low: bool) -> str:
-    lower = f"{'>' if open_low else '>='} {low:g}" if math.isfinite(low) else ""
-    upper = f"<= {high:g}" if math.isfinite(high) else ""
-    return "".join(f" {part}" for part in (lower, "and" if lower and upper else "", upper) if part)
 
 
 def check_class_weight(weight: Sequence[float] | Tensor | None) -> Tensor | None:

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fivefold.base.checks import check_number
 from fivefold.base.errors import DataError, InputError
 
-from ._common import check_number, check_reduction, check_same, checking, reduce, signed, wide
+from ._common import check_reduction, check_same, checking, reduce, signed, wide
 from ._numpy import NumpyForm, log_sigmoid
 
 
@@ -87,7 +88,7 @@ class BinaryCrossEntropyLoss(_BinaryLoss):
 
     def __init__(self, pos_weight: float = 1.0, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self.pos_weight = check_number("pos_weight", pos_weight, 0, open_low=True)
+        self.pos_weight = check_number("pos_weight", pos_weight, 0, above=True)
 
     def _values(self, x: Tensor, y: Tensor) -> Tensor:
         return -self.pos_weight * y * functional.logsigmoid(x) - (1 - y) * functional.logsigmoid(-x)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fivefold.base.checks import check_number
 from fivefold.base.errors import DataError, InputError, InputTypeError
 
-from ._common import check_classes, check_float, check_number, check_reduction, reduce, wide
+from ._common import check_classes, check_float, check_reduction, reduce, wide
 
 
 def _unit(x: Tensor) -> Tensor:
@@ -73,7 +74,7 @@ class COCOLoss(nn.Module):
             raise InputError(
                 f"Give both n_features >= 1 and n_classes >= 2, or neither; got {n_features!r} and {n_classes!r}."
             )
-        self.scale = check_number("scale", scale, 0, open_low=True)
+        self.scale = check_number("scale", scale, 0, above=True)
         self.reduction = check_reduction(reduction)
         self.centroids: nn.Parameter | None = None
         size = [n for n in (n_classes, n_features) if n is not None]

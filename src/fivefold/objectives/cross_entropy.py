@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fivefold.base.checks import check_number
 from fivefold.base.errors import CapabilityError, DataError, InputError
 
 from ._common import (
@@ -15,7 +16,6 @@ from ._common import (
     check_classes,
     check_float,
     check_logits,
-    check_number,
     check_reduction,
     checking,
     reduce,

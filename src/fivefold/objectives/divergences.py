@@ -7,13 +7,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from fivefold.base.checks import check_number
 from fivefold.base.errors import DataError, InputError
 
 from ._common import (
     check_classes,
     check_float,
     check_logits,
-    check_number,
     check_reduction,
     check_same,
     checking,

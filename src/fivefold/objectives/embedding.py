@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fivefold.base.checks import check_number
 from fivefold.base.errors import DataError, InputError, InputTypeError
 
-from ._common import check_float, check_number, check_reduction, checking, reduce, root, wide
+from ._common import check_float, check_reduction, checking, reduce, root, wide
 
 
 def _check(name: str, input: Tensor, target: Tensor) -> None:
@@ -250,7 +251,7 @@ class ContrastiveLoss(nn.Module):
 
     def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
         super().__init__()
-        self.margin = check_number("margin", margin, 0, open_low=True)
+        self.margin = check_number("margin", margin, 0, above=True)
         self.reduction = check_reduction(reduction)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:

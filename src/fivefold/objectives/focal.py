@@ -9,19 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fivefold.base.checks import check_number
 from fivefold.base.errors import DataError, InputError, InputTypeError
 
-from ._common import (
-    check_classes,
-    check_float,
-    check_logits,
-    check_number,
-    check_reduction,
-    checking,
-    reduce,
-    signed,
-    wide,
-)
+from ._common import check_classes, check_float, check_logits, check_reduction, checking, reduce, signed, wide
 from ._odds import own_and_others
 
 

@@ -8,9 +8,10 @@ from collections.abc import Hashable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from fivefold.base.checks import check_number
 from fivefold.base.errors import DataError, InputError
 
-from ._common import check_number, root, wide
+from ._common import root, wide
 
 PENALTIES = ("l2", "l1", "group-lasso")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fivefold.base.checks import check_number
 from fivefold.base.errors import DataError, InputTypeError
 
-from ._common import check_number, checking, wide
+from ._common import checking, wide
 from .cross_entropy import CrossEntropyLoss
 from .embedding import TripletLoss
 

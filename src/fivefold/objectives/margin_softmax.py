@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fivefold.base.checks import check_number
 from fivefold.base.errors import DataError, InputError
 
-from ._common import check_classes, check_float, check_number, check_reduction, reduce, root, wide
+from ._common import check_classes, check_float, check_reduction, reduce, root, wide
 from ._odds import own_and_others
 
 
@@ -162,7 +163,7 @@ class ArcFaceLoss(_MarginLoss):
     ) -> None:
         super().__init__(n_features, n_classes, reduction)
         self.margin = check_number("margin", margin, 0, math.pi / 2)
-        self.scale = check_number("scale", scale, 0, open_low=True)
+        self.scale = check_number("scale", scale, 0, above=True)
         self.monotone = bool(monotone)
 
     def _lengths(self, norms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -208,7 +209,7 @@ class AMSoftmaxLoss(_MarginLoss):
     ) -> None:
         super().__init__(n_features, n_classes, reduction)
         self.margin = check_number("margin", margin, 0, 2)
-        self.scale = check_number("scale", scale, 0, open_low=True)
+        self.scale = check_number("scale", scale, 0, above=True)
 
     def _lengths(self, norms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return torch.full_like(norms, self.scale), torch.ones_like(lengths)

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fivefold.base.checks import check_number
 from fivefold.base.errors import InputError, InputTypeError
 
-from ._common import check_number
 from .margin_softmax import LSoftmaxLoss, _MarginLoss
 
 
@@ -64,7 +64,7 @@ class CombinedMarginLoss(_MarginLoss):
         super().__init__(n_features, n_classes, reduction)
         self.m1, self.m2 = check_number("m1", m1, 1), check_number("m2", m2, 0, math.pi / 2)
         self.m3 = check_number("m3", m3, 0, 2)
-        self.scale = None if scale is None else check_number("scale", scale, 0, open_low=True)
+        self.scale = None if scale is None else check_number("scale", scale, 0, above=True)
         self.intra, self.inter = check_number("intra", intra, 0), check_number("inter", inter, 0)
 
     def _lengths(self, norms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -143,11 +143,11 @@ class MarginAnnealing(nn.Module):
         super().__init__()
         if not isinstance(loss, LSoftmaxLoss):
             raise InputTypeError(f"MarginAnnealing needs an LSoftmaxLoss or ASoftmaxLoss, got {type(loss).__name__}.")
-        self.start = check_number("start", start, 0, open_low=True)
+        self.start = check_number("start", start, 0, above=True)
         self.end = check_number("end", end, 0)
         if self.end > self.start:
             raise InputError(f"end must not be above start: {end!r} > {start!r}.")
-        self.gamma, self.power = check_number("gamma", gamma, 0), check_number("power", power, 0, open_low=True)
+        self.gamma, self.power = check_number("gamma", gamma, 0), check_number("power", power, 0, above=True)
         self.loss = loss
         self.register_buffer("count", torch.zeros((), dtype=torch.int64))
         self._calls = 0  # the count on the host, so that no batch waits for the device

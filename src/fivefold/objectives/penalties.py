@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
+from fivefold.base.checks import check_number
 from fivefold.base.errors import DataError, InputError, InputTypeError
 
-from ._common import check_number, wide
+from ._common import wide
 
 
 def penalized(

@@ -6,7 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ._common import check_number, check_reduction, check_same, reduce, wide
+from fivefold.base.checks import check_number
+
+from ._common import check_reduction, check_same, reduce, wide
 from ._numpy import NumpyForm
 
 
@@ -110,7 +112,7 @@ class HuberLoss(_ResidualLoss):
 
     def __init__(self, delta: float = 1.0, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self.delta = check_number("delta", delta, 0, open_low=True)
+        self.delta = check_number("delta", delta, 0, above=True)
 
     def _values(self, residual: Tensor) -> Tensor:
         size = residual.abs()

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from fivefold.base.checks import check_number
 from fivefold.base.errors import DataError, InputError, InputTypeError
 from fivefold.base.random import Streams
-
-from ._common import check_number
 
 
 class EmpiricalRisk(nn.Module):

@@ -9,10 +9,11 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
+from fivefold.base.checks import check_number
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.random import Streams
 
-from ._common import check_float, check_number, wide
+from ._common import check_float, wide
 from .wasserstein import TransportPlan, optimal_transport
 
 
@@ -258,8 +259,8 @@ class SinkhornDivergence(_TransportLoss):
         self, epsilon: float = 0.05, order: int = 2, debias: bool = True, max_iter: int = 1000, tol: float = 1e-4
     ) -> None:
         super().__init__(order)
-        self.epsilon = check_number("epsilon", epsilon, 0, open_low=True)
-        self.tol = check_number("tol", tol, 0, open_low=True)
+        self.epsilon = check_number("epsilon", epsilon, 0, above=True)
+        self.tol = check_number("tol", tol, 0, above=True)
         if not isinstance(max_iter, int) or max_iter < 1:
             raise InputError(f"max_iter must be an integer >= 1, got {max_iter!r}.")
         self.max_iter, self.debias = max_iter, bool(debias)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fivefold.base.checks import check_count, check_number
 from fivefold.base.errors import InputError
-
-from .gradient._checks import number
 
 
 class ProxyLagrangian(nn.Module):
@@ -61,16 +60,14 @@ class ProxyLagrangian(nn.Module):
         self, n_constraints: int, lr: float = 0.1, *, regret: str = "swap", radius: float | None = None
     ) -> None:
         super().__init__()
-        if isinstance(n_constraints, bool) or not isinstance(n_constraints, int) or n_constraints < 1:
-            raise InputError(f"ProxyLagrangian: n_constraints must be an int >= 1, got {n_constraints!r}.")
-        number("ProxyLagrangian", "lr", lr, 0.0, open_low=True)
+        check_number("ProxyLagrangian: lr", lr, 0.0, above=True)
         if regret not in ("swap", "external"):
             raise InputError(f"ProxyLagrangian: regret must be 'swap' or 'external', got {regret!r}.")
         if radius is not None:
-            number("ProxyLagrangian", "radius", radius, 0.0, open_low=True)
+            check_number("ProxyLagrangian: radius", radius, 0.0, above=True)
             if regret == "swap":
                 raise InputError("ProxyLagrangian: radius bounds the multipliers of regret='external'; leave it out.")
-        self.n_constraints = n_constraints
+        self.n_constraints = check_count("ProxyLagrangian: n_constraints", n_constraints)
         self.lr = float(lr)
         self.regret = regret
         self.radius = radius

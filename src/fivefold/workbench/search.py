@@ -13,6 +13,7 @@ from sklearn.base import MetaEstimatorMixin, clone, is_classifier
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metaestimators import available_if
 
+from fivefold.base.checks import check_count
 from fivefold.base.codec import Stateful
 from fivefold.base.errors import CapabilityError, FivefoldError, InputError, InputTypeError, SpecError, TrainingError
 from fivefold.base.estimator import Estimator, NotFittedError
@@ -166,8 +167,7 @@ def search(
     InputError
         When the grid cannot be as small as ``n_trials``.
     """
-    if isinstance(n_trials, bool) or not isinstance(n_trials, (int, np.integer)) or n_trials < 1:
-        raise InputError(f"n_trials must be a whole number >= 1, got {n_trials!r}.")
+    check_count("n_trials", n_trials)
     points = 5
     if resolve(method, METHODS, "search method") == "grid":
         points = _grid_points(space, int(n_trials) - (first is not None))

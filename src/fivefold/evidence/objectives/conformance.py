@@ -196,12 +196,12 @@ def ctc_one() -> Check:
 
 @evidence("focal-loss", claim="A parameter out of range is refused with its range", against="the sentences")
 def range_sentences() -> Check:
+    from fivefold.base.checks import check_number
     from fivefold.base.errors import InputError
-    from fivefold.objectives._common import check_number
 
     cases: list[tuple[Any, dict[str, Any], str]] = [
         (-1, {"low": 0}, "g must be a finite number >= 0, got -1."),
-        (0, {"low": 0, "open_low": True}, "g must be a finite number > 0, got 0."),
+        (0, {"low": 0, "above": True}, "g must be a finite number > 0, got 0."),
         (3.5, {"low": 0, "high": 2}, "g must be a finite number >= 0 and <= 2, got 3.5."),
         (2.5, {"high": 2}, "g must be a finite number <= 2, got 2.5."),
         (float("nan"), {}, "g must be a finite number, got nan."),
@@ -209,7 +209,7 @@ def range_sentences() -> Check:
         (True, {}, "g must be a finite number, got True."),
         ("1", {}, "g must be a finite number, got '1'."),
         (0, {"low": 0}, ""),
-        (2, {"low": 0, "high": 2, "open_low": True}, ""),
+        (2, {"low": 0, "high": 2, "above": True}, ""),
     ]
     wrong = 0
     for value, bounds, words in cases:

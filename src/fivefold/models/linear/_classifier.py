@@ -9,9 +9,9 @@ from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin
 
 from fivefold.base.errors import DataError, InputError
+from fivefold.data.validation import encode_labels
 
 from ._objectives import log1p_exp_neg
-from ._validation import encode_labels
 
 
 class ScoreClassifier(ClassifierMixin):

@@ -10,12 +10,14 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 
+from fivefold.base.checks import choice, real, whole
 from fivefold.base.errors import DataError
 from fivefold.base.estimator import Estimator
+from fivefold.data.validation import checked_data, class_weights, encode_labels, sample_weights
 
 from ._classifier import CrossEntropyClassifier
 from ._solvers import Objective, Solution, lbfgs, newton, newton_cg
-from ._validation import choice, class_weights, encode_labels, query_data, real, sample_weights, training_data, whole
+from ._validation import query_data
 
 SOLVERS = ("auto", "newton", "newton-cg", "lbfgs")
 # Up to this many unknowns a Hessian is cheaper to form and factor than to multiply with again and again.
@@ -94,11 +96,11 @@ class LinearDiscriminant(CrossEntropyClassifier, Estimator):
         """
         choice("penalty", self.penalty, ("l2", None))
         choice("solver", self.solver, SOLVERS)
-        C = real("C", self.C, low=0.0, open_low=True, finite=False)
-        tol = real("tol", self.tol, low=0.0, open_low=True)
+        C = real("C", self.C, low=0.0, above=True, finite=False)
+        tol = real("tol", self.tol, low=0.0, above=True)
         max_iter = whole("max_iter", self.max_iter, low=1)
         before = (getattr(self, "classes_", None), getattr(self, "coef_", None), getattr(self, "intercept_", None))
-        X, y = training_data(self, X, y, accept_sparse="csr", accept_large_sparse=True)
+        X, y = checked_data(self, X, y, accept_sparse="csr", accept_large_sparse=True)
         weight = sample_weights(sample_weight, X.shape[0])
         classes, codes = encode_labels(y)
         self._check_classes(classes)

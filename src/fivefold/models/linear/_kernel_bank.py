@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from fivefold.base.checks import choice, real, whole
 from fivefold.base.errors import InputError, InputTypeError
 
 from ._blocks import row_blocks
-from ._validation import choice, real, whole
 from .kernels import KERNELS, KernelSpec, gamma_of
 
 _KEYS = ("kernel", "degree", "gamma", "coef0", "features")

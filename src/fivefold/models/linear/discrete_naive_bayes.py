@@ -6,12 +6,14 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from fivefold.base.checks import real, whole
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.estimator import Estimator
+from fivefold.data.validation import checked_data, encode_labels, sample_weights
 
 from ._blocks import row_blocks
 from ._classifier import PosteriorClassifier, batch_codes, check_first_classes, given_priors
-from ._validation import encode_labels, query_data, real, sample_weights, training_data, whole
+from ._validation import query_data
 from .kernels import dense_product
 
 
@@ -56,7 +58,7 @@ class _CountingNB(PosteriorClassifier, Estimator):
             When X, y or a parameter cannot be used.
         """
         self._check_parameters()
-        X, y = training_data(self, X, y, accept_sparse=self._sparse)
+        X, y = checked_data(self, X, y, accept_sparse=self._sparse)
         X = self._prepared(X)
         weight = sample_weights(sample_weight, X.shape[0])
         classes, codes = encode_labels(y)
@@ -87,7 +89,7 @@ class _CountingNB(PosteriorClassifier, Estimator):
         """
         self._check_parameters()
         first = check_first_classes(self, classes)
-        X, y = training_data(self, X, y, reset=first, accept_sparse=self._sparse)
+        X, y = checked_data(self, X, y, reset=first, accept_sparse=self._sparse)
         X = self._prepared(X)
         known, codes = batch_codes(self, y, classes)
         weight = sample_weights(sample_weight, X.shape[0])

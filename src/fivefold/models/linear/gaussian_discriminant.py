@@ -8,11 +8,13 @@ import numpy as np
 from scipy import linalg
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
+from fivefold.base.checks import real, whole
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.estimator import Estimator
+from fivefold.data.validation import checked_data, encode_labels, sample_weights
 
 from ._classifier import PosteriorClassifier, given_priors
-from ._validation import encode_labels, query_data, real, sample_weights, training_data, whole
+from ._validation import query_data
 
 
 class _GaussianDiscriminant(PosteriorClassifier, Estimator):
@@ -22,7 +24,7 @@ class _GaussianDiscriminant(PosteriorClassifier, Estimator):
 
     def _moments(self, X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Set classes, priors and means; return X in float64 (n, d), codes (n,) and weights (n,)."""
-        X, y = training_data(self, X, y)
+        X, y = checked_data(self, X, y)
         X = X.astype(np.float64, copy=False)
         if len(X) < 2:
             raise DataError(f"{type(self).__name__} needs rows of two classes or more; X has 1 sample.")

@@ -10,12 +10,15 @@ import numpy as np
 from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 
+from fivefold.base.checks import real, whole
 from fivefold.base.errors import DataError
+from fivefold.base.estimator import require_fitted
+from fivefold.data.validation import checked_data, encode_labels, sample_weights
 
 from ._classifier import CrossEntropyClassifier
 from ._objectives import BinaryCrossEntropy, SoftmaxCrossEntropy
 from ._solvers import Solution, newton, newton_cg
-from ._validation import encode_labels, real, require_fitted, row_weights, sample_weights, training_data, whole
+from ._validation import row_weights
 from .svm import KernelMachine, wide
 
 # Up to this many unknowns a Hessian is cheaper to form and factor than to multiply with again and again.
@@ -127,10 +130,10 @@ class KernelLogisticRegression(CrossEntropyClassifier, KernelMachine):
         DataError, InputError
             When X, y or a parameter cannot be used.
         """
-        C = real("C", self.C, low=0.0, open_low=True)
-        tol = real("tol", self.tol, low=0.0, open_low=True)
+        C = real("C", self.C, low=0.0, above=True)
+        tol = real("tol", self.tol, low=0.0, above=True)
         limit = whole("max_iter", self.max_iter, low=1)
-        X, y = training_data(self, X, y, accept_sparse="csr")
+        X, y = checked_data(self, X, y, accept_sparse="csr")
         X = wide(X)
         weight = sample_weights(sample_weight, X.shape[0])
         classes, codes = encode_labels(y)

@@ -8,9 +8,11 @@ import numpy as np
 from scipy import linalg
 from sklearn.base import MultiOutputMixin, RegressorMixin
 
+from fivefold.base.checks import real
 from fivefold.base.errors import DataError, InputError
+from fivefold.base.estimator import require_fitted
+from fivefold.data.validation import checked_data, sample_weights
 
-from ._validation import real, require_fitted, sample_weights, training_data
 from .svm import KernelMachine, wide
 
 
@@ -81,7 +83,7 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, KernelMachine):
         DataError, InputError
             When X, y or a parameter cannot be used, or the kernel has a negative eigenvalue below -alpha.
         """
-        alpha = real("alpha", self.alpha, low=0.0, open_low=True)
+        alpha = real("alpha", self.alpha, low=0.0, above=True)
         K, Y, root, rows, X, flat = self._system(X, y, sample_weight)
         try:
             factor = linalg.cho_factor(root[:, None] * K * root + alpha * np.eye(len(K)), lower=True)
@@ -98,7 +100,7 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, KernelMachine):
         self, X: Any, y: Any, sample_weight: Any
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Any, bool]:
         """Return K (n, n), Y (n, t), roots of the weights (n,), the rows with weight, X and whether y is a vector."""
-        X, y = training_data(self, X, y, accept_sparse="csr", multi_output=True, y_numeric=True)
+        X, y = checked_data(self, X, y, accept_sparse="csr", multi_output=True, y_numeric=True)
         X, y = wide(X), np.asarray(y, dtype=np.float64)
         weight = sample_weights(sample_weight, X.shape[0])
         spec = self._spec(X)

@@ -9,10 +9,12 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
+from fivefold.base.checks import choice, real, whole
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.estimator import Estimator
+from fivefold.data.validation import checked_data
 
-from ._validation import choice, query_data, real, training_rows, whole
+from ._validation import query_data
 
 KERNELS = ("linear", "poly", "rbf", "sigmoid", "precomputed")
 
@@ -163,7 +165,7 @@ class _KernelTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Esti
         DataError, InputError
             When X or a parameter cannot be used.
         """
-        X = training_rows(self, X, accept_sparse="csr")
+        X = checked_data(self, X, accept_sparse="csr")
         self._numbers(X.shape[1])
         # A copy: NumPy multiplies an array with its own transpose by another routine, whose last bits differ.
         self.X_fit_ = X if sp.issparse(X) else np.array(X, order="C")

@@ -11,12 +11,14 @@ from scipy import linalg
 from sklearn.base import RegressorMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 
+from fivefold.base.checks import real, whole
 from fivefold.base.errors import DataError, InputError
-from fivefold.base.estimator import Estimator
+from fivefold.base.estimator import Estimator, require_fitted
+from fivefold.data.validation import checked_data, sample_weights
 
 from ._lasso_columns import Columns
 from ._lasso_path import LassoPath
-from ._validation import query_data, real, require_fitted, sample_weights, training_data, whole
+from ._validation import query_data
 
 
 class Lasso(RegressorMixin, Estimator):
@@ -88,10 +90,10 @@ class Lasso(RegressorMixin, Estimator):
 
     def _read(self, X: Any, y: Any, sample_weight: Any) -> tuple[Columns, float, float, int]:
         """Return the problem, the share of absolute weights, the gap to reach and the most passes."""
-        ratio = real("l1_ratio", self.l1_ratio, low=0.0, high=1.0, open_low=True)
-        tol = real("tol", self.tol, low=0.0, open_low=True)
+        ratio = real("l1_ratio", self.l1_ratio, low=0.0, high=1.0, above=True)
+        tol = real("tol", self.tol, low=0.0, above=True)
         limit = whole("max_iter", self.max_iter, low=1)
-        X, y = training_data(self, X, y, y_numeric=True, accept_sparse=["csr", "csc"])
+        X, y = checked_data(self, X, y, y_numeric=True, accept_sparse=["csr", "csc"])
         weight = sample_weights(sample_weight, X.shape[0])
         X, y = X.astype(np.float64, copy=False), y.astype(np.float64)
         if weight is not None and not weight.all():
@@ -126,7 +128,7 @@ class Lasso(RegressorMixin, Estimator):
         DataError, InputError
             When X, y or a parameter cannot be used.
         """
-        alpha = real("alpha", self.alpha, low=0.0, open_low=True)
+        alpha = real("alpha", self.alpha, low=0.0, above=True)
         columns, ratio, goal, limit = self._read(X, y, sample_weight)
         path = LassoPath(columns)
         gap, done = path.solve(alpha * ratio, alpha * (1 - ratio), goal, limit)
@@ -170,7 +172,7 @@ class Lasso(RegressorMixin, Estimator):
         if alphas is None:
             top = path.top / ratio
             top = top if top > 0 else 1.0
-            low = real("eps", eps, low=0.0, high=1.0, open_low=True)
+            low = real("eps", eps, low=0.0, high=1.0, above=True)
             values = np.geomspace(top, top * low, whole("n_alphas", n_alphas, low=1))
         else:
             values = np.sort(np.asarray(alphas, dtype=np.float64).ravel())[::-1]
@@ -214,7 +216,7 @@ class Lasso(RegressorMixin, Estimator):
         it has others, an approximation (Rad & Maleki 2020, A scalable estimate of the out-of-sample prediction error).
         """
         model = clone(self).fit(X, y, sample_weight)
-        X, y = training_data(self, X, y, y_numeric=True, accept_sparse=["csr", "csc"])
+        X, y = checked_data(self, X, y, y_numeric=True, accept_sparse=["csr", "csc"])
         mass = sample_weights(sample_weight, X.shape[0])
         mass = np.ones(X.shape[0]) if mass is None else mass
         if not mass.all():

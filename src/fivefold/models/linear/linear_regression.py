@@ -9,12 +9,14 @@ import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 
+from fivefold.base.checks import choice, real, whole
 from fivefold.base.errors import DataError, InputError, TrainingError
 from fivefold.base.estimator import Estimator
+from fivefold.data.validation import checked_data, sample_weights
 
 from ._blocks import scaled_gram
 from ._least_squares import Problem, solve
-from ._validation import choice, query_data, real, sample_weights, training_data, whole
+from ._validation import query_data
 
 
 class LinearRegressor(MultiOutputMixin, RegressorMixin, Estimator):
@@ -30,7 +32,7 @@ class LinearRegressor(MultiOutputMixin, RegressorMixin, Estimator):
 
     def _read(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, np.ndarray, np.ndarray | None, bool]:
         """Return X, Y (n, t) in float64, the weights and whether y was a vector."""
-        X, y = training_data(self, X, y, accept_sparse="csr", multi_output=True, y_numeric=True)
+        X, y = checked_data(self, X, y, accept_sparse="csr", multi_output=True, y_numeric=True)
         weight = sample_weights(sample_weight, X.shape[0])
         Y = np.asarray(y, dtype=np.float64)
         flat = Y.ndim == 1
@@ -174,9 +176,9 @@ class LinearRegression(LinearRegressor):
         choice("solver", self.solver, ("closed-form", "gradient-descent"))
         choice("reduction", self.reduction, ("mean", "sum"))
         max_iter = whole("max_iter", self.max_iter, low=1)
-        tol = real("tol", self.tol, low=0.0, open_low=True)
+        tol = real("tol", self.tol, low=0.0, above=True)
         if self.learning_rate is not None:
-            real("learning_rate", self.learning_rate, low=0.0, open_low=True)
+            real("learning_rate", self.learning_rate, low=0.0, above=True)
         starts = (coef_init, intercept_init)
         if self.solver == "closed-form" and any(part is not None for part in starts):
             raise InputError(

@@ -11,20 +11,14 @@ from scipy.optimize import linprog
 from sklearn.base import ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 
+from fivefold.base.checks import real
 from fivefold.base.errors import DataError
 from fivefold.base.estimator import Estimator
+from fivefold.data.validation import checked_data, class_weights, encode_labels, sample_weights
 
 from ._kernel_rows import rows_of_kernel
 from ._smo import DualSolution, minimize_dual
-from ._validation import (
-    class_weights,
-    encode_labels,
-    label_text,
-    query_data,
-    real,
-    sample_weights,
-    training_data,
-)
+from ._validation import label_text, query_data
 from .kernels import KernelSpec, squared_norms
 from .svm import iteration_limit, warn_unsettled, wide
 
@@ -42,7 +36,7 @@ class _LinearMachine(ClassifierMixin, Estimator):
         return tags
 
     def _two_classes(self, X: Any, y: Any) -> tuple[Any, np.ndarray, np.ndarray]:
-        X, y = training_data(self, X, y, accept_sparse="csr")
+        X, y = checked_data(self, X, y, accept_sparse="csr")
         classes, codes = encode_labels(y)
         if len(classes) > 2:
             raise DataError(
@@ -204,9 +198,9 @@ class SoftMarginSVM(_LinearMachine):
         DataError, InputError
             When X, y or a parameter cannot be used.
         """
-        C = real("C", self.C, low=0.0, open_low=True)
-        tol = real("tol", self.tol, low=0.0, open_low=True)
-        cache = real("cache_size", self.cache_size, low=0.0, open_low=True)
+        C = real("C", self.C, low=0.0, above=True)
+        tol = real("tol", self.tol, low=0.0, above=True)
+        cache = real("cache_size", self.cache_size, low=0.0, above=True)
         limit = iteration_limit(self.max_iter)
         X, classes, codes = self._two_classes(X, y)
         weight = sample_weights(sample_weight, X.shape[0])
@@ -325,9 +319,9 @@ class HardMarginSVM(_LinearMachine):
         DataError, InputError
             When X, y or a parameter cannot be used, or no plane separates the classes.
         """
-        soften = None if self.soften is None else real("soften", self.soften, low=0.0, open_low=True)
-        tol = real("tol", self.tol, low=0.0, open_low=True)
-        cache = real("cache_size", self.cache_size, low=0.0, open_low=True)
+        soften = None if self.soften is None else real("soften", self.soften, low=0.0, above=True)
+        tol = real("tol", self.tol, low=0.0, above=True)
+        cache = real("cache_size", self.cache_size, low=0.0, above=True)
         limit = iteration_limit(self.max_iter)
         X, classes, codes = self._two_classes(X, y)
         sign = 2.0 * codes - 1.0

@@ -9,13 +9,15 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 
+from fivefold.base.checks import real, whole
 from fivefold.base.errors import InputError
 from fivefold.base.estimator import Estimator
 from fivefold.base.jit import njit
 from fivefold.base.random import Streams
+from fivefold.data.validation import checked_data, encode_labels, sample_weights
 
 from ._classifier import ScoreClassifier
-from ._validation import encode_labels, query_data, real, row_weights, sample_weights, training_data, whole
+from ._validation import query_data, row_weights
 
 # Epochs between two looks at the gap.
 _EPOCHS = 5
@@ -184,11 +186,11 @@ class MulticlassSVM(ScoreClassifier, Estimator):
         DataError, InputError
             When X, y or a parameter cannot be used.
         """
-        C = real("C", self.C, low=0.0, open_low=True)
-        scale = real("intercept_scaling", self.intercept_scaling, low=0.0, open_low=True) if self.fit_intercept else 0.0
-        tol = real("tol", self.tol, low=0.0, open_low=True)
+        C = real("C", self.C, low=0.0, above=True)
+        scale = real("intercept_scaling", self.intercept_scaling, low=0.0, above=True) if self.fit_intercept else 0.0
+        tol = real("tol", self.tol, low=0.0, above=True)
         limit = whole("max_iter", self.max_iter, low=1)
-        X, y = training_data(self, X, y, accept_sparse="csr")
+        X, y = checked_data(self, X, y, accept_sparse="csr")
         weight = sample_weights(sample_weight, X.shape[0])
         classes, codes = encode_labels(y)
         price = C * row_weights(self, classes, codes, weight)  # (n,)

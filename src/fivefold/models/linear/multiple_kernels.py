@@ -10,21 +10,15 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 
+from fivefold.base.checks import real, whole
 from fivefold.base.estimator import Estimator
+from fivefold.data.validation import checked_data, encode_labels, sample_weights
 
 from ._blocks import row_blocks
 from ._kernel_bank import KernelBank, read_kernels
 from ._kernel_rows import KernelRows
 from ._smo import minimize_dual
-from ._validation import (
-    encode_labels,
-    query_data,
-    real,
-    row_weights,
-    sample_weights,
-    training_data,
-    whole,
-)
+from ._validation import query_data, row_weights
 
 # Below this violation of its optimality conditions a machine is at the limit of float64.
 _FINEST = 1e-12  # any value: the limit of rounding
@@ -369,12 +363,12 @@ class MultipleKernelSVC(ClassifierMixin, Estimator):
         DataError, InputError
             When X, y or a parameter cannot be used.
         """
-        C = real("C", self.C, low=0.0, open_low=True)
+        C = real("C", self.C, low=0.0, above=True)
         norm = real("norm", self.norm, low=1.0)
-        tol = real("tol", self.tol, low=0.0, open_low=True)
-        cache = real("cache_size", self.cache_size, low=0.0, open_low=True)
+        tol = real("tol", self.tol, low=0.0, above=True)
+        cache = real("cache_size", self.cache_size, low=0.0, above=True)
         limit = whole("max_iter", self.max_iter, low=1)
-        X, y = training_data(self, X, y, accept_sparse="csr")
+        X, y = checked_data(self, X, y, accept_sparse="csr")
         X = X.astype(np.float64, copy=False)
         weight = sample_weights(sample_weight, X.shape[0])
         classes, codes = encode_labels(y)

@@ -10,9 +10,10 @@ from sklearn.base import MultiOutputMixin, RegressorMixin
 
 from fivefold.base.errors import InputError
 from fivefold.base.estimator import Estimator
+from fivefold.data.validation import checked_data, sample_weights
 
 from ._blocks import row_blocks
-from ._validation import query_data, sample_weights, training_data
+from ._validation import query_data
 from .kernels import dense_product
 
 
@@ -87,7 +88,7 @@ class NadarayaWatson(MultiOutputMixin, RegressorMixin, Estimator):
         DataError, InputError
             When X, y or the bandwidth cannot be used.
         """
-        X, y = training_data(self, X, y, multi_output=True, y_numeric=True)
+        X, y = checked_data(self, X, y, multi_output=True, y_numeric=True)
         weight = sample_weights(sample_weight, len(X))
         weight = np.ones(len(X)) if weight is None else weight
         kept = weight > 0

@@ -7,12 +7,14 @@ from typing import Any, Self
 import numpy as np
 import scipy.sparse as sp
 
+from fivefold.base.checks import real
 from fivefold.base.errors import DataError
 from fivefold.base.estimator import Estimator
+from fivefold.data.validation import checked_data, encode_labels, sample_weights
 
 from ._blocks import row_blocks
 from ._classifier import PosteriorClassifier, batch_codes, check_first_classes, given_priors
-from ._validation import encode_labels, query_data, real, sample_weights, training_data
+from ._validation import query_data
 
 
 class GaussianNB(PosteriorClassifier, Estimator):
@@ -84,7 +86,7 @@ class GaussianNB(PosteriorClassifier, Estimator):
         DataError, InputError
             When X, y or a parameter cannot be used.
         """
-        X, y = training_data(self, X, y)
+        X, y = checked_data(self, X, y)
         classes, codes = encode_labels(y)
         checked = self._checked(len(X), len(classes), sample_weight)
         self._start(classes, X.shape[1])
@@ -113,7 +115,7 @@ class GaussianNB(PosteriorClassifier, Estimator):
             When X, y or a parameter cannot be used, a label is not in ``classes``, or ``classes`` is missing or changed.
         """
         first = check_first_classes(self, classes)
-        X, y = training_data(self, X, y, reset=first)
+        X, y = checked_data(self, X, y, reset=first)
         known, codes = batch_codes(self, y, classes)
         checked = self._checked(len(X), len(known), sample_weight)
         if first:

@@ -8,11 +8,13 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
 
+from fivefold.base.checks import choice, real, whole
 from fivefold.base.errors import CapabilityError, DataError, InputError
-from fivefold.base.estimator import Estimator
+from fivefold.base.estimator import Estimator, require_fitted
+from fivefold.data.validation import checked_data, encode_labels
 
 from ._search import METRICS, Search
-from ._validation import choice, encode_labels, query_data, real, require_fitted, training_data, whole
+from ._validation import query_data
 
 
 class Neighbors(Estimator):
@@ -54,7 +56,7 @@ class Neighbors(Estimator):
             choice("weights", self.weights, ("uniform", "distance"))
         choice("metric", self.metric, METRICS)
         choice("algorithm", self.algorithm, ("auto", "brute", "kd_tree"))
-        X, y = training_data(self, X, y, accept_sparse="csr", **options)
+        X, y = checked_data(self, X, y, accept_sparse="csr", **options)
         if self.algorithm == "kd_tree" and sp.issparse(X):
             raise CapabilityError(
                 "algorithm='kd_tree' needs dense X, got a sparse matrix; use 'brute' or 'auto', or X.toarray()."

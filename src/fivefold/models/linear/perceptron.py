@@ -7,10 +7,10 @@ from typing import Any, Self
 import numpy as np
 import scipy.sparse as sp
 
+from fivefold.base.checks import real, whole
 from fivefold.base.jit import njit
 from fivefold.base.random import Streams
 
-from ._validation import real, whole
 from .linear_svm import _LinearMachine
 
 
@@ -115,7 +115,7 @@ class Perceptron(_LinearMachine):
         DataError, InputError
             When X, y or a parameter cannot be used.
         """
-        rate = real("eta0", self.eta0, low=0.0, open_low=True)
+        rate = real("eta0", self.eta0, low=0.0, above=True)
         passes = whole("max_iter", self.max_iter, low=1)
         X, classes, codes = self._two_classes(X, y)
         rows = sp.csr_array(X)

@@ -8,10 +8,12 @@ from typing import Any, Self
 
 import numpy as np
 
+from fivefold.base.checks import whole
 from fivefold.base.errors import InputError
+from fivefold.data.validation import checked_data, sample_weights
 
 from ._least_squares import Problem, solve
-from ._validation import query_data, sample_weights, training_data, whole
+from ._validation import query_data
 from .linear_regression import LinearRegressor
 
 # Most numbers in the table of products: 2 GiB of float64.
@@ -86,7 +88,7 @@ class PolynomialRegression(LinearRegressor):
             When X, y or a parameter cannot be used, or the products do not fit into memory.
         """
         degree = whole("degree", self.degree, low=1)
-        X, y = training_data(self, X, y, multi_output=True, y_numeric=True)
+        X, y = checked_data(self, X, y, multi_output=True, y_numeric=True)
         weight = sample_weights(sample_weight, len(X))
         d = X.shape[1]
         terms = sum(comb(d, k) for k in range(1, degree + 1)) if self.interaction_only else comb(d + degree, degree) - 1

@@ -9,12 +9,14 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 
+from fivefold.base.checks import real, whole
 from fivefold.base.errors import DataError
 from fivefold.base.estimator import Estimator
 from fivefold.base.jit import njit
 from fivefold.base.random import Streams
+from fivefold.data.validation import checked_data
 
-from ._validation import query_data, real, training_data, whole
+from ._validation import query_data
 
 # Epochs between two looks at the gap.
 _EPOCHS = 5
@@ -127,10 +129,10 @@ class RankingSVM(RegressorMixin, Estimator):
         DataError, InputError
             When X, y, groups or a parameter cannot be used.
         """
-        C = real("C", self.C, low=0.0, open_low=True)
-        tol = real("tol", self.tol, low=0.0, open_low=True)
+        C = real("C", self.C, low=0.0, above=True)
+        tol = real("tol", self.tol, low=0.0, above=True)
         limit = whole("max_iter", self.max_iter, low=1)
-        X, y = training_data(self, X, y, y_numeric=True, ensure_min_samples=2)
+        X, y = checked_data(self, X, y, y_numeric=True, ensure_min_samples=2)
         X = np.ascontiguousarray(X, dtype=np.float64)
         if groups is not None:
             groups = np.asarray(groups)

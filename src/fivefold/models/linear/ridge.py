@@ -6,10 +6,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from fivefold.base.checks import choice
 from fivefold.base.errors import InputError
 
 from ._least_squares import Problem, solve
-from ._validation import choice
 from .linear_regression import LinearRegressor
 
 

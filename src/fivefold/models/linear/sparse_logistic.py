@@ -8,12 +8,14 @@ from typing import Any, Self
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from fivefold.base.checks import choice, real, whole
 from fivefold.base.estimator import Estimator
+from fivefold.data.validation import checked_data, encode_labels, sample_weights
 
 from ._classifier import CrossEntropyClassifier
 from ._objectives import log1p_exp_neg
 from ._prox_newton import CrossEntropyL1
-from ._validation import choice, encode_labels, query_data, real, row_weights, sample_weights, training_data, whole
+from ._validation import query_data, row_weights
 
 
 class SparseLogisticRegression(CrossEntropyClassifier, Estimator):
@@ -115,12 +117,12 @@ class SparseLogisticRegression(CrossEntropyClassifier, Estimator):
         DataError, InputError
             When X, y or a parameter cannot be used.
         """
-        C = real("C", self.C, low=0.0, open_low=True)
-        ratio = real("l1_ratio", self.l1_ratio, low=0.0, high=1.0, open_low=True)
-        tol = real("tol", self.tol, low=0.0, open_low=True)
+        C = real("C", self.C, low=0.0, above=True)
+        ratio = real("l1_ratio", self.l1_ratio, low=0.0, high=1.0, above=True)
+        tol = real("tol", self.tol, low=0.0, above=True)
         limit = whole("max_iter", self.max_iter, low=1)
         choice("multi_class", self.multi_class, ("multinomial", "ovr"))
-        X, y = training_data(self, X, y, accept_sparse=("csr", "csc"), accept_large_sparse=True)
+        X, y = checked_data(self, X, y, accept_sparse=("csr", "csc"), accept_large_sparse=True)
         weight = sample_weights(sample_weight, X.shape[0])
         classes, codes = encode_labels(y)
         mass = row_weights(self, classes, codes, weight)  # (n,)

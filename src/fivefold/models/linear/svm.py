@@ -10,23 +10,15 @@ import scipy.sparse as sp
 from sklearn.base import ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 
+from fivefold.base.checks import choice, real, whole
 from fivefold.base.errors import DataError
-from fivefold.base.estimator import Estimator
+from fivefold.base.estimator import Estimator, require_fitted
+from fivefold.data.validation import checked_data, encode_labels, sample_weights
 
 from ._blocks import row_blocks
 from ._kernel_rows import rows_of_kernel
 from ._smo import DualSolution, minimize_dual
-from ._validation import (
-    choice,
-    encode_labels,
-    query_data,
-    real,
-    require_fitted,
-    row_weights,
-    sample_weights,
-    training_data,
-    whole,
-)
+from ._validation import query_data, row_weights
 from .kernels import KernelSpec
 
 
@@ -214,11 +206,11 @@ class SVC(ClassifierMixin, KernelMachine):
             When X, y or a parameter cannot be used.
         """
         choice("decision_function_shape", self.decision_function_shape, ("ovr", "ovo"))
-        C = real("C", self.C, low=0.0, open_low=True)
-        tol = real("tol", self.tol, low=0.0, open_low=True)
-        cache = real("cache_size", self.cache_size, low=0.0, open_low=True)
+        C = real("C", self.C, low=0.0, above=True)
+        tol = real("tol", self.tol, low=0.0, above=True)
+        cache = real("cache_size", self.cache_size, low=0.0, above=True)
         limit = iteration_limit(self.max_iter)
-        X, y = training_data(self, X, y, accept_sparse="csr", order="C")
+        X, y = checked_data(self, X, y, accept_sparse="csr", order="C")
         X = wide(X)
         weight = sample_weights(sample_weight, X.shape[0])
         classes, codes = encode_labels(y)

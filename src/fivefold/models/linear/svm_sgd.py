@@ -7,11 +7,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.sparse as sp
 
+from fivefold.base.checks import real, whole
 from fivefold.base.errors import InputError
 from fivefold.base.jit import njit
 from fivefold.base.random import Streams
+from fivefold.data.validation import sample_weights
 
-from ._validation import real, sample_weights, whole
 from .linear_svm import _LinearMachine
 
 
@@ -147,9 +148,9 @@ class PegasosSVM(_LinearMachine):
         DataError, InputError
             When X, y or a parameter cannot be used.
         """
-        lam = real("alpha", self.alpha, low=0.0, open_low=True)
+        lam = real("alpha", self.alpha, low=0.0, above=True)
         passes = whole("max_iter", self.max_iter, low=1)
-        constant = real("intercept_scaling", self.intercept_scaling, low=0.0, open_low=True)
+        constant = real("intercept_scaling", self.intercept_scaling, low=0.0, above=True)
         if not isinstance(self.average, (bool, np.bool_)):
             raise InputError(f"`average` is {self.average!r}; give True or False.")
         X, classes, codes = self._two_classes(X, y)

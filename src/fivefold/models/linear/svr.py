@@ -7,9 +7,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import RegressorMixin
 
+from fivefold.base.checks import real
+from fivefold.base.estimator import require_fitted
+from fivefold.data.validation import checked_data, sample_weights
+
 from ._kernel_rows import rows_of_kernel
 from ._smo import minimize_dual
-from ._validation import real, require_fitted, sample_weights, training_data
 from .svm import KernelMachine, iteration_limit, warn_unsettled, wide
 
 
@@ -110,12 +113,12 @@ class SVR(RegressorMixin, KernelMachine):
         DataError, InputError
             When X, y or a parameter cannot be used.
         """
-        C = real("C", self.C, low=0.0, open_low=True)
+        C = real("C", self.C, low=0.0, above=True)
         epsilon = real("epsilon", self.epsilon, low=0.0)
-        tol = real("tol", self.tol, low=0.0, open_low=True)
-        cache = real("cache_size", self.cache_size, low=0.0, open_low=True)
+        tol = real("tol", self.tol, low=0.0, above=True)
+        cache = real("cache_size", self.cache_size, low=0.0, above=True)
         limit = iteration_limit(self.max_iter)
-        X, y = training_data(self, X, y, accept_sparse="csr", order="C", y_numeric=True)
+        X, y = checked_data(self, X, y, accept_sparse="csr", order="C", y_numeric=True)
         X, y = wide(X), y.astype(np.float64)
         weight = sample_weights(sample_weight, X.shape[0])
         spec = self._spec(X)

@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-import math
-
 from torch import Tensor
 
+from fivefold.base.checks import check_number
 from fivefold.base.errors import InputError, InputTypeError
 
 
-def whole(name: str, value: int, least: int = 1) -> int:
-    """Return a whole number of at least ``least``, or refuse it by name."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}.")
-    return value
-
-
 def positive(name: str, value: float) -> float:
-    """Return a number above 0, or refuse it by name."""
-    if not value > 0:
-        raise InputError(f"{name} must be above 0, got {value}.")
-    return value
-
-
-def finite(name: str, value: float) -> float:
-    """Return a number that is neither infinite nor NaN, or refuse it by name."""
-    if not math.isfinite(value):
-        raise InputError(f"{name} must be a finite number, got {value}.")
-    return value
+    """Return a number above 0."""
+    return check_number(name, value, 0, above=True, finite=False)
 
 
 def probability(name: str, value: float) -> float:
-    """Return a number in [0, 1), or refuse it by name."""
-    if not 0 <= value < 1:
-        raise InputError(f"{name} must lie in [0, 1), got {value}.")
-    return value
-
-
-def choice(name: str, value: str, allowed: tuple[str, ...]) -> str:
-    """Return one of the allowed words, or refuse it by name."""
-    if value not in allowed:
-        raise InputError(f"{name} must be one of {', '.join(allowed)}, got {value!r}.")
-    return value
+    """Return a number in [0, 1)."""
+    return check_number(name, value, 0, 1, below=True)
 
 
 def floating(layer: str, x: Tensor) -> None:

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fivefold.base.checks import check_count, check_number
 from fivefold.base.errors import InputError
-from fivefold.models.nn._checks import finite, floating, last_width, positive, whole
+from fivefold.models.nn._checks import floating, last_width, positive
 
 
 class ReLU(nn.Module):
@@ -119,8 +120,8 @@ class PReLU(nn.Module):
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
         super().__init__()
-        self.num_parameters = whole("num_parameters", num_parameters)
-        self.init = finite("init", init)
+        self.num_parameters = check_count("num_parameters", num_parameters)
+        self.init = check_number("init", init)
         self.weight = nn.Parameter(torch.full((num_parameters,), float(init)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -381,9 +382,9 @@ class Maxout(nn.Module):
 
     def __init__(self, in_features: int, out_features: int, num_pieces: int = 2) -> None:
         super().__init__()
-        self.in_features = whole("in_features", in_features)
-        self.out_features = whole("out_features", out_features)
-        self.num_pieces = whole("num_pieces", num_pieces)
+        self.in_features = check_count("in_features", in_features)
+        self.out_features = check_count("out_features", out_features)
+        self.num_pieces = check_count("num_pieces", num_pieces)
         self.linear = nn.Linear(in_features, out_features * num_pieces)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fivefold.base.checks import check_count, check_one_of
 from fivefold.base.errors import InputError
-from fivefold.models.nn._checks import choice, floating, last_width, positive, probability, whole
+from fivefold.models.nn._checks import floating, last_width, positive, probability
 from fivefold.models.nn._dropped import add_dropped, dropped_attention, dropped_relu
 
 
@@ -154,8 +155,8 @@ class MultiHeadAttention(nn.Module):
         self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True, causal: bool = False
     ) -> None:
         super().__init__()
-        self.embed_dim = whole("embed_dim", embed_dim)
-        self.num_heads = whole("num_heads", num_heads)
+        self.embed_dim = check_count("embed_dim", embed_dim)
+        self.num_heads = check_count("num_heads", num_heads)
         if embed_dim % num_heads:
             raise InputError(f"num_heads must divide embed_dim {embed_dim}, got {num_heads}.")
         self.in_proj_weight = nn.Parameter(torch.empty(3 * embed_dim, embed_dim))
@@ -251,7 +252,7 @@ class PositionalEncoding(nn.Module):
 
     def __init__(self, d_model: int, max_len: int = 5000, dropout: float = 0.0) -> None:
         super().__init__()
-        self.d_model, self.max_len = whole("d_model", d_model), whole("max_len", max_len)
+        self.d_model, self.max_len = check_count("d_model", d_model), check_count("max_len", max_len)
         self.dropout = probability("dropout", dropout)
         position = torch.arange(max_len, dtype=torch.float64)[:, None]
         rate = 10000 ** (-torch.arange(0, d_model, 2, dtype=torch.float64) / d_model)
@@ -277,12 +278,12 @@ class _Block(nn.Module):
         self, d_model: int, dim_feedforward: int, dropout: float, activation: str, eps: float, first: bool
     ) -> None:
         super().__init__()
-        self.d_model = whole("d_model", d_model)
+        self.d_model = check_count("d_model", d_model)
         positive("layer_norm_eps", eps)
         self.norm_first = first
         self.p = probability("dropout", dropout)
-        self.activation = choice("activation", activation, ("relu", "gelu"))
-        self.linear1 = nn.Linear(d_model, whole("dim_feedforward", dim_feedforward))
+        self.activation = check_one_of("activation", activation, ("relu", "gelu"))
+        self.linear1 = nn.Linear(d_model, check_count("dim_feedforward", dim_feedforward))
         self.linear2 = nn.Linear(dim_feedforward, d_model)
         self.norm1 = nn.LayerNorm(d_model, eps)
         self.norm2 = nn.LayerNorm(d_model, eps)

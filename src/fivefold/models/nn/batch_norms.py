@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import InputError
-from fivefold.models.nn._checks import channels, positive, whole
+from fivefold.models.nn._checks import channels, positive
 
 
 class BatchRenorm(nn.Module):
@@ -65,7 +66,7 @@ class BatchRenorm(nn.Module):
         affine: bool = True,
     ) -> None:
         super().__init__()
-        self.num_features = whole("num_features", num_features)
+        self.num_features = check_count("num_features", num_features)
         if not (r_max >= 1 and d_max >= 0):
             raise InputError(f"r_max must be at least 1 and d_max at least 0, got {r_max} and {d_max}.")
         if not 0 <= momentum <= 1:
@@ -148,7 +149,7 @@ class BatchInstanceNorm(nn.Module):
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, rho: float = 1.0) -> None:
         super().__init__()
-        self.num_features = whole("num_features", num_features)
+        self.num_features = check_count("num_features", num_features)
         self.eps = positive("eps", eps)
         if not 0 <= rho <= 1:
             raise InputError(f"rho must lie in [0, 1], got {rho}.")

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fivefold.base.checks import check_count, check_one_of
 from fivefold.base.errors import InputError
-from fivefold.models.nn._checks import channels, choice, whole
+from fivefold.models.nn._checks import channels
 
 Size = int | tuple[int, int] | Sequence[int]
 
@@ -19,11 +20,11 @@ def _pair(name: str, value: Size, least: int) -> tuple[int, int]:
     pair = tuple(value) if isinstance(value, Sequence) else (value, value)
     if len(pair) != 2:
         raise InputError(f"{name} must be one or two whole numbers, got {value!r}.")
-    return whole(name, pair[0], least), whole(name, pair[1], least)
+    return check_count(name, pair[0], least), check_count(name, pair[1], least)
 
 
 def _groups(in_channels: int, out_channels: int, groups: int) -> None:
-    whole("in_channels", in_channels), whole("out_channels", out_channels), whole("groups", groups)
+    check_count("in_channels", in_channels), check_count("out_channels", out_channels), check_count("groups", groups)
     if in_channels % groups or out_channels % groups:
         raise InputError(f"groups must divide both channel counts, {in_channels} and {out_channels}, got {groups}.")
 
@@ -86,7 +87,7 @@ class Conv2d(nn.Conv2d):
             _pair("dilation", dilation, 1),
             groups,
             bias,
-            choice("padding_mode", padding_mode, _PADDING),
+            check_one_of("padding_mode", padding_mode, _PADDING),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -149,13 +150,13 @@ class Conv1d(nn.Conv1d):
         super().__init__(
             in_channels,
             out_channels,
-            whole("kernel_size", kernel_size),
-            whole("stride", stride),
-            whole("padding", padding, 0),
-            whole("dilation", dilation),
+            check_count("kernel_size", kernel_size),
+            check_count("stride", stride),
+            check_count("padding", padding, 0),
+            check_count("dilation", dilation),
             groups,
             bias,
-            choice("padding_mode", padding_mode, _PADDING),
+            check_one_of("padding_mode", padding_mode, _PADDING),
         )
 
     def forward(self, x: Tensor) -> Tensor:

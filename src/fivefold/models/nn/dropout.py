@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fivefold.base.checks import check_count, check_one_of
 from fivefold.base.errors import InputError
-from fivefold.models.nn._checks import choice, floating, probability, whole
+from fivefold.models.nn._checks import floating, probability
 
 
 class Dropout(nn.Module):
@@ -48,7 +49,7 @@ class Dropout(nn.Module):
     def __init__(self, p: float = 0.5, convention: str = "inverted") -> None:
         super().__init__()
         self.p = probability("p", p)
-        self.convention = choice("convention", convention, ("inverted", "paper"))
+        self.convention = check_one_of("convention", convention, ("inverted", "paper"))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the thinned activations, of the shape of ``x``; ``mask`` is 1 where a unit stays."""
@@ -110,11 +111,11 @@ class RNNDropout(nn.Module):
         self, input_size: int, hidden_size: int, num_layers: int = 2, p: float = 0.5, last: bool = True
     ) -> None:
         super().__init__()
-        self.input_size = whole("input_size", input_size)
-        self.hidden_size = whole("hidden_size", hidden_size)
+        self.input_size = check_count("input_size", input_size)
+        self.hidden_size = check_count("hidden_size", hidden_size)
         self.p = probability("p", p)
         self.last = last
-        widths = [input_size] + [hidden_size] * (whole("num_layers", num_layers) - 1)
+        widths = [input_size] + [hidden_size] * (check_count("num_layers", num_layers) - 1)
         self.layers = nn.ModuleList(nn.LSTM(width, hidden_size, batch_first=True) for width in widths)
 
     def forward(self, x: Tensor) -> Tensor:

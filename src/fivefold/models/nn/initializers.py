@@ -8,9 +8,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from fivefold.base.checks import check_one_of
 from fivefold.base.errors import InputError
 from fivefold.base.names import resolve
-from fivefold.models.nn._checks import choice, positive
+from fivefold.models.nn._checks import positive
 
 
 def fans(tensor: Tensor) -> tuple[int, int]:
@@ -72,7 +73,7 @@ class XavierInit:
     """
 
     def __init__(self, distribution: str = "uniform", gain: float = 1.0) -> None:
-        self.distribution = choice("distribution", distribution, ("uniform", "normal"))
+        self.distribution = check_one_of("distribution", distribution, ("uniform", "normal"))
         self.gain = positive("gain", gain)
 
     def __call__(self, tensor: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -110,8 +111,8 @@ class HeInit:
     """
 
     def __init__(self, distribution: str = "normal", mode: str = "fan-in", negative_slope: float = 0.0) -> None:
-        self.distribution = choice("distribution", distribution, ("uniform", "normal"))
-        self.mode = choice("mode", mode, ("fan-in", "fan-out"))
+        self.distribution = check_one_of("distribution", distribution, ("uniform", "normal"))
+        self.mode = check_one_of("mode", mode, ("fan-in", "fan-out"))
         if negative_slope < 0:
             raise InputError(f"negative_slope must be at least 0, got {negative_slope}.")
         self.negative_slope = negative_slope
@@ -202,7 +203,7 @@ class BasicInit:
 
     def __init__(self, distribution: str = "normal", mean: float = 0.0, scale: float = 0.1) -> None:
         allowed = ("constant", "normal", "truncated-normal", "uniform", "fan-uniform")
-        self.distribution = choice("distribution", distribution, allowed)
+        self.distribution = check_one_of("distribution", distribution, allowed)
         self.mean = mean
         self.scale = positive("scale", scale)
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fivefold.base.checks import check_count, check_number
 from fivefold.base.errors import InputError
-from fivefold.models.nn._checks import channels, finite, floating, positive, whole
+from fivefold.models.nn._checks import channels, floating, positive
 
 
 class LayerNorm(nn.Module):
@@ -56,7 +57,7 @@ class LayerNorm(nn.Module):
         shape = tuple(normalized_shape) if isinstance(normalized_shape, Sequence) else (normalized_shape,)
         if not shape:
             raise InputError("normalized_shape must have at least one axis, got none.")
-        self.normalized_shape = tuple(whole("normalized_shape", side) for side in shape)
+        self.normalized_shape = tuple(check_count("normalized_shape", side) for side in shape)
         self.eps = positive("eps", eps)
         self.weight = nn.Parameter(torch.ones(shape)) if elementwise_affine else None
         self.bias = nn.Parameter(torch.zeros(shape)) if elementwise_affine else None
@@ -110,8 +111,8 @@ class GroupNorm(nn.Module):
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
         super().__init__()
-        self.num_groups = whole("num_groups", num_groups)
-        self.num_channels = whole("num_channels", num_channels)
+        self.num_groups = check_count("num_groups", num_groups)
+        self.num_channels = check_count("num_channels", num_channels)
         if num_channels % num_groups:
             raise InputError(f"num_groups must divide the {num_channels} channels, got {num_groups}.")
         self.eps = positive("eps", eps)
@@ -163,7 +164,7 @@ class InstanceNorm(nn.Module):
 
     def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = True) -> None:
         super().__init__()
-        self.num_features = whole("num_features", num_features)
+        self.num_features = check_count("num_features", num_features)
         self.eps = positive("eps", eps)
         self.weight = nn.Parameter(torch.ones(num_features)) if affine else None
         self.bias = nn.Parameter(torch.zeros(num_features)) if affine else None
@@ -269,12 +270,12 @@ class LocalResponseNorm(nn.Module):
 
     def __init__(self, depth_radius: int = 2, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0) -> None:
         super().__init__()
-        self.depth_radius = whole("depth_radius", depth_radius, 0)
+        self.depth_radius = check_count("depth_radius", depth_radius, 0)
         # Below 0 the sum could outweigh k, and a power of a negative number is none.
         if not 0 <= alpha < math.inf:
             raise InputError(f"alpha must be a finite number of at least 0, got {alpha}.")
         self.alpha = alpha
-        self.beta = finite("beta", beta)
+        self.beta = check_number("beta", beta)
         self.k = positive("k", k)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import InputError, InputTypeError
-from fivefold.models.nn._checks import last_width, whole
+from fivefold.models.nn._checks import last_width
 
 
 class Dense(nn.Linear):
@@ -45,7 +46,7 @@ class Dense(nn.Linear):
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
-        super().__init__(whole("in_features", in_features), whole("out_features", out_features), bias)
+        super().__init__(check_count("in_features", in_features), check_count("out_features", out_features), bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (*, out_features)."""
@@ -86,7 +87,7 @@ class TimeDistributedDense(nn.Module):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__()
-        self.in_features = whole("in_features", in_features)
+        self.in_features = check_count("in_features", in_features)
         self.dense = Dense(in_features, out_features, bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -135,7 +136,7 @@ class Embedding(nn.Embedding):
     def __init__(
         self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, sparse: bool = False
     ) -> None:
-        whole("num_embeddings", num_embeddings), whole("embedding_dim", embedding_dim)
+        check_count("num_embeddings", num_embeddings), check_count("embedding_dim", embedding_dim)
         if padding_idx is not None and not 0 <= padding_idx < num_embeddings:
             raise InputError(f"padding_idx must lie in [0, {num_embeddings}), got {padding_idx}.")
         super().__init__(num_embeddings, embedding_dim, padding_idx=padding_idx, sparse=sparse)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import InputError
-from fivefold.models.nn._checks import floating, positive, whole
+from fivefold.models.nn._checks import floating, positive
 
 
 class BatchNorm(nn.Module):
@@ -71,7 +72,7 @@ class BatchNorm(nn.Module):
         super().__init__()
         if momentum is not None and not 0 <= momentum <= 1:
             raise InputError(f"momentum must lie in [0, 1] or be None, got {momentum}.")
-        self.num_features = whole("num_features", num_features)
+        self.num_features = check_count("num_features", num_features)
         self.eps = positive("eps", eps)
         self.momentum = momentum
         self.affine = affine

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import InputError, InputTypeError
-from fivefold.models.nn._checks import floating, whole
+from fivefold.models.nn._checks import floating
 
 
 def _image(layer: str, x: Tensor, reach: int = 1) -> None:
@@ -23,9 +24,9 @@ def _image(layer: str, x: Tensor, reach: int = 1) -> None:
 class _Pool(nn.Module):
     def __init__(self, kernel_size: int, stride: int | None = None, padding: int = 0) -> None:
         super().__init__()
-        self.kernel_size = whole("kernel_size", kernel_size)
-        self.stride = whole("stride", kernel_size if stride is None else stride)
-        self.padding = whole("padding", padding, 0)
+        self.kernel_size = check_count("kernel_size", kernel_size)
+        self.stride = check_count("stride", kernel_size if stride is None else stride)
+        self.padding = check_count("padding", padding, 0)
         if padding > kernel_size // 2:
             raise InputError(f"padding must be at most half the kernel size {kernel_size}, got {padding}.")
 
@@ -150,8 +151,8 @@ class MaxUnpool2d(nn.Module):
 
     def __init__(self, kernel_size: int, stride: int | None = None) -> None:
         super().__init__()
-        self.kernel_size = whole("kernel_size", kernel_size)
-        self.stride = whole("stride", kernel_size if stride is None else stride)
+        self.kernel_size = check_count("kernel_size", kernel_size)
+        self.stride = check_count("stride", kernel_size if stride is None else stride)
 
     def forward(self, x: Tensor, indices: Tensor | None = None, output_size: tuple[int, int] | None = None) -> Tensor:
         """Return the enlarged maps, (N, C, H, W)."""

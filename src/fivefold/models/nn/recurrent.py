@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fivefold.base.checks import check_count, check_number, check_one_of
 from fivefold.base.errors import InputError
-from fivefold.models.nn._checks import choice, finite, floating, probability, whole
+from fivefold.models.nn._checks import floating, probability
 from fivefold.models.nn._through_time import gru_reset_before, peephole_lstm
 
 _CELLS: dict[str, type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
@@ -60,10 +61,10 @@ class RNN(nn.RNN):
     """
 
     def __init__(self, input_size: int, hidden_size: int, nonlinearity: str = "tanh") -> None:
-        choice("nonlinearity", nonlinearity, ("tanh", "relu"))
+        check_one_of("nonlinearity", nonlinearity, ("tanh", "relu"))
         super().__init__(
-            whole("input_size", input_size),
-            whole("hidden_size", hidden_size),
+            check_count("input_size", input_size),
+            check_count("hidden_size", hidden_size),
             nonlinearity=nonlinearity,
             batch_first=True,
         )
@@ -111,9 +112,11 @@ class LSTM(nn.LSTM):
     """
 
     def __init__(self, input_size: int, hidden_size: int, forget_bias: float = 0.0) -> None:
-        super().__init__(whole("input_size", input_size), whole("hidden_size", hidden_size), batch_first=True)
+        super().__init__(
+            check_count("input_size", input_size), check_count("hidden_size", hidden_size), batch_first=True
+        )
         with torch.no_grad():
-            self.bias_ih_l0[hidden_size : 2 * hidden_size] += finite("forget_bias", forget_bias)
+            self.bias_ih_l0[hidden_size : 2 * hidden_size] += check_number("forget_bias", forget_bias)
 
     def forward(  # type: ignore[override]
         self, x: Tensor, state: tuple[Tensor, Tensor] | None = None
@@ -164,8 +167,10 @@ class GRU(nn.GRU):
 
     def __init__(self, input_size: int, hidden_size: int, convention: str = "torch") -> None:
         self.convention = ""
-        super().__init__(whole("input_size", input_size), whole("hidden_size", hidden_size), batch_first=True)
-        self.convention = choice("convention", convention, ("torch", "keras", "paper"))
+        super().__init__(
+            check_count("input_size", input_size), check_count("hidden_size", hidden_size), batch_first=True
+        )
+        self.convention = check_one_of("convention", convention, ("torch", "keras", "paper"))
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """Return all states (batch, time, hidden_size) and the last one (1, batch, hidden_size)."""
@@ -216,7 +221,10 @@ class PeepholeLSTM(nn.Module):
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
-        self.input_size, self.hidden_size = whole("input_size", input_size), whole("hidden_size", hidden_size)
+        self.input_size, self.hidden_size = (
+            check_count("input_size", input_size),
+            check_count("hidden_size", hidden_size),
+        )
         bound = hidden_size**-0.5
         for name, shape in (
             ("weight_ih_l0", (4 * hidden_size, input_size)),
@@ -270,9 +278,9 @@ class BidirectionalRNN(nn.Module):
 
     def __init__(self, input_size: int, hidden_size: int, cell: str = "lstm") -> None:
         super().__init__()
-        self.input_size = whole("input_size", input_size)
-        kind = _CELLS[choice("cell", cell, tuple(_CELLS))]
-        self.layer = kind(input_size, whole("hidden_size", hidden_size), batch_first=True, bidirectional=True)
+        self.input_size = check_count("input_size", input_size)
+        kind = _CELLS[check_one_of("cell", cell, tuple(_CELLS))]
+        self.layer = kind(input_size, check_count("hidden_size", hidden_size), batch_first=True, bidirectional=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return both directions' outputs, (batch, time, 2 hidden_size)."""
@@ -327,11 +335,11 @@ class StackedRNN(nn.Module):
         bidirectional_first: bool = False,
     ) -> None:
         super().__init__()
-        self.input_size = whole("input_size", input_size)
+        self.input_size = check_count("input_size", input_size)
         self.dropout = probability("dropout", dropout)
-        kind = _CELLS[choice("cell", cell, tuple(_CELLS))]
+        kind = _CELLS[check_one_of("cell", cell, tuple(_CELLS))]
         both = bidirectional_first
-        whole("hidden_size", hidden_size), whole("num_layers", num_layers)
+        check_count("hidden_size", hidden_size), check_count("num_layers", num_layers)
         widths = [input_size, hidden_size * (2 if both else 1), *[hidden_size] * num_layers][:num_layers]
         self.layers = nn.ModuleList(
             kind(width, hidden_size, batch_first=True, bidirectional=both and number == 0)

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
-from fivefold.models.nn._checks import positive, whole
+from fivefold.models.nn._checks import positive
 
 
 def _weight(layer: str, module: nn.Module) -> Tensor:
@@ -146,7 +147,7 @@ class SpectralNorm(nn.Module):
 
     def __init__(self, module: nn.Module, n_power_iterations: int = 1, eps: float = 1e-12) -> None:
         super().__init__()
-        whole("n_power_iterations", n_power_iterations), positive("eps", eps)
+        check_count("n_power_iterations", n_power_iterations), positive("eps", eps)
         rule = _LargestOne(_weight("SpectralNorm", module), n_power_iterations, eps)
         parametrize.register_parametrization(module, "weight", rule)
         self.module = module
@@ -192,7 +193,7 @@ class SpectralNormPenalty(nn.Module):
         if strength < 0:
             raise InputError(f"strength must be at least 0, got {strength}.")
         self.strength = strength
-        self.n_power_iterations = whole("n_power_iterations", n_power_iterations)
+        self.n_power_iterations = check_count("n_power_iterations", n_power_iterations)
 
     def forward(self, weights: Tensor | nn.Module) -> Tensor:
         """Return the penalty of one weight, or of every weight with at least two axes in a module."""

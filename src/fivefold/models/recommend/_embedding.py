@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from fivefold.base.checks import real, whole
 from fivefold.base.errors import DataError, TrainingError, UnknownNameError
 from fivefold.base.estimator import Estimator
 from fivefold.base.jit import njit
 from fivefold.base.names import nearest
 from fivefold.base.random import Streams
 from fivefold.data.sessions import Pairs
-from fivefold.models.trees._validation import real, whole
 
 from ._vectors import unit
 

@@ -7,12 +7,12 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
+from fivefold.base.checks import whole
 from fivefold.base.errors import CapabilityError, DataError, InputError, TrainingError, UnknownNameError
 from fivefold.base.estimator import Estimator
 from fivefold.base.names import nearest
 from fivefold.base.random import Streams
 from fivefold.models.trees._threads import threads_for
-from fivefold.models.trees._validation import whole
 
 from ._tables import Interactions, as_frame, codes_of, column, id_array, ids, numbers, read_interactions, weights
 from ._vectors import unit

@@ -7,9 +7,9 @@ from typing import Any, Self
 
 import numpy as np
 
+from fivefold.base.checks import real, whole
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.random import Streams
-from fivefold.models.trees._validation import real, whole
 
 from ._interactions import TimedRecommender
 from ._rollouts import Player, Rollout

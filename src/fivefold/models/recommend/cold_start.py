@@ -8,8 +8,8 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
+from fivefold.base.checks import real, whole
 from fivefold.base.errors import DataError, InputTypeError
-from fivefold.models.trees._validation import real, whole
 
 from ._embedding import Embedding, keys_of
 

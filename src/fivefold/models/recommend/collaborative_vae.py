@@ -11,6 +11,7 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
+from fivefold.base.checks import real, whole
 from fivefold.base.errors import CapabilityError, DataError, InputTypeError
 from fivefold.base.random import Streams
 from fivefold.data.batches import Batch, Batches
@@ -18,7 +19,6 @@ from fivefold.engine.learner import Learner, PartSpec, Step, Steps
 from fivefold.engine.runtime import seeded
 from fivefold.engine.trainer import Trainer
 from fivefold.models.nn.perceptron import Perceptron
-from fivefold.models.trees._validation import real, whole
 
 from . import _factorization_kernels as kernels
 from ._interactions import FactorModel, positive

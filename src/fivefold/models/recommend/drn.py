@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fivefold.base.checks import choice, real, whole
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
 from fivefold.data.batches import Batch
@@ -17,7 +18,6 @@ from fivefold.engine.learner import Learner, PartSpec, Step, Steps
 from fivefold.engine.runtime import seeded
 from fivefold.engine.trainer import Trainer
 from fivefold.models.nn.perceptron import Perceptron
-from fivefold.models.trees._validation import choice, real, whole
 
 from ._baselines import best_left, mixed_lists
 from ._dueling import interleave, outcome, perturbation, shift, shifted

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fivefold.base.checks import real, whole
 from fivefold.base.errors import DataError, InputError, InputTypeError
 from fivefold.base.random import Streams
 from fivefold.data.batches import Batches
 from fivefold.engine.learner import PartSpec
 from fivefold.engine.runtime import seeded
 from fivefold.engine.trainer import Trainer
-from fivefold.models.trees._validation import real, whole
 
 from ._cascade import CascadeLearner, CascadeNetwork, Player
 from ._displays import Displays, displays_of, windows

@@ -8,11 +8,11 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
+from fivefold.base.checks import real, whole
 from fivefold.base.errors import DataError, InputError, InputTypeError
 from fivefold.base.random import Streams
 from fivefold.data.sessions import skip_gram_pairs
 from fivefold.data.word_vectors import falling_rates
-from fivefold.models.trees._validation import real, whole
 
 from ._embedding import SkipGram, keys_of, pieces_of
 from ._id_kernels import train_joint

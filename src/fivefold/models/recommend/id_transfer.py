@@ -7,9 +7,9 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
+from fivefold.base.checks import whole
 from fivefold.base.errors import DataError
 from fivefold.base.estimator import Estimator
-from fivefold.models.trees._validation import whole
 from fivefold.models.unsupervised.k_means import KMeans
 
 from ._tables import as_frame, codes_of, id_array, ids

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fivefold.base.checks import real
 from fivefold.base.random import Streams
 from fivefold.data.batches import Batch
 from fivefold.engine.learner import Learner, PartSpec, Step, Steps
 from fivefold.engine.runtime import seeded
 from fivefold.engine.trainer import Trainer
 from fivefold.models.nn.perceptron import Perceptron
-from fivefold.models.trees._validation import real
 
 from ._rollouts import Rollout
 from ._simulator import Visits

@@ -8,11 +8,11 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
+from fivefold.base.checks import whole
 from fivefold.base.errors import DataError, InputTypeError
 from fivefold.base.random import Streams
 from fivefold.data.sessions import skip_gram_pairs
 from fivefold.data.word_vectors import falling_rates
-from fivefold.models.trees._validation import whole
 
 from ._embedding import SkipGram, keys_of, pieces_of
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from fivefold.base.checks import choice, real, whole
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.random import Streams
 from fivefold.models.trees._threads import threads_for
-from fivefold.models.trees._validation import choice, real, whole
 
 from . import _factorization_kernels as kernels
 from ._interactions import FactorModel

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from fivefold.base.checks import choice, real, whole
 from fivefold.models.trees._threads import threads_for
-from fivefold.models.trees._validation import choice, real, whole
 
 from ._interactions import Recommender
 from ._neighbor_kernels import neighbor_sums

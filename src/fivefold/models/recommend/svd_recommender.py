@@ -10,8 +10,8 @@ from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.extmath import svd_flip
 
+from fivefold.base.checks import choice, real, whole
 from fivefold.base.errors import InputError
-from fivefold.models.trees._validation import choice, real, whole
 
 from ._interactions import FactorModel
 from ._tables import Interactions

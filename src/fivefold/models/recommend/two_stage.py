@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from fivefold.base.checks import real, whole
 from fivefold.base.errors import DataError
 from fivefold.base.random import Streams
 from fivefold.models.linear.logistic import LogisticRegression
-from fivefold.models.trees._validation import real, whole
 
 from ._index import build_cells, highest, search_cells
 from ._interactions import TimedRecommender, positive

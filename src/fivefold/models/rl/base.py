@@ -7,13 +7,13 @@ or *truncates* it (a time limit cuts it off: the value of the last observation s
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import CapabilityError, InputError, InputTypeError, UnknownNameError
 from fivefold.base.estimator import Estimator, NotFittedError
 from fivefold.base.names import nearest
@@ -293,8 +293,8 @@ class Agent(Estimator):
             When ``episodes`` or ``max_steps`` is less than one.
         """
         self._check_fitted()
-        as_steps(episodes, "episodes")
-        limit = MAX_EVALUATION_STEPS if max_steps is None else as_steps(max_steps, "max_steps")
+        check_count("episodes", episodes)
+        limit = MAX_EVALUATION_STEPS if max_steps is None else check_count("max_steps", max_steps)
         made = self.make_env() if env is None else make_env(env)
         self._check_spaces(made)
         streams = Streams(seed).child("evaluate")
@@ -318,18 +318,3 @@ class Agent(Estimator):
     def _check_fitted(self) -> None:
         if not any(name.endswith("_") and not name.startswith("_") for name in vars(self)):
             raise NotFittedError(f"This {type(self).__name__} has not learned yet; call `learn(total_steps)` first.")
-
-
-def as_steps(value: Any, name: str) -> int:
-    """Return a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-        raise InputError(f"{name} must be a whole number >= 1, got {value!r}.")
-    return int(value)
-
-
-def as_fraction(value: Any, name: str, *, open_below: bool = False) -> float:
-    """Return a number in [0, 1], or (0, 1] with ``open_below``."""
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not number or not (0 < value <= 1 if open_below else 0 <= value <= 1):
-        raise InputError(f"{name} must lie in {'(' if open_below else '['}0, 1], got {value!r}.")
-    return float(value)

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fivefold.base.checks import check_count, check_number
 from fivefold.base.errors import CapabilityError, InputError
 from fivefold.base.random import Streams
 from fivefold.data.batches import Batch, Place
 from fivefold.engine.learner import Learner, PartSpec, Step, Steps
 from fivefold.engine.runtime import seeded
 from fivefold.engine.trainer import Trainer
-from fivefold.models.rl.base import Agent, Interaction, as_fraction, as_steps, env_name
+from fivefold.models.rl.base import Agent, Interaction, env_name
 from fivefold.models.rl.networks import observation_network
 from fivefold.models.rl.replay import ReplayBuffer
 
@@ -278,13 +279,13 @@ class DQN(Agent):
 
     def _check_params(self) -> None:
         for name in ("gamma", "exploration_initial_eps", "exploration_final_eps"):
-            as_fraction(getattr(self, name), name)
-        as_fraction(self.tau, "tau", open_below=True)
+            check_number(name, getattr(self, name), 0, 1)
+        check_number("tau", self.tau, 0, 1, above=True)
         for name in ("buffer_size", "batch_size", "train_freq", "gradient_steps", "target_update_interval"):
-            as_steps(getattr(self, name), name)
+            check_count(name, getattr(self, name))
         for name in ("learning_starts", "exploration_steps"):
             if getattr(self, name) != 0:
-                as_steps(getattr(self, name), name)
+                check_count(name, getattr(self, name))
         for name in ("learning_rate", "max_grad_norm"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be above 0, got {getattr(self, name)!r}.")
@@ -331,7 +332,7 @@ class DQN(Agent):
             itself
         """
         self._check_params()
-        total_steps = as_steps(total_steps, "total_steps")
+        total_steps = check_count("total_steps", total_steps)
         env = self.make_env()
         if not hasattr(self, "learner_"):
             actions: Any = env.action_space

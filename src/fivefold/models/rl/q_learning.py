@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from fivefold.base.checks import check_count, check_number
 from fivefold.base.errors import CapabilityError, InputError
 from fivefold.base.random import Streams
 
 from ._kernels import choose, epsilon_at, learn_from_model, update
-from .base import Agent, EpisodeStats, Interaction, as_fraction, as_steps, env_name
+from .base import Agent, EpisodeStats, Interaction, env_name
 from .mdp import TabularMDP
 
 if TYPE_CHECKING:
@@ -106,13 +107,13 @@ class QLearning(Agent):
         self.random_state = random_state
 
     def _check_params(self) -> None:
-        as_fraction(self.gamma, "gamma")
-        as_fraction(self.learning_rate, "learning_rate", open_below=True)
-        as_fraction(self.visit_power, "visit_power")
-        as_fraction(self.exploration_initial_eps, "exploration_initial_eps")
-        as_fraction(self.exploration_final_eps, "exploration_final_eps")
+        check_number("gamma", self.gamma, 0, 1)
+        check_number("learning_rate", self.learning_rate, 0, 1, above=True)
+        check_number("visit_power", self.visit_power, 0, 1)
+        check_number("exploration_initial_eps", self.exploration_initial_eps, 0, 1)
+        check_number("exploration_final_eps", self.exploration_final_eps, 0, 1)
         if self.exploration_steps != 0:
-            as_steps(self.exploration_steps, "exploration_steps")
+            check_count("exploration_steps", self.exploration_steps)
         if not np.isfinite(self.initial_value):
             raise InputError(f"initial_value must be finite, got {self.initial_value!r}.")
         if self.simulation not in ("auto", "model", "environment"):
@@ -148,7 +149,7 @@ class QLearning(Agent):
             When the environment is not discrete, or carries no table for ``simulation="model"``.
         """
         self._check_params()
-        total_steps = as_steps(total_steps, "total_steps")
+        total_steps = check_count("total_steps", total_steps)
         env = self.make_env()
         if not hasattr(self, "q_table_"):
             self._begin(env)

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from fivefold.base.checks import real
 from fivefold.base.errors import InputError
-from fivefold.base.estimator import Estimator
+from fivefold.base.estimator import Estimator, require_fitted
 from fivefold.base.random import Streams
 
 from ._members import fresh, takes_weights
-from ._validation import real, require_fitted
 
 
 class Boosted(Estimator):

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClassifierMixin
 
+from fivefold.base.checks import whole
 from fivefold.base.errors import InputError
-from fivefold.base.estimator import Estimator
+from fivefold.base.estimator import Estimator, require_fitted
+from fivefold.data.validation import checked_data, encode_labels, sample_weights
 
 from . import _multiway as k
 from ._drawing import Box, draw, outline
 from ._tree import categorical_mask, count_or_share
-from ._validation import checked_data, encode_labels, require_fitted, sample_weights, whole
 
 Rows = tuple[np.ndarray, np.ndarray]
 """Row numbers of a node and their weights, which are shares where a value was missing on the way."""

@@ -10,14 +10,15 @@ import numba
 import numpy as np
 from sklearn.utils import Bunch, column_or_1d
 
+from fivefold.base.checks import choice, real, whole
 from fivefold.base.errors import DataError, InputError
-from fivefold.base.estimator import Estimator
+from fivefold.base.estimator import Estimator, require_fitted
 from fivefold.base.random import Streams
+from fivefold.data.validation import checked_data, sample_weights
 
 from . import _forest as f
 from ._threads import threads_for
 from ._tree import count_or_share, feature_count
-from ._validation import checked_data, choice, real, require_fitted, sample_weights, whole
 
 _CHUNK = 4096  # any value: rows that go through one tree after another
 _WORDS = np.iinfo(np.int64).max

@@ -10,16 +10,17 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import Bunch
 
+from fivefold.base.checks import choice, real, whole
 from fivefold.base.errors import DataError, InputError
-from fivefold.base.estimator import Estimator
+from fivefold.base.estimator import Estimator, require_fitted
 from fivefold.base.random import Streams
+from fivefold.data.validation import checked_data
 
 from . import _kernels as k
 from ._drawing import draw
 from ._pruning import weakest_links
 from ._text import tree_boxes, tree_text
 from ._threads import threads_for
-from ._validation import checked_data, choice, real, require_fitted, whole
 
 _LEAF = -2
 

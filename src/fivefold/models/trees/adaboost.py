@@ -8,12 +8,14 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import ClassifierMixin
 
+from fivefold.base.checks import whole
 from fivefold.base.errors import DataError
+from fivefold.base.estimator import require_fitted
 from fivefold.base.random import Streams
+from fivefold.data.validation import checked_data, encode_labels, sample_weights
 
 from ._boosting import Boosted
 from ._members import votes
-from ._validation import checked_data, encode_labels, require_fitted, sample_weights, whole
 from .cart import DecisionTreeClassifier
 
 

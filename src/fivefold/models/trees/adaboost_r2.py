@@ -8,11 +8,13 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import RegressorMixin
 
+from fivefold.base.checks import choice, whole
 from fivefold.base.errors import DataError
+from fivefold.base.estimator import require_fitted
 from fivefold.base.random import Streams
+from fivefold.data.validation import checked_data, sample_weights
 
 from ._boosting import Boosted
-from ._validation import checked_data, choice, require_fitted, sample_weights, whole
 from .cart import DecisionTreeRegressor
 
 

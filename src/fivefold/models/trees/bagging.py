@@ -8,14 +8,15 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 
+from fivefold.base.checks import whole
 from fivefold.base.errors import InputError
-from fivefold.base.estimator import Estimator
+from fivefold.base.estimator import Estimator, require_fitted
 from fivefold.base.random import Streams
+from fivefold.data.validation import checked_data, encode_labels, sample_weights
 
 from ._grove import sample_size, thread_count
 from ._members import class_shares, fresh
 from ._tree import feature_count
-from ._validation import checked_data, encode_labels, require_fitted, sample_weights, whole
 from .cart import DecisionTreeClassifier, DecisionTreeRegressor
 from .oob import OutOfBag
 

@@ -7,11 +7,13 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 
+from fivefold.base.checks import choice
 from fivefold.base.errors import InputError
+from fivefold.base.estimator import require_fitted
+from fivefold.data.validation import checked_data, class_weights, encode_labels, sample_weights
 
 from . import _kernels as k
 from ._tree import BinaryTree, categorical_mask
-from ._validation import checked_data, choice, class_weights, encode_labels, require_fitted, sample_weights
 
 
 class DecisionTreeClassifier(ClassifierMixin, BinaryTree):

@@ -7,9 +7,12 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 
+from fivefold.base.checks import choice
+from fivefold.base.estimator import require_fitted
+from fivefold.data.validation import checked_data, class_weights, encode_labels, sample_weights
+
 from ._grove import Grove
 from ._search import ENTROPY, GINI, MEAN
-from ._validation import checked_data, choice, class_weights, encode_labels, require_fitted, sample_weights
 from .cart import DecisionTreeClassifier, DecisionTreeRegressor
 
 

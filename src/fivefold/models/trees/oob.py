@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from fivefold.base.checks import whole
 from fivefold.base.errors import DataError
+from fivefold.data.validation import sample_weights
 
 from ._members import votes
-from ._validation import sample_weights, whole
 
 
 class OutOfBag:

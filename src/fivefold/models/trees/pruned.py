@@ -6,11 +6,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from fivefold.base.checks import choice, real
 from fivefold.base.errors import DataError
 from fivefold.base.random import Streams
+from fivefold.data.validation import checked_data, sample_weights
 
 from ._branches import BranchingTree, route
-from ._validation import checked_data, choice, real, sample_weights
 
 
 class _Pruned(BranchingTree):

@@ -9,13 +9,15 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 
+from fivefold.base.checks import choice, real, whole
 from fivefold.base.errors import DataError, InputError
+from fivefold.base.estimator import require_fitted
 from fivefold.base.random import Streams
+from fivefold.data.validation import checked_data, encode_labels, sample_weights
 from fivefold.evaluation.validation import KFold, StratifiedKFold
 
 from ._committee import Committee, default_logistic
 from ._members import class_shares, fresh
-from ._validation import checked_data, choice, encode_labels, real, require_fitted, sample_weights, whole
 
 
 class _Stacking(Committee):

@@ -7,12 +7,14 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import ClassifierMixin
 
+from fivefold.base.checks import choice
 from fivefold.base.errors import InputError
+from fivefold.base.estimator import require_fitted
 from fivefold.base.random import Streams
+from fivefold.data.validation import checked_data, encode_labels, sample_weights
 
 from ._committee import Committee, weights_of
 from ._members import class_shares, fresh, votes
-from ._validation import checked_data, choice, encode_labels, require_fitted, sample_weights
 
 
 class VotingClassifier(ClassifierMixin, Committee):

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from sklearn.base import OutlierMixin
 
+from fivefold.base.checks import real
 from fivefold.base.errors import DataError
-from fivefold.base.estimator import Estimator
-from fivefold.models.trees._validation import checked_data, real, require_fitted
+from fivefold.base.estimator import Estimator, require_fitted
+from fivefold.data.validation import checked_data
 
 
 def signs_of_rows(vectors: np.ndarray) -> np.ndarray:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
+from fivefold.base.checks import real
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.random import Streams
 from fivefold.evaluation.ranking import roc_auc
 from fivefold.evaluation.thresholds import Costs, best_threshold, cost_of
-from fivefold.models.trees._validation import real
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fivefold.base.checks import choice, whole
 from fivefold.base.errors import DataError, InputError, InputTypeError
+from fivefold.base.estimator import require_fitted
 from fivefold.engine.estimator import PREDICTION_ROWS, NeuralEstimator
 from fivefold.engine.schema import NetworkSchema
-from fivefold.models.trees._validation import choice, require_fitted, whole
 
 from ._common import Detector, finite_squares
 

@@ -8,9 +8,10 @@ import numpy as np
 from scipy import linalg
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
+from fivefold.base.checks import whole
 from fivefold.base.errors import DataError, InputError
-from fivefold.base.estimator import Estimator
-from fivefold.models.trees._validation import checked_data, require_fitted, whole
+from fivefold.base.estimator import Estimator, require_fitted
+from fivefold.data.validation import checked_data
 
 from ._common import finite_squares, signs_of_rows
 

@@ -8,8 +8,9 @@ from typing import Any, Self
 import numpy as np
 from scipy import linalg
 
+from fivefold.base.checks import choice, real
 from fivefold.base.errors import DataError
-from fivefold.models.trees._validation import checked_data, choice, real, sample_weights
+from fivefold.data.validation import checked_data, sample_weights
 
 from ._common import Detector, finite_squares
 
@@ -108,7 +109,7 @@ class GaussianAnomalyDetector(Detector):
             kept = slice(None) if weight is None else weight > 0
             self._set_offset(self._score(X[kept]))
         else:
-            self.offset_ = real("threshold", self.threshold, low=-np.inf, above=False)
+            self.offset_ = real("threshold", self.threshold)
         return self
 
     def _factor(self, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

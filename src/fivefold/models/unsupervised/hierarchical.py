@@ -9,10 +9,11 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import ClusterMixin
 
+from fivefold.base.checks import choice, real, whole
 from fivefold.base.errors import DataError, InputError
-from fivefold.base.estimator import Estimator
+from fivefold.base.estimator import Estimator, require_fitted
+from fivefold.data.validation import checked_data
 from fivefold.models.trees._threads import threads_for
-from fivefold.models.trees._validation import checked_data, choice, real, require_fitted, whole
 
 from . import _linkage as k
 

@@ -8,11 +8,12 @@ from typing import Any, Self
 import numpy as np
 from numba import prange
 
+from fivefold.base.checks import real, whole
 from fivefold.base.errors import InputError
 from fivefold.base.jit import njit
 from fivefold.base.random import Streams
+from fivefold.data.validation import checked_data
 from fivefold.models.trees._threads import threads_for
-from fivefold.models.trees._validation import checked_data, real, whole
 
 from ._common import Detector
 

@@ -12,11 +12,12 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transfor
 from sklearn.exceptions import ConvergenceWarning
 
 from fivefold.base.blas import one_blas_thread
+from fivefold.base.checks import choice, real, whole
 from fivefold.base.errors import DataError, InputError
-from fivefold.base.estimator import Estimator
+from fivefold.base.estimator import Estimator, require_fitted
 from fivefold.base.random import Streams
+from fivefold.data.validation import checked_data, sample_weights
 from fivefold.models.trees._threads import threads_for
-from fivefold.models.trees._validation import checked_data, choice, real, require_fitted, sample_weights, whole
 
 from . import _kernels as k
 

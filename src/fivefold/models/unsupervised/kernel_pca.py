@@ -8,9 +8,10 @@ import numpy as np
 from scipy import linalg
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
+from fivefold.base.checks import choice, real, whole
 from fivefold.base.errors import DataError, InputError
-from fivefold.base.estimator import Estimator
-from fivefold.models.trees._validation import checked_data, choice, real, require_fitted, whole
+from fivefold.base.estimator import Estimator, require_fitted
+from fivefold.data.validation import checked_data
 
 from ._common import squared_distances, upright
 
@@ -92,7 +93,7 @@ class KernelPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
             raise DataError("With kernel='precomputed' X has to be a symmetric square matrix.")
         self.gamma_ = 1.0 / d if self.gamma is None else real("gamma", self.gamma, low=0.0, above=True)
         real("degree", self.degree, low=0.0, above=True)
-        real("coef0", self.coef0, low=-np.inf)
+        real("coef0", self.coef0)
         if wanted is not None and wanted > n:
             raise InputError(f"`n_components` is {wanted}; there are n_samples = {n} rows, so give at most {n}.")
         if self.kernel != "precomputed":

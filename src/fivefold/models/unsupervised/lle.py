@@ -8,9 +8,10 @@ import numpy as np
 from scipy import linalg
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
+from fivefold.base.checks import real, whole
 from fivefold.base.errors import DataError
-from fivefold.base.estimator import Estimator
-from fivefold.models.trees._validation import checked_data, real, require_fitted, whole
+from fivefold.base.estimator import Estimator, require_fitted
+from fivefold.data.validation import checked_data
 
 from ._common import finite_squares, neighbors, upright
 

@@ -9,9 +9,10 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
+from fivefold.base.checks import choice, whole
 from fivefold.base.errors import DataError
-from fivefold.base.estimator import Estimator
-from fivefold.models.trees._validation import checked_data, choice, require_fitted, whole
+from fivefold.base.estimator import Estimator, require_fitted
+from fivefold.data.validation import checked_data
 
 from .svd import decompose
 

@@ -9,10 +9,11 @@ import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 
+from fivefold.base.checks import choice, real, whole
 from fivefold.base.errors import DataError, InputError
-from fivefold.base.estimator import Estimator
+from fivefold.base.estimator import Estimator, require_fitted
 from fivefold.base.random import Streams
-from fivefold.models.trees._validation import checked_data, choice, real, require_fitted, whole
+from fivefold.data.validation import checked_data
 
 _TINY = float(np.finfo(np.float32).eps)
 _LEAST = 1e-300  # keeps a division by nothing at zero

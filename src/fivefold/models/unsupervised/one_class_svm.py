@@ -7,9 +7,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import OutlierMixin
 
+from fivefold.base.checks import real
+from fivefold.base.estimator import require_fitted
+from fivefold.data.validation import checked_data, sample_weights
 from fivefold.models.linear._kernel_rows import rows_of_kernel
 from fivefold.models.linear._smo import solve_one_class
-from fivefold.models.linear._validation import real, require_fitted, sample_weights, training_rows
 from fivefold.models.linear.svm import KernelMachine, iteration_limit, warn_unsettled, wide
 
 
@@ -109,11 +111,11 @@ class OneClassSVM(OutlierMixin, KernelMachine):
         DataError, InputError
             When X or a parameter cannot be used.
         """
-        nu = real("nu", self.nu, low=0.0, high=1.0, open_low=True)
-        tol = real("tol", self.tol, low=0.0, open_low=True)
-        cache = real("cache_size", self.cache_size, low=0.0, open_low=True)
+        nu = real("nu", self.nu, low=0.0, high=1.0, above=True)
+        tol = real("tol", self.tol, low=0.0, above=True)
+        cache = real("cache_size", self.cache_size, low=0.0, above=True)
         limit = iteration_limit(self.max_iter)
-        X = wide(training_rows(self, X, accept_sparse="csr"))
+        X = wide(checked_data(self, X, accept_sparse="csr"))
         weight = sample_weights(sample_weight, X.shape[0])
         spec = self._spec(X)
         rows = np.arange(X.shape[0]) if weight is None else np.flatnonzero(weight)

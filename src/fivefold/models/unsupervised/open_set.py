@@ -8,10 +8,11 @@ import numpy as np
 from scipy.special import entr
 from sklearn.base import ClassifierMixin, clone
 
+from fivefold.base.checks import choice, real
 from fivefold.base.errors import InputError
-from fivefold.base.estimator import Estimator
+from fivefold.base.estimator import Estimator, require_fitted
+from fivefold.data.validation import checked_data, encode_labels
 from fivefold.models.linear.softmax import SoftmaxRegression
-from fivefold.models.trees._validation import checked_data, choice, encode_labels, real, require_fitted
 
 
 class OpenSetClassifier(ClassifierMixin, Estimator):
@@ -73,7 +74,7 @@ class OpenSetClassifier(ClassifierMixin, Estimator):
         """Fit the classifier on rows X (n, d) with classes ``y`` (n,), and λ."""
         choice("confidence", self.confidence, ("max-probability", "entropy"))
         share = real("contamination", self.contamination, low=0.0, high=1.0, below=True)
-        given = None if self.threshold is None else real("threshold", self.threshold, low=-np.inf)
+        given = None if self.threshold is None else real("threshold", self.threshold)
         X, y = checked_data(self, X, y)
         self.classes_, _ = encode_labels(y)
         base = SoftmaxRegression() if self.estimator is None else clone(self.estimator)

@@ -13,10 +13,11 @@ from scipy.special import gammaln
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from fivefold.base.blas import blas_libraries, one_blas_thread
+from fivefold.base.checks import choice, real, whole
 from fivefold.base.errors import DataError, InputError
-from fivefold.base.estimator import Estimator
+from fivefold.base.estimator import Estimator, require_fitted
 from fivefold.base.random import Streams
-from fivefold.models.trees._validation import checked_data, choice, real, require_fitted, whole
+from fivefold.data.validation import checked_data
 
 # Numbers in a block of rows: 512 KiB of float64, half of a usual second-level cache.
 _BLOCK = 1 << 16

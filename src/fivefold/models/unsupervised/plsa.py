@@ -10,10 +10,11 @@ import numpy as np
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
+from fivefold.base.checks import choice, real, whole
 from fivefold.base.errors import DataError, InputError
+from fivefold.base.estimator import require_fitted
 from fivefold.base.random import Streams
 from fivefold.models.trees._threads import threads_for
-from fivefold.models.trees._validation import choice, real, require_fitted, whole
 
 from . import _topics as k
 from .latent_dirichlet import TopicModel, by_term

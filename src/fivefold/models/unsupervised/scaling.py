@@ -9,9 +9,10 @@ import numpy as np
 from scipy import linalg
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
+from fivefold.base.checks import choice, real, whole
 from fivefold.base.errors import DataError, InputError
-from fivefold.base.estimator import Estimator
-from fivefold.models.trees._validation import checked_data, choice, real, require_fitted, sample_weights, whole
+from fivefold.base.estimator import Estimator, require_fitted
+from fivefold.data.validation import checked_data, sample_weights
 
 from ._common import finite_squares, squared_distances, upright
 

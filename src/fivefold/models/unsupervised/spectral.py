@@ -12,10 +12,11 @@ from scipy.sparse import linalg as sparse_linalg
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 
+from fivefold.base.checks import choice, real, whole
 from fivefold.base.errors import DataError, InputError
-from fivefold.base.estimator import Estimator
+from fivefold.base.estimator import Estimator, require_fitted
 from fivefold.base.random import Streams
-from fivefold.models.trees._validation import checked_data, choice, real, require_fitted, whole
+from fivefold.data.validation import checked_data
 
 from ._common import finite_squares, neighbors, squared_distances, upright
 from .k_means import KMeans

@@ -8,11 +8,12 @@ import numpy as np
 from scipy import linalg, sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
+from fivefold.base.checks import choice, whole
 from fivefold.base.errors import DataError, InputError
-from fivefold.base.estimator import Estimator
+from fivefold.base.estimator import Estimator, require_fitted
 from fivefold.base.jit import njit
 from fivefold.base.random import Streams
-from fivefold.models.trees._validation import checked_data, choice, require_fitted, whole
+from fivefold.data.validation import checked_data
 
 from ._common import signs_of_rows
 

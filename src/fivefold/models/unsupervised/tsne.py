@@ -7,11 +7,12 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
+from fivefold.base.checks import choice, real, whole
 from fivefold.base.errors import DataError, InputError
-from fivefold.base.estimator import Estimator
+from fivefold.base.estimator import Estimator, require_fitted
 from fivefold.base.random import Streams
+from fivefold.data.validation import checked_data
 from fivefold.models.trees._threads import threads_for
-from fivefold.models.trees._validation import checked_data, choice, real, require_fitted, whole
 
 from . import _embedding as k
 from ._affinities import (

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from fivefold.base.errors import InputError
+from fivefold.base.estimator import require_fitted
 from fivefold.base.random import Streams
-from fivefold.models.trees._validation import require_fitted
 
 from .tsne import TSNE
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from fivefold.base.checks import check_number
 from fivefold.base.errors import InputError
 
-from ._checks import dense, number
+from ._checks import dense
 
 CONVENTIONS = ("torch", "keras", "paper")
 
@@ -42,8 +43,8 @@ class GradientOptimizer(Optimizer):
         super().add_param_group(param_group)
 
     def _check_group(self, group: dict[str, Any]) -> None:
-        number(self._name, "lr", float(group["lr"]), 0.0)
-        number(self._name, "weight_decay", group["weight_decay"], 0.0)
+        check_number(f"{self._name}: lr", float(group["lr"]), 0.0)
+        check_number(f"{self._name}: weight_decay", group["weight_decay"], 0.0)
         self._check(group)
 
     def _check(self, group: dict[str, Any]) -> None:
@@ -157,8 +158,8 @@ def check_betas(owner: str, group: dict[str, Any]) -> None:
     betas = group["betas"]
     if not isinstance(betas, tuple | list) or len(betas) != 2:
         raise InputError(f"{owner}: betas must be a pair of floats in [0, 1), got {betas!r}.")
-    number(owner, "betas[0]", betas[0], 0.0, 1.0)
-    number(owner, "betas[1]", betas[1], 0.0, 1.0)
+    check_number(f"{owner}: betas[0]", betas[0], 0.0, 1.0, below=True)
+    check_number(f"{owner}: betas[1]", betas[1], 0.0, 1.0, below=True)
 
 
 def check_convention(owner: str, group: dict[str, Any], known: tuple[str, ...] = CONVENTIONS) -> None:

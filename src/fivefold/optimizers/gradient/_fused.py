@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fivefold.base.checks import check_number
 from fivefold.base.jit import njit
 
 from ._base import check_betas, zeros
-from ._checks import number
 from ._sweep import SweptOptimizer, column
 
 MEAN, LARGEST, SIGN, NORM = 0, 1, 2, 3
@@ -95,7 +95,7 @@ class AdamFamily(SweptOptimizer):
 
     def _check(self, group: dict[str, Any]) -> None:
         check_betas(self._name, group)
-        number(self._name, "eps", group["eps"], 0.0, open_low=True)
+        check_number(f"{self._name}: eps", group["eps"], 0.0, above=True)
 
     def _fresh(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         state = {name: zeros(p) for name in self.names}

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fivefold.base.checks import check_number
 from fivefold.base.errors import InputError
 
 from ._accumulating import adadelta_kernel, adagrad_kernel, ftrl_kernel, rmsprop_kernel
 from ._base import check_convention, hyperparameters, zeros
-from ._checks import number
 from ._sweep import SweptOptimizer
 
 
@@ -75,8 +75,8 @@ class Adagrad(SweptOptimizer):
 
     def _check(self, group: dict[str, Any]) -> None:
         for name in ("lr_decay", "initial_accumulator_value"):
-            number(self._name, name, group[name], 0.0)
-        number(self._name, "eps", group["eps"], 0.0, open_low=True)
+            check_number(f"{self._name}: {name}", group[name], 0.0)
+        check_number(f"{self._name}: eps", group["eps"], 0.0, above=True)
         check_convention(self._name, group)
 
     def _fresh(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
@@ -153,9 +153,9 @@ class RMSprop(SweptOptimizer):
         super().__init__(params, hyperparameters(locals()))
 
     def _check(self, group: dict[str, Any]) -> None:
-        number(self._name, "alpha", group["alpha"], 0.0, 1.0)
-        number(self._name, "momentum", group["momentum"], 0.0, 1.0)
-        number(self._name, "eps", group["eps"], 0.0, open_low=True)
+        check_number(f"{self._name}: alpha", group["alpha"], 0.0, 1.0, below=True)
+        check_number(f"{self._name}: momentum", group["momentum"], 0.0, 1.0, below=True)
+        check_number(f"{self._name}: eps", group["eps"], 0.0, above=True)
         check_convention(self._name, group)
         if group["initial"] not in ("zeros", "gradient"):
             raise InputError(f"{self._name}: initial must be 'zeros' or 'gradient', got {group['initial']!r}.")
@@ -251,8 +251,8 @@ class Adadelta(SweptOptimizer):
         super().__init__(params, hyperparameters(locals()))
 
     def _check(self, group: dict[str, Any]) -> None:
-        number(self._name, "rho", group["rho"], 0.0, 1.0)
-        number(self._name, "eps", group["eps"], 0.0, open_low=True)
+        check_number(f"{self._name}: rho", group["rho"], 0.0, 1.0, below=True)
+        check_number(f"{self._name}: eps", group["eps"], 0.0, above=True)
 
     def _fresh(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         return {"square_avg": zeros(p), "acc_delta": zeros(p)}
@@ -338,9 +338,9 @@ class FTRL(SweptOptimizer):
         super().__init__(params, hyperparameters(locals()))
 
     def _check(self, group: dict[str, Any]) -> None:
-        number(self._name, "lr", float(group["lr"]), 0.0, open_low=True)
+        check_number(f"{self._name}: lr", float(group["lr"]), 0.0, above=True)
         for name in ("beta", "l1", "l2", "initial_accumulator_value"):
-            number(self._name, name, group[name], 0.0)
+            check_number(f"{self._name}: {name}", group[name], 0.0)
         check_convention(self._name, group, ("paper", "keras"))
         if group["weight_decay"] != 0:
             raise InputError("FTRL has its own penalties: give l2 (or l1) in place of weight_decay.")

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from fivefold.base.checks import check_number
+
 from ._base import check_convention, hyperparameters
-from ._checks import number
 from ._fused import AdamFamily, Sizes
 
 
@@ -73,8 +74,8 @@ class AdaBound(AdamFamily):
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
         check_convention(self._name, group, ("torch", "paper"))
-        number(self._name, "final_lr", group["final_lr"], 0.0)
-        number(self._name, "gamma", group["gamma"], 0.0)
+        check_number(f"{self._name}: final_lr", group["final_lr"], 0.0)
+        check_number(f"{self._name}: gamma", group["gamma"], 0.0)
 
     def _sizes(self, group: dict[str, Any], state: dict[str, Any], t: float) -> Sizes:
         beta1, beta2 = group["betas"]

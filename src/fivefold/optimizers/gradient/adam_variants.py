@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fivefold.base.checks import check_number
+
 from ._base import check_convention, hyperparameters, zeros
-from ._checks import number
 from ._fused import LARGEST, NORM, SIGN, AdamFamily, Sizes
 
 
@@ -182,7 +183,7 @@ class NAdam(AdamFamily):
 
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
-        number(self._name, "momentum_decay", group["momentum_decay"], 0.0)
+        check_number(f"{self._name}: momentum_decay", group["momentum_decay"], 0.0)
 
     def _fresh(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         return {**super()._fresh(p, group), "mu_product": torch.ones((), dtype=_wide(p))}
@@ -317,7 +318,7 @@ class Yogi(AdamFamily):
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
         check_convention(self._name, group, ("torch", "paper"))
-        number(self._name, "initial_accumulator", group["initial_accumulator"], 0.0)
+        check_number(f"{self._name}: initial_accumulator", group["initial_accumulator"], 0.0)
 
     def _fresh(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         first = group["initial_accumulator"]

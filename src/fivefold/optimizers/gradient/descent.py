@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fivefold.base.checks import check_number
 from fivefold.base.errors import InputError
 from fivefold.base.jit import njit
 from fivefold.base.random import Streams
 
 from ._base import GradientOptimizer, check_convention, hyperparameters, zeros
-from ._checks import number
 from ._sweep import SweptOptimizer, column
 from .momentum import velocity_kernel
 
@@ -76,7 +76,7 @@ class GradientDescent(GradientOptimizer):
         super().__init__(params, hyperparameters(locals()))
 
     def _check(self, group: dict[str, Any]) -> None:
-        number(self._name, "noise", group["noise"], 0.0)
+        check_number(f"{self._name}: noise", group["noise"], 0.0)
 
     def _update(
         self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]]
@@ -209,7 +209,7 @@ class Nesterov(SweptOptimizer):
         super().__init__(params, hyperparameters(locals()))
 
     def _check(self, group: dict[str, Any]) -> None:
-        number(self._name, "momentum", group["momentum"], 0.0, 1.0)
+        check_number(f"{self._name}: momentum", group["momentum"], 0.0, 1.0, below=True)
         check_convention(self._name, group)
 
     def _fresh(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fivefold.base.checks import check_number
 from fivefold.base.errors import InputError
 
 from ._base import GradientOptimizer, check_betas, hyperparameters, zeros
-from ._checks import number
 
 
 class HypergradientDescent(GradientOptimizer):
@@ -90,12 +90,12 @@ class HypergradientDescent(GradientOptimizer):
         return [_rate(group) for group in self.param_groups]
 
     def _check(self, group: dict[str, Any]) -> None:
-        number(self._name, "hypergrad_lr", group["hypergrad_lr"], 0.0)
+        check_number(f"{self._name}: hypergrad_lr", group["hypergrad_lr"], 0.0)
         if group["base"] not in ("sgd", "nesterov", "adam"):
             raise InputError(f"{self._name}: base must be one of sgd, nesterov, adam; got {group['base']!r}.")
-        number(self._name, "momentum", group["momentum"], 0.0, 1.0)
+        check_number(f"{self._name}: momentum", group["momentum"], 0.0, 1.0, below=True)
         check_betas(self._name, group)
-        number(self._name, "eps", group["eps"], 0.0, open_low=True)
+        check_number(f"{self._name}: eps", group["eps"], 0.0, above=True)
 
     def _fresh(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         state = {"direction": zeros(p)}

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fivefold.base.checks import check_number
 from fivefold.base.errors import InputError
 from fivefold.base.jit import njit
 
 from ._base import hyperparameters, zeros
-from ._checks import number
 from ._sweep import SweptOptimizer, column
 
 FORMS = ("heavy-ball", "torch", "ewma", "arithmetic")
@@ -92,7 +92,7 @@ class Momentum(SweptOptimizer):
         super().__init__(params, hyperparameters(locals()))
 
     def _check(self, group: dict[str, Any]) -> None:
-        number("Momentum", "momentum", group["momentum"], 0.0, 1.0)
+        check_number("Momentum: momentum", group["momentum"], 0.0, 1.0, below=True)
         if group["form"] not in FORMS:
             raise InputError(f"Momentum: form must be one of {', '.join(FORMS)}; got {group['form']!r}.")
         window = group["window"]

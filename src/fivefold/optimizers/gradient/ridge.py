@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fivefold.base.checks import check_number
 from fivefold.base.errors import InputError
 
 from ._base import GradientOptimizer, hyperparameters
-from ._checks import number
 
 SOLVED = 1e-30
 """Share of the first squared residual that is nothing but rounding."""
@@ -74,8 +74,8 @@ class FollowTheRidge(GradientOptimizer):
         super().__init__(params, hyperparameters(locals()))
 
     def _check(self, group: dict[str, Any]) -> None:
-        number(self._name, "iterations", group["iterations"], 1)
-        number(self._name, "damping", group["damping"], 0.0)
+        check_number(f"{self._name}: iterations", group["iterations"], 1)
+        check_number(f"{self._name}: damping", group["damping"], 0.0)
 
     def _update(
         self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]]

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fivefold.base.checks import check_number
+
 from ._base import GradientOptimizer, check_betas, hyperparameters, zeros
-from ._checks import number
 
 
 class SWATS(GradientOptimizer):
@@ -77,8 +78,8 @@ class SWATS(GradientOptimizer):
 
     def _check(self, group: dict[str, Any]) -> None:
         check_betas(self._name, group)
-        number(self._name, "eps", group["eps"], 0.0, open_low=True)
-        number(self._name, "tolerance", group["tolerance"], 0.0)
+        check_number(f"{self._name}: eps", group["eps"], 0.0, above=True)
+        check_number(f"{self._name}: tolerance", group["tolerance"], 0.0)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group, which begins with Adam."""

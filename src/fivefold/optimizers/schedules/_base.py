@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from fivefold.base.checks import check_count, check_number
 from fivefold.base.errors import InputError
 
 
-def number(owner: str, name: str, value: Any, low: float, high: float = math.inf, *, open_low: bool = False) -> float:
-    """Return ``value`` as a float, refusing what lies outside ``[low, high]`` or is not finite."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InputError(f"{owner}: {name} must be a finite number, got {value!r}.")
-    if value < low or value > high or (open_low and value == low):
-        raise InputError(
-            f"{owner}: {name} must be {'above' if open_low else 'at least'} {low:g}"
-            f"{f' and at most {high:g}' if high < math.inf else ''}, got {value!r}."
-        )
-    return float(value)
-
-
-def whole(owner: str, name: str, value: Any, low: int = 1) -> int:
-    """Return ``value`` as an int, refusing what is no whole number or is below ``low``."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1 or value < low:
-        raise InputError(f"{owner}: {name} must be a whole number of at least {low}, got {value!r}.")
-    return int(value)
+def whole(name: str, value: Any, low: int = 1) -> int:
+    """Return a whole number of at least ``low`` as an int; it may be written as a float, such as 1e4."""
+    return check_count(name, int(value) if isinstance(value, float) and value.is_integer() else value, low)
 
 
 class Schedule(LRScheduler):
@@ -138,4 +124,4 @@ def per_group(owner: str, name: str, value: float | Sequence[float], groups: int
         raise InputError(
             f"{owner}: {name} has {len(values)} values for {groups} parameter groups; give one or {groups}."
         )
-    return [number(owner, name, v, 0.0) for v in values]
+    return [check_number(f"{owner}: {name}", v, 0.0) for v in values]

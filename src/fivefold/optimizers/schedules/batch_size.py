@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
+from fivefold.base.checks import check_count
 from fivefold.base.errors import InputError, InputTypeError
-from fivefold.data.batches import Batch, Batches, Place, check_batch_size, check_rank
+from fivefold.data.batches import Batch, Batches, Place, check_rank
 
 LARGEST = 2**62
 
@@ -59,7 +60,7 @@ class BatchSizeSchedule:
         minimum: int = 1,
         maximum: int | None = None,
     ) -> None:
-        self.initial = check_batch_size(initial)
+        self.initial = check_count("batch_size", initial)
         if not (factor > 0 and math.isfinite(factor)):
             raise InputError(f"BatchSizeSchedule: factor must lie in (0, inf), got {factor!r}.")
         if (every is None) == (milestones is None):

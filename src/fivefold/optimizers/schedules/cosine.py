@@ -6,9 +6,9 @@ import math
 
 from torch.optim import Optimizer
 
-from fivefold.base.errors import InputError
+from fivefold.base.checks import check_number
 
-from ._base import Schedule
+from ._base import Schedule, whole
 
 
 class CosineDecay(Schedule):
@@ -43,12 +43,8 @@ class CosineDecay(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, total_steps: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
-        if int(total_steps) != total_steps or total_steps < 1:
-            raise InputError(f"CosineDecay: total_steps must be a whole number of at least 1, got {total_steps!r}.")
-        if not 0 <= eta_min < math.inf:
-            raise InputError(f"CosineDecay: eta_min must be a finite number of at least 0, got {eta_min!r}.")
-        self.total_steps = int(total_steps)
-        self.eta_min = float(eta_min)
+        self.total_steps = whole("CosineDecay: total_steps", total_steps)
+        self.eta_min = check_number("CosineDecay: eta_min", eta_min, 0.0)
         super().__init__(optimizer, last_epoch)
 
     @property

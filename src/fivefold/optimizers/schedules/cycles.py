@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from torch.optim import Optimizer
 
+from fivefold.base.checks import check_number
 from fivefold.base.errors import InputError
 
-from ._base import Schedule, number, per_group, whole
+from ._base import Schedule, per_group, whole
 
 MODES = ("triangular", "triangular2", "exp_range")
 
@@ -73,12 +74,12 @@ class TriangularCycle(Schedule):
                 raise InputError(
                     f"{owner}: max_lr {top:g} is below the rate of parameter group {number_}, {group['lr']:g}."
                 )
-        self.step_size_up = whole(owner, "step_size_up", step_size_up)
+        self.step_size_up = whole(f"{owner}: step_size_up", step_size_up)
         self.step_size_down = (
-            self.step_size_up if step_size_down is None else whole(owner, "step_size_down", step_size_down)
+            self.step_size_up if step_size_down is None else whole(f"{owner}: step_size_down", step_size_down)
         )
         self.mode = mode
-        self.gamma = number(owner, "gamma", gamma, 0.0, 1.0, open_low=True)
+        self.gamma = check_number(f"{owner}: gamma", gamma, 0.0, 1.0, above=True)
         super().__init__(optimizer, last_epoch)
 
     def _height(self, t: int) -> float:
@@ -132,9 +133,9 @@ class CosineWarmRestarts(Schedule):
     def __init__(
         self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1
     ) -> None:
-        self.T_0 = whole("CosineWarmRestarts", "T_0", T_0)
-        self.T_mult = whole("CosineWarmRestarts", "T_mult", T_mult)
-        self.eta_min = number("CosineWarmRestarts", "eta_min", eta_min, 0.0)
+        self.T_0 = whole("CosineWarmRestarts: T_0", T_0)
+        self.T_mult = whole("CosineWarmRestarts: T_mult", T_mult)
+        self.eta_min = check_number("CosineWarmRestarts: eta_min", eta_min, 0.0)
         super().__init__(optimizer, last_epoch)
 
     def rate(self, t: int, base: float) -> float:

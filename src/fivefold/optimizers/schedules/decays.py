@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 from torch.optim import Optimizer
 
+from fivefold.base.checks import check_number
 from fivefold.base.errors import InputError
 
-from ._base import Schedule, number, whole
+from ._base import Schedule, whole
 
 
 class StepDecay(Schedule):
@@ -52,20 +53,20 @@ class StepDecay(Schedule):
         self.factors: list[float] = []
         self.gamma: float | None = None
         if isinstance(step_size, Sequence):
-            self.milestones = [whole("StepDecay", "every milestone", m) for m in step_size]
+            self.milestones = [whole("StepDecay: every milestone", m) for m in step_size]
             if not self.milestones or any(a >= b for a, b in zip(self.milestones, self.milestones[1:])):
                 raise InputError(f"StepDecay: the milestones must rise and be at least one, got {list(step_size)}.")
         else:
-            self.step_size = whole("StepDecay", "step_size", step_size)
+            self.step_size = whole("StepDecay: step_size", step_size)
         if isinstance(gamma, Sequence):
-            self.factors = [number("StepDecay", "every factor", g, 0.0) for g in gamma]
+            self.factors = [check_number("StepDecay: every factor", g, 0.0) for g in gamma]
             if len(self.factors) != len(self.milestones) or not self.factors:
                 raise InputError(
                     f"StepDecay: gamma gives {len(self.factors)} factors for {len(self.milestones)} milestones; "
                     "give one each."
                 )
         else:
-            self.gamma = number("StepDecay", "gamma", gamma, 0.0, 1.0, open_low=True)
+            self.gamma = check_number("StepDecay: gamma", gamma, 0.0, 1.0, above=True)
         super().__init__(optimizer, last_epoch)
 
     def rate(self, t: int, base: float) -> float:
@@ -118,11 +119,11 @@ class ExponentialDecay(Schedule):
         if form not in ("exponential", "natural"):
             raise InputError(f"ExponentialDecay: form must be 'exponential' or 'natural', got {form!r}.")
         if form == "natural":
-            self.gamma = number("ExponentialDecay", "gamma", gamma, 0.0)
+            self.gamma = check_number("ExponentialDecay: gamma", gamma, 0.0)
         else:
-            self.gamma = number("ExponentialDecay", "gamma", gamma, 0.0, 1.0, open_low=True)
+            self.gamma = check_number("ExponentialDecay: gamma", gamma, 0.0, 1.0, above=True)
         self.form = form
-        self.decay_steps = whole("ExponentialDecay", "decay_steps", decay_steps)
+        self.decay_steps = whole("ExponentialDecay: decay_steps", decay_steps)
         self.staircase = bool(staircase)
         super().__init__(optimizer, last_epoch)
 
@@ -168,8 +169,8 @@ class InverseTimeDecay(Schedule):
         staircase: bool = False,
         last_epoch: int = -1,
     ) -> None:
-        self.decay_rate = number("InverseTimeDecay", "decay_rate", decay_rate, 0.0)
-        self.decay_steps = whole("InverseTimeDecay", "decay_steps", decay_steps)
+        self.decay_rate = check_number("InverseTimeDecay: decay_rate", decay_rate, 0.0)
+        self.decay_steps = whole("InverseTimeDecay: decay_steps", decay_steps)
         self.staircase = bool(staircase)
         super().__init__(optimizer, last_epoch)
 
@@ -235,8 +236,8 @@ class PolynomialDecay(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, alpha: float = 0.5, beta: float = 1.0, last_epoch: int = -1) -> None:
-        self.alpha = number("PolynomialDecay", "alpha", alpha, 0.0)
-        self.beta = number("PolynomialDecay", "beta", beta, 0.0)
+        self.alpha = check_number("PolynomialDecay: alpha", alpha, 0.0)
+        self.beta = check_number("PolynomialDecay: beta", beta, 0.0)
         super().__init__(optimizer, last_epoch)
 
     def rate(self, t: int, base: float) -> float:

@@ -6,9 +6,10 @@ import math
 
 from torch.optim import Optimizer
 
+from fivefold.base.checks import check_number
 from fivefold.base.errors import InputError
 
-from ._base import MetricSchedule, number, whole
+from ._base import MetricSchedule, whole
 
 
 class ReduceOnPlateau(MetricSchedule):
@@ -71,15 +72,15 @@ class ReduceOnPlateau(MetricSchedule):
             raise InputError(f"{owner}: mode must be 'min' or 'max', got {mode!r}.")
         if threshold_mode not in ("rel", "abs"):
             raise InputError(f"{owner}: threshold_mode must be 'rel' or 'abs', got {threshold_mode!r}.")
-        self.factor = number(owner, "factor", factor, 0.0, 1.0, open_low=True)
+        self.factor = check_number(f"{owner}: factor", factor, 0.0, 1.0, above=True)
         if self.factor == 1:
             raise InputError(f"{owner}: factor must be below 1, else nothing falls; got {factor!r}.")
         self.mode, self.threshold_mode = mode, threshold_mode
-        self.patience = whole(owner, "patience", patience, 0)
-        self.threshold = number(owner, "threshold", threshold, 0.0)
-        self.cooldown = whole(owner, "cooldown", cooldown, 0)
-        self.min_lr = number(owner, "min_lr", min_lr, 0.0)
-        self.eps = number(owner, "eps", eps, 0.0)
+        self.patience = whole(f"{owner}: patience", patience, 0)
+        self.threshold = check_number(f"{owner}: threshold", threshold, 0.0)
+        self.cooldown = whole(f"{owner}: cooldown", cooldown, 0)
+        self.min_lr = check_number(f"{owner}: min_lr", min_lr, 0.0)
+        self.eps = check_number(f"{owner}: eps", eps, 0.0)
         self.best = math.inf if mode == "min" else -math.inf
         self.bad = 0  # measurements without improvement since the best or the last fall
         self.resting = 0  # measurements of the cooldown that are left

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from torch.optim import Optimizer
 
-from ._base import MetricSchedule, Schedule, number, whole
+from fivefold.base.checks import check_number
+
+from ._base import MetricSchedule, Schedule, whole
 
 
 class LinearWarmup(Schedule):
@@ -39,9 +41,9 @@ class LinearWarmup(Schedule):
     def __init__(
         self, optimizer: Optimizer, warmup_steps: int, start_factor: float | None = None, last_epoch: int = -1
     ) -> None:
-        self.warmup_steps = whole("LinearWarmup", "warmup_steps", warmup_steps)
+        self.warmup_steps = whole("LinearWarmup: warmup_steps", warmup_steps)
         self.start_factor = (
-            None if start_factor is None else number("LinearWarmup", "start_factor", start_factor, 0.0, 1.0)
+            None if start_factor is None else check_number("LinearWarmup: start_factor", start_factor, 0.0, 1.0)
         )
         super().__init__(optimizer, last_epoch)
 
@@ -89,8 +91,8 @@ class ConstantWarmup(MetricSchedule):
     """
 
     def __init__(self, optimizer: Optimizer, factor: float = 0.1, threshold: float = 0.8, last_epoch: int = -1) -> None:
-        self.factor = number("ConstantWarmup", "factor", factor, 0.0, 1.0, open_low=True)
-        self.threshold = number("ConstantWarmup", "threshold", threshold, -float("inf"))
+        self.factor = check_number("ConstantWarmup: factor", factor, 0.0, 1.0, above=True)
+        self.threshold = check_number("ConstantWarmup: threshold", threshold, -float("inf"))
         self.switched: int | None = None
         super().__init__(optimizer, last_epoch)
 
@@ -147,9 +149,9 @@ class LinearScaling(Schedule):
         warmup_steps: int = 0,
         last_epoch: int = -1,
     ) -> None:
-        self.batch_size = whole("LinearScaling", "batch_size", batch_size)
-        self.base_batch_size = whole("LinearScaling", "base_batch_size", base_batch_size)
-        self.warmup_steps = whole("LinearScaling", "warmup_steps", warmup_steps, 0)
+        self.batch_size = whole("LinearScaling: batch_size", batch_size)
+        self.base_batch_size = whole("LinearScaling: base_batch_size", base_batch_size)
+        self.warmup_steps = whole("LinearScaling: warmup_steps", warmup_steps, 0)
         super().__init__(optimizer, last_epoch)
 
     @property

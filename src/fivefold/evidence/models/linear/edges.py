@@ -161,9 +161,9 @@ def refusals() -> Check:
     from fivefold.models.linear._validation import label_text
 
     X, y = np.arange(8.0).reshape(4, 2), np.array([0, 1, 0, 1])
-    fill = "Fill or drop such rows first; the recipe 'scaled-one-hot' fills missing values."
+    fill = "Fill or drop such rows first; SimpleImputer fills missing values."
     wrong = _refused(fill, LinearRegression().fit, np.where(X > 6, np.nan, X), y)
-    wrong += _refused(fill, LinearRegression().fit, np.where(X > 6, np.inf, X), y)
+    wrong += _refused("Input X contains infinity", LinearRegression().fit, np.where(X > 6, np.inf, X), y)
     wrong += _refused("X.reshape(-1, 1) for one feature, X.reshape(1, -1) for one row.", LinearRegression().fit, y, y)
     for bad in (X[:3], X[:, :0]):
         try:

@@ -9,12 +9,13 @@ from typing import Any, ClassVar, Self
 import numba
 import numpy as np
 
+from fivefold.base.checks import real, whole
 from fivefold.base.errors import DataError, InputError, InputTypeError
-from fivefold.base.estimator import Estimator
+from fivefold.base.estimator import Estimator, require_fitted
 from fivefold.base.names import nearest
 from fivefold.base.random import Streams
+from fivefold.data.validation import sample_weights
 
-from .._validation import real, require_fitted, sample_weights, whole
 from . import _grow as k
 from ._binned import Binned
 from ._binning import BinMapper

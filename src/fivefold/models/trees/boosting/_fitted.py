@@ -8,9 +8,11 @@ from typing import Any, Self
 import numpy as np
 import scipy.sparse as sp
 
+from fivefold.base.checks import real, whole
 from fivefold.base.errors import DataError, InputError
+from fivefold.base.estimator import require_fitted
+from fivefold.data.validation import sample_weights
 
-from .._validation import real, require_fitted, sample_weights, whole
 from . import _losses as losses
 from ._explanation import Explanation, cells
 from ._losses import Loss, quantile_of

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from fivefold.base.checks import choice, real
 from fivefold.base.random import Streams
 
-from .._validation import choice, real
 from . import _losses as losses
 from ._boosted import Plan, count, share
 from ._permutations import Candidates

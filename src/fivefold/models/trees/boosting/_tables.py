@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse as sp
 
+from fivefold.base.checks import choice
 from fivefold.base.codec import Stateful
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.jit import njit
-
-from .._validation import INFINITE, checked_data, choice
+from fivefold.data.validation import INFINITE, checked_data
 
 
 class Columns(Stateful):

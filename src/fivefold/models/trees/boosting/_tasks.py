@@ -8,9 +8,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 
+from fivefold.base.checks import real
 from fivefold.base.errors import DataError, InputError
+from fivefold.base.estimator import require_fitted
+from fivefold.data.validation import class_weights, encode_labels
 
-from .._validation import class_weights, encode_labels, real, require_fitted
 from . import _losses as losses
 from ._boosted import Boosted
 from ._metrics import ndcg

@@ -9,11 +9,12 @@ import scipy.sparse as sp
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import _check_feature_names_in
 
+from fivefold.base.checks import real, whole
 from fivefold.base.errors import DataError
-from fivefold.base.estimator import Estimator
+from fivefold.base.estimator import Estimator, require_fitted
 from fivefold.base.random import Streams
+from fivefold.data.validation import checked_data
 
-from .._validation import checked_data, real, require_fitted, whole
 from ._binning import BinMapper
 from ._bundles import bundles, defaults_of, merged
 

@@ -6,10 +6,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from fivefold.base.checks import choice, real
 from fivefold.base.errors import DataError, InputError
+from fivefold.base.estimator import require_fitted
 from fivefold.base.random import Streams
+from fivefold.data.validation import sample_weights
 
-from .._validation import choice, real, require_fitted, sample_weights
 from . import _losses as losses
 from ._binning import BinMapper
 from ._boosted import Boosted, Plan, _offsets, count, share

@@ -13,11 +13,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from fivefold.base import codec
+from fivefold.base.checks import whole
 from fivefold.base.codec import Stateful
 from fivefold.base.errors import DataError, InputTypeError
 from fivefold.engine.session import current_session
-
-from .._validation import whole
 
 _SECONDS = 30.0  # any value: how long a fit goes on between two saves when no number of rounds is given
 

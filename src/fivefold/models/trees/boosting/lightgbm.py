@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from fivefold.base.checks import choice, real
 from fivefold.base.errors import InputError
 
-from .._validation import choice, real
 from . import _losses as losses
 from ._boosted import Boosted, Plan, count, directions_of, groups_of, share
 from ._core import Growth

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from fivefold.base.errors import DataError, FivefoldError, InputError, InputTypeError
+from fivefold.base.estimator import require_fitted
 from fivefold.base.files import write_text
 
-from .._validation import require_fitted
 from . import _losses as losses
 from ._boosted import Boosted
 from ._foreign import ForeignColumns

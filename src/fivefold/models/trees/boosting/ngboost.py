@@ -8,10 +8,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 
+from fivefold.base.checks import choice, real
 from fivefold.base.errors import InputError
+from fivefold.base.estimator import require_fitted
 from fivefold.base.random import Streams
+from fivefold.data.validation import encode_labels
 
-from .._validation import choice, encode_labels, real, require_fitted
 from ._binning import BinMapper
 from ._boosted import Boosted, EvalSet, count, share
 from ._core import Grower, Growth

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from fivefold.base.checks import choice
 from fivefold.base.errors import DataError, InputError
 from fivefold.base.random import Streams
+from fivefold.data.validation import encode_labels
 
-from .._validation import choice, encode_labels
 from ._binned import Binned
 from ._binning import BinMapper
 from ._boosted import Plan, count
