@@ -113,7 +113,7 @@ def compiled_attention() -> Check:
         expected.backward(grad.double())
         rounding = float(torch.finfo(torch.float32).eps * (1 + products.detach().abs().max()))
         for a, b in ((found, expected), (ours.grad, theirs.grad)):
-            worst.append(float((a - b).abs().max() / b.abs().max()) / rounding)
+            worst.append(float((a - b).detach().abs().max() / b.detach().abs().max()) / rounding)
     lost = torch.zeros(1, 4, 6)
     lost[0, 2, 0] = float("nan")
     kept = fault(not attend(lost, 1)[0, 2].isnan().all())
