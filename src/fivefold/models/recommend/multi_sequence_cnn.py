@@ -102,7 +102,7 @@ class MultiSequenceNetwork(FieldNetwork):
         *,
         sharing: str = "each",
         dropout: float = 0.0,
-        batch_norm: bool = True,
+        batch_norm: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(layout, first_order=True, **options)
@@ -140,8 +140,9 @@ class MultiSequenceCNN(CTRModel):
         Fields that the kernels of each layer span.
     hidden_sizes : sequence of int >= 1, default (128, 64)
     dropout : float in [0, 1), default 0
-    batch_norm : bool, default True
-        Of the perceptron.
+    batch_norm : bool, default False
+        Of the perceptron. While vectors are small, means of maps move by more than their spread in a step, and running
+        statistics lag behind them.
     others
         As for the base :class:`~fivefold.models.recommend._base.CTRModel`.
 
@@ -173,7 +174,7 @@ class MultiSequenceCNN(CTRModel):
         widths: Sequence[int] = (6, 5),
         hidden_sizes: Sequence[int] = (128, 64),
         dropout: float = 0.0,
-        batch_norm: bool = True,
+        batch_norm: bool = False,
         **common: Any,
     ) -> None:
         super().__init__(**common)

@@ -66,9 +66,8 @@ def cnn_by_hand() -> Check:
     cases = (("each", 3, (2, 3), (3, 2)), ("one", 3, (2, 2), (4, 3)), ("each", 1, (3,), (2,)))
     for sharing, count, filters, widths in cases:
         orders = field_orders(6)[:count]
-        network = plain.randomized(
-            MultiSequenceNetwork(layout, orders, filters, widths, (5,), sharing=sharing, dropout=0.4, dim=3)
-        )
+        how: dict[str, Any] = {"sharing": sharing, "dropout": 0.4, "dim": 3, "batch_norm": count > 1}
+        network = plain.randomized(MultiSequenceNetwork(layout, orders, filters, widths, (5,), **how))
 
         def score(
             row: int, network: Any = network, sharing: str = sharing, orders: Any = orders, filters: Any = filters
@@ -143,7 +142,7 @@ def one_order() -> Check:
     layout, _ = plain.problem()
     orders = [[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0]]
     for sharing, times in (("each", 2), ("one", 1)):
-        network = MultiSequenceNetwork(layout, orders, (4, 4), (6, 5), (8,), sharing=sharing, dim=3)
+        network = MultiSequenceNetwork(layout, orders, (4, 4), (6, 5), (8,), sharing=sharing, dim=3, batch_norm=True)
         kernels = times * ((6 + 1) * 4 + (4 * 5 + 1) * 4)
         wrong += (
             plain.count(network) != 25 * 4 + kernels + plain.perceptron_count([2 * 4 * 3 * 3, 8], batch_norm=True) + 9
