@@ -38,8 +38,9 @@ ROWS, TEST_ROWS, TEST_PART, BAR, HISTORY = 4_000_000, 400_000, 1, 0.9, 3
 LINEAR = {"embedding_dim": 0, "l2": 1e-5, "max_iter": 2, "learning_rate": 0.05}
 NETWORK = {"batch_size": 2048, "max_epochs": 2, "l2": 0.05, "learning_rate": 2e-3, "schedule": "lr-cosine"}
 MACHINE = {**NETWORK, "l2": 1.0, "learning_rate": 1e-2}
+ATTENTION = {**NETWORK, "batch_size": 1024, "learning_rate": 1e-2, "head_size": 8}
 SETTINGS: dict[str, dict[str, Any]] = {
-    "factorization-machine": {**MACHINE, "max_epochs": 3, "embedding_dim": 16},
+    "factorization-machine": {**MACHINE, "max_epochs": 6, "embedding_dim": 24, "l2": 1.5, "batch_size": 1024},
     "field-aware-fm": {**MACHINE, "embedding_dim": 4},
     "bilinear-ffm": {**MACHINE, "max_epochs": 1},
     "wide-deep": {**NETWORK, "optimizer": "sparse-adam"},
@@ -48,8 +49,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "xdeepfm": {**NETWORK, "cin_sizes": [8, 8]},
     "deep-interest-network": NETWORK,
     "deep-interest-evolution-network": NETWORK,
-    "autoint": NETWORK,
-    "autoint-weighted-residual": NETWORK,
+    "autoint": ATTENTION,
+    "autoint-weighted-residual": ATTENTION,
     "cnn-ctr-multi-sequence": NETWORK,
     "deepgbm": NETWORK,
     "seqfm": NETWORK,
