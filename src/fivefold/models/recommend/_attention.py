@@ -223,8 +223,12 @@ def attend(qkv: Tensor, heads: int) -> Tensor:
     Returns
     -------
     tensor (batch, n, heads * size)
+
+    Notes
+    -----
+    Compiled in training alone; without gradients it is torch's, which exporters can trace.
     """
-    if qkv.is_cpu and qkv.dtype == torch.float32 and len(qkv):
+    if qkv.requires_grad and torch.is_grad_enabled() and qkv.is_cpu and qkv.dtype == torch.float32 and qkv.numel():
         return _Attention.apply(qkv.contiguous(), heads)
     parts = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in qkv.chunk(3, dim=2))
     return torch.nn.functional.scaled_dot_product_attention(*parts, scale=1.0).transpose(1, 2).flatten(2)

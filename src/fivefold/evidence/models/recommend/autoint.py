@@ -116,6 +116,7 @@ def compiled_attention() -> Check:
             worst.append(float((a - b).detach().abs().max() / b.detach().abs().max()) / rounding)
     lost = torch.zeros(1, 4, 6)
     lost[0, 2, 0] = float("nan")
+    lost.requires_grad_()
     kept = fault(not attend(lost, 1)[0, 2].isnan().all())
     return Check(float(np.max(worst)) + kept, 4, "roundings", "torch in float64")
 
