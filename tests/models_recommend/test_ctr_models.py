@@ -114,6 +114,11 @@ SMALL = {"embedding_dim": 2, "max_epochs": 1, "batch_size": 64}
         ),
         (DeepInterestNetwork(unit="cosine"), SpecError, "unit must be one of perceptron, dot; got 'cosine'."),
         (
+            DeepInterestNetwork(activation="tanh"),
+            SpecError,
+            "DeepInterestNetwork: activation must be one of dice, prelu, relu; got 'tanh'.",
+        ),
+        (
             DeepInterestNetwork(),
             DataError,
             "DeepInterestNetwork needs a sequence that shares its table with a categorical",

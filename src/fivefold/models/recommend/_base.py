@@ -23,7 +23,7 @@ from fivefold.engine.schema import NetworkSchema
 from fivefold.engine.session import current_session
 
 from ._fields import FieldEncoder, IndexEncoder, fresh_fit, infer_fields, is_rows, target_of, to_frame
-from ._inputs import FieldLearner, FieldNetwork, Layout
+from ._inputs import ACTIVATIONS, FieldLearner, FieldNetwork, Layout
 
 UPDATES = ("lazy", "dense")
 _STATES = {"adam": 2, "sparse-adam": 2, "adagrad": 1, "ftrl": 2, "sgd": 0}
@@ -171,6 +171,8 @@ class CTRModel(NeuralEstimator):
                 raise SpecError(f"{name}: {key} must be whole numbers of at least 1, got {sizes!r}.")
         if not 0 <= getattr(self, "dropout", 0.0) < 1:
             raise SpecError(f"{name}: dropout must lie in [0, 1), got {self.dropout!r}.")
+        if getattr(self, "activation", "relu") not in ACTIVATIONS:
+            raise SpecError(f"{name}: activation must be one of {', '.join(ACTIVATIONS)}; got {self.activation!r}.")
 
     def _whole_parameters(self) -> tuple[tuple[str, int], ...]:
         """Return the method's own parameters that are whole numbers, with the least each may be."""

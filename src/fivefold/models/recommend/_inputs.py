@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -187,7 +187,7 @@ def perceptron(
     *,
     dropout: float = 0.0,
     batch_norm: bool = True,
-    activation: type[nn.Module] = nn.ReLU,
+    activation: str = "relu",
 ) -> nn.Sequential:
     """Return layers matmul → batch norm → activation → dropout, the order of the sources; no layer for no size."""
 
@@ -197,7 +197,7 @@ def perceptron(
             yield nn.Linear(before, size)
             if batch_norm:
                 yield BatchNorm(size)
-            yield activation(size) if activation is Dice else activation()
+            yield ACTIVATIONS[activation](size)
             if dropout > 0:
                 yield nn.Dropout(dropout)
             before = size
@@ -237,3 +237,11 @@ class Dice(nn.Module):
     def forward(self, s: Tensor) -> Tensor:
         p = torch.sigmoid(self.norm(s.reshape(-1, s.shape[-1]))).reshape(s.shape)
         return p * s + (1 - p) * self.alpha * s
+
+
+ACTIVATIONS: Mapping[str, Callable[[int], nn.Module]] = {
+    "dice": Dice,
+    "prelu": nn.PReLU,
+    "relu": lambda size: nn.ReLU(),
+}
+"""What follows a layer of a perceptron, by name and width."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fivefold.base.errors import DataError, SpecError
 
 from ._base import CTRModel
-from ._inputs import Dice, FieldNetwork, Layout, SetField, perceptron, width_after
+from ._inputs import FieldNetwork, Layout, SetField, perceptron, width_after
 
 UNITS = ("perceptron", "dot")
 
@@ -40,7 +40,7 @@ class ActivationUnit(nn.Module):
         super().__init__()
         self.layers = None
         if unit == "perceptron":
-            inner = perceptron(4 * dim, hidden_sizes, batch_norm=False, activation=Dice)
+            inner = perceptron(4 * dim, hidden_sizes, batch_norm=False, activation="dice")
             self.layers = nn.Sequential(*inner, nn.Linear(width_after(4 * dim, hidden_sizes), 1))
 
     def forward(self, candidate: Tensor, history: Tensor, mask: Tensor) -> Tensor:
@@ -73,6 +73,7 @@ class DeepInterestModule(FieldNetwork):
         unit: str = "perceptron",
         unit_sizes: Sequence[int] = (80, 40),
         softmax: bool = False,
+        activation: str = "dice",
         dropout: float = 0.0,
         batch_norm: bool = True,
         **options: Any,
@@ -83,7 +84,7 @@ class DeepInterestModule(FieldNetwork):
         dim = self.inputs.dim
         self.units = nn.ModuleList(ActivationUnit(dim, unit, unit_sizes) for _ in self.histories)
         size = layout.fields * dim
-        self.deep = perceptron(size, hidden_sizes, dropout=dropout, batch_norm=batch_norm, activation=Dice)
+        self.deep = perceptron(size, hidden_sizes, dropout=dropout, batch_norm=batch_norm, activation=activation)
         self.out = nn.Linear(width_after(size, hidden_sizes), n_outputs)
 
     def score(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -116,7 +117,9 @@ class DeepInterestNetwork(CTRModel):
         Let the weights of a history sum to 1. That loses how strong an interest is: a history of 90 % clothes gives a shirt
         a longer vector than a telephone only without it.
     hidden_sizes : sequence of int >= 1, default (128, 64)
-        Layers of the perceptron on top, with Dice.
+        Layers of the perceptron on top.
+    activation : {"dice", "prelu", "relu"}, default "dice"
+        What follows each of these layers; libraries often have ReLU there.
     dropout : float in [0, 1), default 0
     batch_norm : bool, default True
     l2 : float >= 0, default 0
@@ -148,6 +151,7 @@ class DeepInterestNetwork(CTRModel):
         unit_sizes: Sequence[int] = (80, 40),
         softmax: bool = False,
         hidden_sizes: Sequence[int] = (128, 64),
+        activation: str = "dice",
         dropout: float = 0.0,
         batch_norm: bool = True,
         **common: Any,
@@ -157,6 +161,7 @@ class DeepInterestNetwork(CTRModel):
         self.unit_sizes = unit_sizes
         self.softmax = softmax
         self.hidden_sizes = hidden_sizes
+        self.activation = activation
         self.dropout = dropout
         self.batch_norm = batch_norm
 
@@ -173,6 +178,7 @@ class DeepInterestNetwork(CTRModel):
             unit=self.unit,
             unit_sizes=self.unit_sizes,
             softmax=self.softmax,
+            activation=self.activation,
             dropout=self.dropout,
             batch_norm=self.batch_norm,
             **self._options(),

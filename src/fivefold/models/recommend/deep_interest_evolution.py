@@ -12,7 +12,7 @@ from torch.nn.functional import logsigmoid
 from fivefold.base.errors import SpecError
 
 from ._base import CTRModel
-from ._inputs import Dice, FieldNetwork, Layout, SetField, perceptron, width_after
+from ._inputs import FieldNetwork, Layout, SetField, perceptron, width_after
 from .deep_interest import attended
 
 
@@ -83,6 +83,7 @@ class DeepInterestEvolutionModule(FieldNetwork):
         hidden_sizes: Sequence[int],
         *,
         auxiliary: float = 1.0,
+        activation: str = "dice",
         dropout: float = 0.0,
         batch_norm: bool = True,
         **options: Any,
@@ -93,7 +94,7 @@ class DeepInterestEvolutionModule(FieldNetwork):
         dim = self.inputs.dim
         self.evolutions = nn.ModuleList(Evolution(dim) for _ in self.histories)
         size = layout.fields * dim
-        self.deep = perceptron(size, hidden_sizes, dropout=dropout, batch_norm=batch_norm, activation=Dice)
+        self.deep = perceptron(size, hidden_sizes, dropout=dropout, batch_norm=batch_norm, activation=activation)
         self.out = nn.Linear(width_after(size, hidden_sizes), n_outputs)
 
     def score(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -131,7 +132,9 @@ class DeepInterestEvolutionNetwork(CTRModel):
     auxiliary : float >= 0, default 1
         :math:`\alpha`: the extractor's state has to tell the next item of the history from a random one.
     hidden_sizes : sequence of int >= 1, default (128, 64)
-        Layers of the perceptron on top, with Dice.
+        Layers of the perceptron on top.
+    activation : {"dice", "prelu", "relu"}, default "dice"
+        What follows each of these layers; libraries often have ReLU there.
     dropout : float in [0, 1), default 0
     batch_norm : bool, default True
     others
@@ -159,6 +162,7 @@ class DeepInterestEvolutionNetwork(CTRModel):
         *,
         auxiliary: float = 1.0,
         hidden_sizes: Sequence[int] = (128, 64),
+        activation: str = "dice",
         dropout: float = 0.0,
         batch_norm: bool = True,
         **common: Any,
@@ -166,6 +170,7 @@ class DeepInterestEvolutionNetwork(CTRModel):
         super().__init__(**common)
         self.auxiliary = auxiliary
         self.hidden_sizes = hidden_sizes
+        self.activation = activation
         self.dropout = dropout
         self.batch_norm = batch_norm
 
@@ -180,6 +185,7 @@ class DeepInterestEvolutionNetwork(CTRModel):
             n_outputs,
             self.hidden_sizes,
             auxiliary=self.auxiliary,
+            activation=self.activation,
             dropout=self.dropout,
             batch_norm=self.batch_norm,
             **self._options(),

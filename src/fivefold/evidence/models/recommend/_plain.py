@@ -103,7 +103,7 @@ def dense(layer: Any, x: Vector) -> Vector:
 
 
 def through(layers: Any, x: Vector) -> Vector:
-    """Return what dense layers, batch norm, ReLU and Dice make of a vector, with running statistics."""
+    """Return what dense layers, batch norm, ReLU, PReLU and Dice make of a vector, with running statistics."""
     for layer in layers:
         kind = type(layer).__name__
         if kind == "Linear":
@@ -113,6 +113,8 @@ def through(layers: Any, x: Vector) -> Vector:
             x = [w * v + b for w, v, b in zip(weights(layer.weight), x, weights(layer.bias))]
         elif kind == "ReLU":
             x = [max(v, 0.0) for v in x]
+        elif kind == "PReLU":
+            x = [v if v > 0 else a * v for v, a in zip(x, weights(layer.weight))]
         elif kind == "Dice":
             p = [sigmoid(v) for v in normed(layer.norm, x)]
             x = [q * v + (1 - q) * a * v for q, v, a in zip(p, x, weights(layer.alpha))]

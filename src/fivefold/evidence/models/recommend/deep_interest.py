@@ -31,7 +31,7 @@ def _interest(network: Any, seen: dict[str, Any], unit: str, softmax: bool) -> p
 
 @evidence(
     "deep-interest-network",
-    claim="Outputs with either unit, with and without softmax, are those of the equations; an empty history gives 0",
+    claim="Outputs with either unit and each activation, with and without softmax, are those of the equations",
     against="a plain reading of the paper in Python floats, past item by past item",
 )
 def din_by_hand() -> Check:
@@ -40,14 +40,16 @@ def din_by_hand() -> Check:
 
     layout, batch = plain.problem()
     worst = []
-    for unit, softmax, outputs in (
-        ("perceptron", False, 1),
-        ("dot", True, 2),
-        ("perceptron", True, 1),
-        ("dot", False, 1),
+    for unit, softmax, outputs, activation, layer in (
+        ("perceptron", False, 1, "dice", "Dice"),
+        ("dot", True, 2, "relu", "ReLU"),
+        ("perceptron", True, 1, "prelu", "PReLU"),
+        ("dot", False, 1, "dice", "Dice"),
     ):
         options: dict[str, Any] = {"unit": unit, "softmax": softmax, "unit_sizes": (4, 3), "dim": 3}
-        network = plain.randomized(DeepInterestModule(layout, outputs, (5, 3), **options))
+        network = plain.randomized(DeepInterestModule(layout, outputs, (5, 3), activation=activation, **options))
+        kinds = [type(part).__name__ for part in network.deep]
+        worst.append(fault(kinds != ["Linear", "BatchNorm", layer] * 2))
 
         def score(row: int, network: Any = network, unit: str = unit, softmax: bool = softmax) -> list[float]:
             seen = plain.row_of(network, batch, row)

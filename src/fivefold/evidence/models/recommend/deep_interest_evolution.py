@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, fault
 
 from . import _plain as plain
 
@@ -52,7 +52,8 @@ def dien_by_hand() -> Check:
     from fivefold.models.recommend.deep_interest_evolution import DeepInterestEvolutionModule
 
     layout, batch = plain.problem()
-    network = plain.randomized(DeepInterestEvolutionModule(layout, 2, (5, 3), dim=3))
+    network = plain.randomized(DeepInterestEvolutionModule(layout, 2, (5, 3), activation="prelu", dim=3))
+    kinds = [type(part).__name__ for part in network.deep]
 
     def score(row: int) -> list[float]:
         seen = plain.row_of(network, batch, row)
@@ -69,7 +70,8 @@ def dien_by_hand() -> Check:
         parts = [*seen["singles"], plain.mean(seen["sets"]["tags"], 3), final]
         return plain.dense(network.out, plain.through(network.deep, plain.flat(parts)))
 
-    return Check(plain.furthest(network, batch, score), 1e-12, "largest difference", "plain reading")
+    wrong = plain.furthest(network, batch, score) + fault(kinds != ["Linear", "BatchNorm", "PReLU"] * 2)
+    return Check(wrong, 1e-12, "largest difference", "plain reading")
 
 
 @evidence(
