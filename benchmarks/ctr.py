@@ -1,10 +1,11 @@
-"""One epoch of DeepFM, DCN, AutoInt and DIN on the synthetic click log, beside DeepCTR-Torch.
+"""One epoch of DeepFM, DCN, AutoInt and DIN on the synthetic click log, beside DeepCTR-Torch and FuxiCTR.
 
 Layer sizes, batch norm, activations, learning rate, batches and the spread of the first vectors are the same; penalties are off
-on both sides.
-DeepCTR-Torch trains by its own ``fit``, with dense Adam. Ours runs twice: with lazy updates and with the steps of dense Adam. A
-score is the seconds of an epoch, model building and the shuffling of rows included; its quality is the area under the ROC curve
-on rows held out, and that of the true probabilities is printed.
+on both sides. DeepCTR-Torch trains by its own ``fit``, FuxiCTR by its ``train_step``, which clips the norm of the gradients; both
+with dense Adam. Ours runs twice: with lazy updates and with the steps of dense Adam. A score is the seconds of an epoch, model
+building and the shuffling of rows included; its quality is the area under the ROC curve on rows held out, and that of the true
+probabilities is printed. FuxiCTR asks for ray, which its layers do not need: it takes part where
+``pip install --no-deps fuxictr`` has been run.
 
     python benchmarks/ctr.py --rows 1000000 --models deepfm dcn autoint din
 """
@@ -12,6 +13,7 @@ on rows held out, and that of the true probabilities is printed.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import statistics
 import sys
 import time
@@ -24,6 +26,7 @@ import torch
 from torch import nn
 
 from _click_peers import Peer
+from _fuxi_peers import FuxiPeer
 from fivefold.base.random import Streams
 from fivefold.data.batches import Batches
 from fivefold.data.synthetic_clicks import SyntheticClicks, synthetic_clicks
@@ -36,7 +39,7 @@ from fivefold.workbench.bench import Score, announce, thread_limit
 
 BATCH, DIM, RATE, HISTORY, HIDDEN = 4096, 16, 1e-3, 50, (128, 64)
 ROWS, HISTORY_ROWS, HELD_OUT = 1_000_000, 200_000, 100_000
-PEER = "DeepCTR-Torch"
+PEER, SECOND, SECOND_BAR = "DeepCTR-Torch", "FuxiCTR", 1 / 1.5
 
 
 @dataclass(frozen=True)
@@ -153,10 +156,17 @@ def train_peer(job: Job, log: Log, seed: int) -> Peer:
     return Peer(job.peer, log.sizes, **how, **job.layers).fit(log.codes, past, log.y)
 
 
+def train_second(job: Job, log: Log, seed: int) -> FuxiPeer:
+    """Build and train FuxiCTR's model."""
+    past = log.history if job.history else None
+    how = {"dim": DIM, "rate": RATE, "batch": BATCH, "seed": seed, "history": HISTORY if job.history else 0}
+    return FuxiPeer(job.peer, log.sizes, HIDDEN, **how).fit(log.codes, past, log.y)
+
+
 @torch.no_grad()
-def auc(found: nn.Module | Peer, job: Job, log: Log) -> float:
+def auc(found: nn.Module | Peer | FuxiPeer, job: Job, log: Log) -> float:
     """Return the area under the ROC curve on held-out rows."""
-    if isinstance(found, Peer):
+    if isinstance(found, Peer | FuxiPeer):
         scores = found.predict(log.codes, log.history if job.history else None)
         return float(get_metric("roc-auc").function(log.y, scores))
     parts = []
@@ -174,6 +184,9 @@ def contest(name: str, job: Job, train: Log, test: Log, threads: int, repeats: i
         "lazy": lambda log, seed: train_ours(job, "lazy", log, seed),
         "dense": lambda log, seed: train_ours(job, "dense", log, seed),
     }
+    bars = {PEER: (job.lazy, job.dense)}
+    if importlib.util.find_spec("fuxictr"):
+        sides[SECOND], bars[SECOND] = lambda log, seed: train_second(job, log, seed), (SECOND_BAR, SECOND_BAR)
     seconds: dict[str, list[float]] = {side: [] for side in sides}
     processor: dict[str, list[float]] = {side: [] for side in sides}
     areas: dict[str, list[float]] = {side: [] for side in sides}
@@ -200,12 +213,13 @@ def contest(name: str, job: Job, train: Log, test: Log, threads: int, repeats: i
             flush=True,
         )
     scores = []
-    for side, bar in (("lazy", job.lazy), ("dense", job.dense)):
-        sound = mean[side] >= mean[PEER] - 0.001
-        what = f"{name} {side} updates, {rows} rows, beside DeepCTR-Torch"
-        score = Score(what, threads, middle[side], middle[PEER], mean[side], mean[PEER], sound, bar)
-        announce(score)
-        scores.append(score)
+    for peer, limits in bars.items():
+        for side, bar in zip(("lazy", "dense"), limits):
+            sound = mean[side] >= mean[peer] - 0.001
+            what = f"{name} {side} updates, {rows} rows, beside {peer}"
+            score = Score(what, threads, middle[side], middle[peer], mean[side], mean[peer], sound, bar)
+            announce(score)
+            scores.append(score)
     return scores
 
 

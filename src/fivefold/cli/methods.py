@@ -179,7 +179,7 @@ def bench(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Benchmarks or groups of them; all by default.")
     ] = None,
-    threads: Annotated[list[int] | None, typer.Option(help="Thread limits; by default 1 and 2.")] = None,
+    threads: Annotated[list[int] | None, typer.Option(help="Thread limit, once for each; by default 1 and 2.")] = None,
     scores: Annotated[Path, typer.Option(metavar="FILE", help="Every score is added here as it comes.")] = Path(
         "runs/bench.jsonl"
     ),

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from fivefold.engine.learner import Step, Steps, SupervisedLearner
 
+from ._dice import dice
 from ._fields import FieldEncoder
 from ._lookup import RowTable, unique
+from ._tiles import compiled
 
 EMBEDDING_STD = 0.01
 """Spread of new embeddings; N(0, 1) and U(-1, 1), which sources list too, are far too wide for products of them."""
@@ -235,7 +237,10 @@ class Dice(nn.Module):
         self.alpha = nn.Parameter(torch.zeros(size))
 
     def forward(self, s: Tensor) -> Tensor:
-        p = torch.sigmoid(self.norm(s.reshape(-1, s.shape[-1]))).reshape(s.shape)
+        rows = s.reshape(-1, s.shape[-1])
+        if self.training and len(rows) > 1 and compiled(rows):
+            return dice(rows, self.alpha, self.norm).reshape(s.shape)
+        p = torch.sigmoid(self.norm(rows)).reshape(s.shape)
         return p * s + (1 - p) * self.alpha * s
 
 

@@ -145,6 +145,44 @@ def dice() -> Check:
 
 @evidence(
     "deep-interest-network",
+    claim="The compiled Dice of training gives the values, gradients and running statistics of the formula, and NaN for NaN",
+    against="torch's batch norm and automatic gradient in float64, relative to the largest number, in roundings",
+)
+def compiled_dice() -> Check:
+    import torch
+
+    from fivefold.models.recommend._inputs import Dice
+
+    worst = []
+    generator = torch.Generator().manual_seed(0)
+    # Two rows; numbers of columns beside multiples of eight; more rows than parts; a mean far above the spread.
+    for rows, columns, center in ((2, 1, 0.0), (63, 9, 0.5), (700, 40, 3.0), (90, 8, 50.0)):
+        ours = Dice(columns)
+        with torch.no_grad():
+            ours.alpha.copy_(torch.randn(columns, generator=generator))
+        alpha = ours.alpha.detach().double().requires_grad_()
+        norm = torch.nn.BatchNorm1d(columns, eps=1e-8, affine=False).double()
+        x = torch.randn(rows, columns, generator=generator) + center
+        x, y = x.requires_grad_(), x.detach().double().requires_grad_()
+        grad = torch.randn(rows, columns, generator=generator)
+        for _ in range(2):  # the running statistics have a past the second time
+            found, p = ours(x), torch.sigmoid(norm(y))
+        expected = p * y + (1 - p) * alpha * y
+        found.backward(grad)
+        expected.backward(grad.double())
+        pairs = [(found, expected), (x.grad, y.grad), (ours.alpha.grad, alpha.grad)]
+        pairs += [(getattr(ours.norm, name), getattr(norm, name)) for name in ("running_mean", "running_var")]
+        worst += [float((a - b).detach().abs().max() / b.detach().abs().max()) for a, b in pairs]
+        worst.append(fault(int(ours.norm.num_batches_tracked) != 2))
+    lost = torch.ones(3, 2)
+    lost[1, 0] = float("nan")
+    answer = Dice(2)(lost.requires_grad_())
+    worst.append(fault(not answer[1, 0].isnan() or bool(answer[:, 1].isnan().any())))
+    return Check(float(np.max(worst)) / float(torch.finfo(torch.float32).eps), 16, "roundings", "torch in float64")
+
+
+@evidence(
+    "deep-interest-network",
     claim="Whether the history holds the candidate's kind, which sums cannot tell, is learned; parameters are counted",
     against="the rule that made the data; the arithmetic of the layers",
 )

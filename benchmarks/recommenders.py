@@ -5,7 +5,7 @@ may be .002 above. Implicit ALS on ``ua`` and on the last fifth of the time axis
 factors, alpha, lambda and iterations, and no worse after the same search on a part held out of the training rows. Surprise
 and implicit get their own matrices outside the clock; our fits start from the frame of rows. Popularity is printed beside.
 
-    FIVEFOLD_DATA_MIRROR=... fivefold bench recommend
+    FIVEFOLD_DATA_MIRROR=... fivefold bench recommenders
 """
 
 from __future__ import annotations
