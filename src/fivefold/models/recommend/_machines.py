@@ -15,11 +15,16 @@ from fivefold.base.estimator import Estimator
 from fivefold.base.random import Streams
 
 from ._fields import FieldEncoder, fresh_fit, infer_fields, to_frame
-from ._machines_kernels import ADAGRAD, FTRL, SGD
+from ._machines_kernels import ADAGRAD, FTRL, SGD, taken
 
 SOLVERS = {"sgd": SGD, "adagrad": ADAGRAD, "ftrl": FTRL}
 
+TOGETHER = 8192
+"""Rows that are brought together before steps are made on them: from far apart each would keep its step waiting."""
+
 Array = NDArray[Any]
+How = tuple[int, float, float, float, float]
+"""The rule of a step by its number, rate, l1, l2, beta."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,10 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    def taken(self, order: Array) -> Rows:
+        """Return some of the rows, in that order."""
+        return Rows(*taken(order, self.offsets, self.inds, self.vals, self.fields))
 
 
 class SparseMachine(Estimator):
@@ -101,7 +110,7 @@ class SparseMachine(Estimator):
     def _scores(self, rows: Rows) -> Array:
         raise NotImplementedError
 
-    def _pass(self, order: Array, rows: Rows, y: Array, weight: Array, state: tuple[Array, Array], how: Array) -> None:
+    def _pass(self, rows: Rows, y: Array, weight: Array, state: tuple[Array, Array], how: How) -> None:
         raise NotImplementedError
 
     # -- fitting ------------------------------------------------------------------------------------------------------
@@ -163,10 +172,12 @@ class SparseMachine(Estimator):
         self.theta_ = self._start(streams.child("start"))
         self.n_parameters_ = len(self.theta_)
         squares, sums = self._state()
-        how = np.array([SOLVERS[self.solver], self.learning_rate, self.l1, self.l2, self.beta], dtype=np.float64)
+        how = (SOLVERS[self.solver], *(float(x) for x in (self.learning_rate, self.l1, self.l2, self.beta)))
         for epoch in range(self.max_iter):
             order = streams.numpy("order", epoch).permutation(len(rows))
-            self._pass(order, rows, y, weight, (squares, sums), how)
+            for first in range(0, len(order), TOGETHER):
+                part = order[first : first + TOGETHER]
+                self._pass(rows.taken(part), y[part], weight[part], (squares, sums), how)
         if not np.isfinite(self.theta_).all():
             raise DataError(f"{type(self).__name__} diverged; use a smaller learning_rate than {self.learning_rate!r}.")
         self.n_iter_ = self.max_iter
@@ -175,7 +186,7 @@ class SparseMachine(Estimator):
         """Return the sums of squares, 1 for AdaGrad, and FTRL's sums, which give the weights there are."""
         squares = np.full(len(self.theta_), 1.0 if self.solver == "adagrad" else 0.0)
         if self.solver != "ftrl":
-            return squares, np.zeros(1)
+            return squares, np.zeros(len(self.theta_))
         sums = -(self.beta / self.learning_rate + self.l2) * self.theta_ - np.sign(self.theta_) * self.l1
         return squares, sums
 

@@ -11,34 +11,33 @@ import numpy as np
 from fivefold.base.jit import njit
 
 SGD, ADAGRAD, FTRL = 0, 1, 2
+# On arrays, inlining would count references at every call; on numbers it is free.
+_number = njit(inline="always")
+# A look at whether a divisor is 0 before every division would cost as much as the division.
+_kernel = njit(error_model="numpy")
 
-# Called for every parameter of every row, these cost more in passing arrays than in what they compute.
-_inlined = njit(inline="always")
 
-
-@_inlined
-def move(theta, squares, sums, i, gradient, how, penalized):  # type: ignore[no-untyped-def]
-    """Step one parameter along its gradient."""
+@_number
+def moved(w, square, total, gradient, how, penalized):  # type: ignore[no-untyped-def]
+    """Return a parameter, its sum of squares and FTRL's sum after a step along its gradient."""
     rate = how[1]
     l1, l2 = (how[2], how[3]) if penalized else (0.0, 0.0)
     if how[0] == SGD:
-        theta[i] -= rate * (gradient + l2 * theta[i])
+        w -= rate * (gradient + l2 * w)
     elif how[0] == ADAGRAD:
-        gradient += l2 * theta[i]
-        squares[i] += gradient * gradient
-        theta[i] -= rate * gradient / np.sqrt(squares[i])
+        gradient += l2 * w
+        square += gradient * gradient
+        w -= rate * gradient / np.sqrt(square)
     else:
-        before = np.sqrt(squares[i])
-        squares[i] += gradient * gradient
-        root = np.sqrt(squares[i])
-        sums[i] += gradient - (root - before) / rate * theta[i]
-        if abs(sums[i]) <= l1:
-            theta[i] = 0.0
-        else:
-            theta[i] = -(sums[i] - np.sign(sums[i]) * l1) / ((how[4] + root) / rate + l2)
+        before = np.sqrt(square)
+        square += gradient * gradient
+        root = np.sqrt(square)
+        total += gradient - (root - before) / rate * w
+        w = 0.0 if abs(total) <= l1 else -(total - np.sign(total) * l1) / ((how[4] + root) / rate + l2)
+    return w, square, total
 
 
-@_inlined
+@_number
 def slope(score, y, weight, logistic):  # type: ignore[no-untyped-def]
     """Return the derivative of the loss of a row by its score: p - y, or score - y."""
     if logistic:
@@ -46,7 +45,26 @@ def slope(score, y, weight, logistic):  # type: ignore[no-untyped-def]
     return weight * (score - y)
 
 
-@_inlined
+@njit
+def taken(order, offsets, inds, vals, fields):  # type: ignore[no-untyped-def]
+    """Return the rows of ``order``, one after the other."""
+    size = 0
+    for r in order:
+        size += offsets[r + 1] - offsets[r]
+    starts, at = np.zeros(len(order) + 1, np.int64), 0
+    some_inds, some_vals = np.empty(size, inds.dtype), np.empty(size, vals.dtype)
+    some_fields = None if fields is None else np.empty(size, inds.dtype)
+    for t, r in enumerate(order):
+        for p in range(offsets[r], offsets[r + 1]):
+            some_inds[at], some_vals[at] = inds[p], vals[p]
+            if fields is not None:
+                some_fields[at] = fields[p]
+            at += 1
+        starts[t + 1] = at
+    return starts, some_inds, some_vals, some_fields
+
+
+@_kernel
 def linear_score(start, end, inds, vals, theta):  # type: ignore[no-untyped-def]
     """Return bias and first-order weights of a row."""
     total = theta[0]
@@ -55,15 +73,16 @@ def linear_score(start, end, inds, vals, theta):  # type: ignore[no-untyped-def]
     return total
 
 
-@_inlined
+@_kernel
 def linear_move(start, end, inds, vals, g, theta, squares, sums, how):  # type: ignore[no-untyped-def]
     """Step bias and first-order weights of a row."""
-    move(theta, squares, sums, 0, g, how, False)
+    theta[0], squares[0], sums[0] = moved(theta[0], squares[0], sums[0], g, how, False)
     for p in range(start, end):
-        move(theta, squares, sums, 1 + inds[p], g * vals[p], how, True)
+        i = 1 + inds[p]
+        theta[i], squares[i], sums[i] = moved(theta[i], squares[i], sums[i], g * vals[p], how, True)
 
 
-@_inlined
+@_kernel
 def fm_row(start, end, inds, vals, theta, first, k, total):  # type: ignore[no-untyped-def]
     """Return the pairs of a row by the identity in O(k · pairs), leaving the sums of x v in ``total`` (k,)."""
     score = 0.0
@@ -88,11 +107,11 @@ def fm_scores(offsets, inds, vals, theta, d, k):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit
-def fm_pass(order, offsets, inds, vals, y, weight, theta, squares, sums, how, logistic, d, k):  # type: ignore[no-untyped-def]
-    """Step on each row of ``order``."""
+@_kernel
+def fm_pass(offsets, inds, vals, y, weight, theta, squares, sums, how, logistic, d, k):  # type: ignore[no-untyped-def]
+    """Step on each row."""
     total = np.empty(k)
-    for r in order:
+    for r in range(len(y)):
         start, end = offsets[r], offsets[r + 1]
         score = linear_score(start, end, inds, vals, theta) + fm_row(start, end, inds, vals, theta, 1 + d, k, total)
         g = slope(score, y[r], weight[r], logistic)
@@ -101,10 +120,12 @@ def fm_pass(order, offsets, inds, vals, y, weight, theta, squares, sums, how, lo
             x = vals[p]
             for f in range(k):
                 i = 1 + d + inds[p] * k + f
-                move(theta, squares, sums, i, g * x * (total[f] - x * theta[i]), how, True)
+                theta[i], squares[i], sums[i] = moved(
+                    theta[i], squares[i], sums[i], g * x * (total[f] - x * theta[i]), how, True
+                )
 
 
-@_inlined
+@_kernel
 def ffm_row(start, end, inds, fields, vals, theta, first, m, k):  # type: ignore[no-untyped-def]
     """Return the pairs of a row: each feature's vector for the other's field."""
     score = 0.0
@@ -129,11 +150,11 @@ def ffm_scores(offsets, inds, fields, vals, theta, d, m, k):  # type: ignore[no-
     return out
 
 
-@njit
-def ffm_pass(order, offsets, inds, fields, vals, y, weight, theta, squares, sums, how, logistic, d, m, k):  # type: ignore[no-untyped-def]
-    """Step on each row of ``order``."""
+@_kernel
+def ffm_pass(offsets, inds, fields, vals, y, weight, theta, squares, sums, how, logistic, d, m, k):  # type: ignore[no-untyped-def]
+    """Step on each row."""
     first = 1 + d
-    for r in order:
+    for r in range(len(y)):
         start, end = offsets[r], offsets[r + 1]
         score = linear_score(start, end, inds, vals, theta)
         score += ffm_row(start, end, inds, fields, vals, theta, first, m, k)
@@ -145,8 +166,10 @@ def ffm_pass(order, offsets, inds, fields, vals, y, weight, theta, squares, sums
                 part = g * vals[p] * vals[q]
                 for f in range(k):
                     mine, theirs = theta[a + f], theta[b + f]
-                    move(theta, squares, sums, a + f, part * theirs, how, True)
-                    move(theta, squares, sums, b + f, part * mine, how, True)
+                    i = a + f
+                    theta[i], squares[i], sums[i] = moved(theta[i], squares[i], sums[i], part * theirs, how, True)
+                    i = b + f
+                    theta[i], squares[i], sums[i] = moved(theta[i], squares[i], sums[i], part * mine, how, True)
 
 
 @njit
@@ -189,16 +212,16 @@ def bilinear_scores(offsets, inds, fields, vals, theta, d, m, k, level):  # type
     return out
 
 
-@njit
-def bilinear_pass(order, offsets, inds, fields, vals, y, weight, theta, squares, sums, how, logistic, d, m, k, level):  # type: ignore[no-untyped-def]
-    """Step on each row of ``order``: the slopes of its vectors are gathered first, then matrices move, then vectors."""
+@_kernel
+def bilinear_pass(offsets, inds, fields, vals, y, weight, theta, squares, sums, how, logistic, d, m, k, level):  # type: ignore[no-untyped-def]
+    """Step on each row: the slopes of its vectors are gathered first, then matrices move, then vectors."""
     vectors, matrices = 1 + d, 1 + d + d * k
     looked = np.empty(k)
     most = 0
     for r in range(len(offsets) - 1):
         most = max(most, offsets[r + 1] - offsets[r])
     slopes = np.empty((most, k))
-    for r in order:
+    for r in range(len(y)):
         start, end = offsets[r], offsets[r + 1]
         score = linear_score(start, end, inds, vals, theta)
         score += bilinear_row(start, end, inds, fields, vals, theta, d, m, k, level, looked)
@@ -221,10 +244,14 @@ def bilinear_pass(order, offsets, inds, fields, vals, y, weight, theta, squares,
                 part = g * vals[p] * vals[q]
                 for f in range(k):
                     for h in range(k):
-                        move(theta, squares, sums, w + f * k + h, part * theta[a + f] * theta[b + h], how, False)
+                        i = w + f * k + h
+                        theta[i], squares[i], sums[i] = moved(
+                            theta[i], squares[i], sums[i], part * theta[a + f] * theta[b + h], how, False
+                        )
         for p in range(start, end):
             for f in range(k):
-                move(theta, squares, sums, vectors + inds[p] * k + f, slopes[p - start, f], how, True)
+                i = vectors + inds[p] * k + f
+                theta[i], squares[i], sums[i] = moved(theta[i], squares[i], sums[i], slopes[p - start, f], how, True)
 
 
 @njit
@@ -250,10 +277,10 @@ def poly2_scores(offsets, inds, vals, theta, d, buckets):  # type: ignore[no-unt
     return out
 
 
-@njit
-def poly2_pass(order, offsets, inds, vals, y, weight, theta, squares, sums, how, logistic, d, buckets, touched):  # type: ignore[no-untyped-def]
-    """Step on each row of ``order``, marking the pairs that stepped in ``touched``."""
-    for r in order:
+@_kernel
+def poly2_pass(offsets, inds, vals, y, weight, theta, squares, sums, how, logistic, d, buckets, touched):  # type: ignore[no-untyped-def]
+    """Step on each row, marking the pairs that stepped in ``touched``."""
+    for r in range(len(y)):
         start, end = offsets[r], offsets[r + 1]
         score = linear_score(start, end, inds, vals, theta)
         for p in range(start, end):
@@ -267,4 +294,5 @@ def poly2_pass(order, offsets, inds, vals, y, weight, theta, squares, sums, how,
                 if x != 0.0:
                     place = pair_place(inds[p], inds[q], d, buckets)
                     touched[place] = True
-                    move(theta, squares, sums, 1 + d + place, g * x, how, True)
+                    i = 1 + d + place
+                    theta[i], squares[i], sums[i] = moved(theta[i], squares[i], sums[i], g * x, how, True)

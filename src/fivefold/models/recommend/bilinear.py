@@ -14,7 +14,7 @@ from fivefold.base.random import Streams
 
 from ._base import CTRModel
 from ._inputs import EMBEDDING_STD, FieldNetwork, Layout
-from ._machines import Array, Rows, SparseMachine
+from ._machines import Array, How, Rows, SparseMachine
 from ._machines_kernels import bilinear_pass, bilinear_scores
 from .factorization_machine import check_dim
 
@@ -87,9 +87,9 @@ class BilinearFM(SparseMachine):
     def _scores(self, rows: Rows) -> Array:
         return bilinear_scores(rows.offsets, rows.inds, rows.fields, rows.vals, self.theta_, *self._shape())
 
-    def _pass(self, order: Array, rows: Rows, y: Array, weight: Array, state: tuple[Array, Array], how: Array) -> None:
+    def _pass(self, rows: Rows, y: Array, weight: Array, state: tuple[Array, Array], how: How) -> None:
         data = (rows.offsets, rows.inds, rows.fields, rows.vals, y, weight)
-        bilinear_pass(order, *data, self.theta_, *state, how, self.task == "binary", *self._shape())
+        bilinear_pass(*data, self.theta_, *state, how, self.task == "binary", *self._shape())
 
 
 def _check_sharing(model: Any) -> None:

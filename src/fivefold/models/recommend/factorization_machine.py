@@ -11,7 +11,7 @@ from fivefold.base.random import Streams
 
 from ._base import CTRModel
 from ._inputs import FieldNetwork, Layout
-from ._machines import Array, Rows, SparseMachine
+from ._machines import Array, How, Rows, SparseMachine
 from ._machines_kernels import fm_pass, fm_scores
 from .deepfm import DeepFMNetwork
 
@@ -63,10 +63,10 @@ class FactorizationMachine(SparseMachine):
     def _scores(self, rows: Rows) -> Array:
         return fm_scores(rows.offsets, rows.inds, rows.vals, self.theta_, self.n_features_in_, self.embedding_dim)
 
-    def _pass(self, order: Array, rows: Rows, y: Array, weight: Array, state: tuple[Array, Array], how: Array) -> None:
+    def _pass(self, rows: Rows, y: Array, weight: Array, state: tuple[Array, Array], how: How) -> None:
         shape = (self.n_features_in_, self.embedding_dim)
         data = (rows.offsets, rows.inds, rows.vals, y, weight)
-        fm_pass(order, *data, self.theta_, *state, how, self.task == "binary", *shape)
+        fm_pass(*data, self.theta_, *state, how, self.task == "binary", *shape)
 
 
 def check_dim(model: Any, low: int) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from fivefold.base.errors import SpecError
 from fivefold.base.random import Streams
 
-from ._machines import Array, Rows, SparseMachine
+from ._machines import Array, How, Rows, SparseMachine
 from ._machines_kernels import poly2_pass, poly2_scores
 
 
@@ -82,7 +82,7 @@ class Poly2(SparseMachine):
     def _scores(self, rows: Rows) -> Array:
         return poly2_scores(rows.offsets, rows.inds, rows.vals, self.theta_, self.n_features_in_, self._pairs()[1])
 
-    def _pass(self, order: Array, rows: Rows, y: Array, weight: Array, state: tuple[Array, Array], how: Array) -> None:
+    def _pass(self, rows: Rows, y: Array, weight: Array, state: tuple[Array, Array], how: How) -> None:
         data = (rows.offsets, rows.inds, rows.vals, y, weight)
         shape = (self.n_features_in_, self._pairs()[1], self._touched)
-        poly2_pass(order, *data, self.theta_, *state, how, self.task == "binary", *shape)
+        poly2_pass(*data, self.theta_, *state, how, self.task == "binary", *shape)

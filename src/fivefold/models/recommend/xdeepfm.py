@@ -36,11 +36,16 @@ class CompressedInteraction(nn.Module):
 
     def forward(self, x0: Tensor) -> Tensor:
         """Return p^1 ⊕ … ⊕ p^T (batch, H_1 + … + H_T) for x0 (batch, fields, dim)."""
-        x, pooled = x0, []
+        first = x = x0.transpose(1, 2)  # (batch, dim, fields)
+        pooled = []
         for weight in self.weights:
-            z = (x.unsqueeze(2) * x0.unsqueeze(1)).flatten(1, 2)  # (batch, before * fields, dim)
-            x = weight @ z  # (batch, after, dim)
-            pooled.append(x.sum(2))
+            after, before = len(weight), x.shape[2]
+            if after < first.shape[2]:  # the smaller of two intermediate tensors
+                y = (first @ weight.view(after * before, -1).T).unflatten(2, (after, before))
+                x = (y @ x.unsqueeze(3)).squeeze(3)  # (batch, dim, after)
+            else:
+                x = (x.unsqueeze(3) * first.unsqueeze(2)).flatten(2) @ weight.T
+            pooled.append(x.sum(1))
         return torch.cat(pooled, dim=1)
 
 

@@ -57,8 +57,8 @@ def gradient_difference(model: Any, score: Score) -> float:
             model.set_params(task=task)
             theta = model.theta_.copy()
             weight, rate = np.linspace(0.5, 1.5, len(lists)), 1e-7
-            how = np.array([0, rate, 0, 0, 0], dtype=np.float64)
-            model._pass(np.array([r]), rows, np.full(len(lists), y), weight, (np.zeros(1), np.zeros(1)), how)
+            how, state = (0, rate, 0.0, 0.0, 0.0), (np.zeros(len(theta)), np.zeros(len(theta)))
+            model._pass(rows.taken(np.array([r])), np.array([y]), weight[[r]], state, how)
             step, model.theta_ = (theta - model.theta_) / rate, theta
             slopes = []
             for i in range(len(theta)):
@@ -74,18 +74,18 @@ def gradient_difference(model: Any, score: Score) -> float:
 
 def rule_difference(solver: str) -> float:
     """Return how far 5 steps of a rule on one penalized parameter are from the rule in plain numbers."""
-    from fivefold.models.recommend._machines_kernels import move
+    from fivefold.models.recommend._machines_kernels import moved
 
     kind = {"sgd": 0, "adagrad": 1, "ftrl": 2}[solver]
     rate, l1, l2, beta = 0.3, 0.2 if solver == "ftrl" else 0.0, 0.1, 1.5
-    how = np.array([kind, rate, l1, l2, beta])
+    how = (kind, rate, l1, l2, beta)
     worst = []
     for penalized in (True, False):
         a, b = (l1, l2) if penalized else (0.0, 0.0)
-        theta, squares, sums = np.array([9.0, 0.7]), np.array([9.0, 1.0]), np.array([9.0, -1.0])
+        found, square, total = 0.7, 1.0, -1.0
         w, n, z = 0.7, 1.0, -1.0
         for g in (0.5, -1.2, 0.01, 2.0, -0.3):
-            move(theta, squares, sums, 1, g, how, penalized)
+            found, square, total = moved(found, square, total, g, how, penalized)
             if solver == "sgd":
                 w -= rate * (g + b * w)
             elif solver == "adagrad":
@@ -95,8 +95,7 @@ def rule_difference(solver: str) -> float:
                 z += g - (math.sqrt(n + g * g) - math.sqrt(n)) / rate * w
                 n += g * g
                 w = 0.0 if abs(z) <= a else -(z - math.copysign(a, z)) / ((beta + math.sqrt(n)) / rate + b)
-            worst.append(abs(theta[1] - w))
-        worst.append(abs(theta[0] - 9) + abs(squares[0] - 9) + abs(sums[0] - 9))
+            worst.append(abs(found - w))
     return float(np.max(worst))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, fault
 
 from . import _machines as machines
 from . import _plain as plain
@@ -108,6 +108,28 @@ def _step(solver: str, theta: Any, squares: Any, sums: Any, place: int, slope: f
     squares[place] += slope**2
     z = sums[place]
     theta[place] = 0.0 if abs(z) <= a else -(z - np.sign(z) * a) / ((1.0 + np.sqrt(squares[place])) / 0.1 + b)
+
+
+@evidence(
+    "factorization-machine",
+    claim="Rows brought together three at a time give the parameters of rows brought together at once, with fields and without",
+    against="itself with another number",
+)
+def together() -> Check:
+    from unittest import mock
+
+    from fivefold.models.recommend import _machines
+    from fivefold.models.recommend.factorization_machine import FactorizationMachine
+    from fivefold.models.recommend.field_aware import FieldAwareFM
+
+    frame, y, _ = machines.planted(40)
+    worst = []
+    for model in (FactorizationMachine(max_iter=2), FieldAwareFM(max_iter=2)):
+        theta = model.fit(frame, y).theta_
+        with mock.patch.object(_machines, "TOGETHER", 3):
+            worst.append(float(np.abs(model.fit(frame, y).theta_ - theta).max()))
+        worst.append(fault(not np.abs(theta).max() > 0.01))
+    return Check(float(np.max(worst)), 0, "largest difference", "at once")
 
 
 @evidence(

@@ -27,14 +27,14 @@ def _cin(network: list[list[list[float]]], x0: list[plain.Vector]) -> plain.Vect
 
 @evidence(
     "xdeepfm",
-    claim="Logits are first-order weights, the interaction network and the perceptron",
+    claim="Logits are first-order weights, the interaction network, narrower and wider than the fields, and the perceptron",
     against="a plain reading of the paper in Python floats, the interaction network as its triple loop",
 )
 def xdeepfm_by_hand() -> Check:
     from fivefold.models.recommend.xdeepfm import XDeepFMNetwork
 
     layout, batch = plain.problem()
-    network = plain.randomized(XDeepFMNetwork(layout, (4, 2, 3), (5, 3), dim=3), spread=0.3)
+    network = plain.randomized(XDeepFMNetwork(layout, (4, 8, 3), (5, 3), dim=3), spread=0.3)
 
     def score(row: int) -> list[float]:
         seen = plain.row_of(network, batch, row)
