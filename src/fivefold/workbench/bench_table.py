@@ -16,7 +16,10 @@ from fivefold.base.errors import ArtifactError, StorageError
 from .bench import PASSES_AT, Score
 from .store import now, versions
 
-_PEERS = ("celer", "skglm", "openTSNE", "lightgbm", "xgboost", "catboost", "ngboost")
+_PEERS = (
+    *("celer", "skglm", "openTSNE", "lightgbm", "xgboost", "catboost", "ngboost"),
+    *("deepctr-torch", "fuxictr", "implicit", "scikit-surprise", "xlearn"),
+)
 
 
 def machine() -> dict[str, str]:
