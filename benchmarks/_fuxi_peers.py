@@ -1,7 +1,8 @@
 """FuxiCTR's layers and training step on the fields of a click log, for the benchmark of click models.
 
 Its package has the layers, its repository what joins them to a model, which is written here anew. Its readers of files, which
-need ray, stay out: batches are cut from arrays in memory.
+need ray, stay out: batches are cut from arrays in memory. What differs from ours is kept as it has it: attention adds its input
+without a matrix where the lengths agree, and the running statistics of Dice move by .01 a step.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ def library() -> Any:
     ImportError
         When it is not installed.
     """
-    readers = types.ModuleType("fuxictr.preprocess.tokenizer")
-    readers.load_pretrain_emb = lambda *given: None  # type: ignore[attr-defined]
     import fuxictr
 
+    readers = types.ModuleType("fuxictr.preprocess.tokenizer")
+    readers.load_pretrain_emb = lambda *given: None  # type: ignore[attr-defined]
     sys.modules.setdefault("fuxictr.preprocess", types.ModuleType("fuxictr.preprocess"))
     sys.modules.setdefault("fuxictr.preprocess.tokenizer", readers)
     import fuxictr.features
@@ -163,7 +164,7 @@ class FuxiPeer:
         self.model.compile(OPTIONS["optimizer"], OPTIONS["loss"], rate)
         self.model.reset_parameters()
         self.model._max_gradient_norm = 10.0  # the default of its fit
-        self._batch, self._seed = batch, seed
+        self._batch = batch
 
     def _batches(self, codes: np.ndarray, history: np.ndarray | None, y: np.ndarray, order: Tensor) -> Iterator[Any]:
         columns = {f"c{i}": torch.from_numpy(np.ascontiguousarray(c)) for i, c in enumerate(codes.T)}

@@ -177,6 +177,11 @@ def auc(found: nn.Module | Peer | FuxiPeer, job: Job, log: Log) -> float:
     return float(get_metric("roc-auc").function(log.y, torch.cat(parts).numpy()))
 
 
+def second_installed() -> bool:
+    """Tell whether FuxiCTR can take part."""
+    return importlib.util.find_spec("fuxictr") is not None
+
+
 def contest(name: str, job: Job, train: Log, test: Log, threads: int, repeats: int) -> list[Score]:
     """Run both sides in turn and return a score for each kind of updates."""
     sides: dict[str, Callable[[Log, int], Any]] = {
@@ -185,7 +190,7 @@ def contest(name: str, job: Job, train: Log, test: Log, threads: int, repeats: i
         "dense": lambda log, seed: train_ours(job, "dense", log, seed),
     }
     bars = {PEER: (job.lazy, job.dense)}
-    if importlib.util.find_spec("fuxictr"):
+    if second_installed():
         sides[SECOND], bars[SECOND] = lambda log, seed: train_second(job, log, seed), (SECOND_BAR, SECOND_BAR)
     seconds: dict[str, list[float]] = {side: [] for side in sides}
     processor: dict[str, list[float]] = {side: [] for side in sides}
@@ -229,6 +234,8 @@ def main(
     """Draw the log and run the models."""
     held = min(HELD_OUT, rows)
     log = Log.of(synthetic_clicks(rows + held), HISTORY)
+    if not second_installed():
+        print(f"{SECOND} is not installed and takes no part.", flush=True)
     scores = []
     for name in models:
         job = JOBS[name]

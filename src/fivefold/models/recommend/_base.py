@@ -171,7 +171,7 @@ class CTRModel(NeuralEstimator):
                 raise SpecError(f"{name}: {key} must be whole numbers of at least 1, got {sizes!r}.")
         if not 0 <= getattr(self, "dropout", 0.0) < 1:
             raise SpecError(f"{name}: dropout must lie in [0, 1), got {self.dropout!r}.")
-        if getattr(self, "activation", "relu") not in ACTIVATIONS:
+        if getattr(self, "activation", "relu") not in tuple(ACTIVATIONS):
             raise SpecError(f"{name}: activation must be one of {', '.join(ACTIVATIONS)}; got {self.activation!r}.")
 
     def _whole_parameters(self) -> tuple[tuple[str, int], ...]:
