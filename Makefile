@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The CPU build of torch is fifteen times smaller than the default one; where only the default is served, pip takes that.
 TORCH := torch==2.13.0
 
-.PHONY: demo test test-slow lint bench mutants stubs docs clean
+.PHONY: demo test test-slow account lint bench mutants stubs docs clean
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -26,6 +26,10 @@ test: lint
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+# Does each package's evidence keep its two core-seconds a row? Told fairly only by a quiet machine.
+account: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 1 -m "not slow" --account-margin 1 tests/test_evidence.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

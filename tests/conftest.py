@@ -24,16 +24,20 @@ from fivefold.base.errors import DataUnavailableError  # noqa: E402
 SECONDS_PER_ROW = 2.0
 LEAST = 10.0  # a package of two rows would have less time than one honest training takes
 REFERENCE_WORK = 0.020  # seconds that `_fixed_work` takes on the machine whose core-seconds the account counts
-# How far a package may be above its account before the run fails: what neighbors on a shared machine take, of memory and
-# caches above all, is not seen by the fixed work.
-MARGIN = 1.5
+# How far a package may be above its account before a run with other workers fails: what neighbors on a shared machine take,
+# of memory and caches above all, is not seen by the fixed work, and has more than doubled seconds. `make account` takes 1.
+MARGIN = 4.0
 
 _spent: dict[str, float] = defaultdict(float)
 _speed = {"taken_at": -math.inf, "slowness": 1.0}
 
 
 def _fixed_work() -> None:
-    """Interpreter, small tensors and sorting, in the shares in which the evidence uses them."""
+    """Interpreter, small tensors and sorting, in the shares in which the evidence uses them.
+
+    The sort is the stable one: NumPy's default has a form for wide vectors that makes it three times as fast on some
+    processors, and nothing else there is.
+    """
     import numpy as np
     import torch
 
@@ -43,9 +47,9 @@ def _fixed_work() -> None:
     x = torch.full((64, 64), 0.5)
     for _ in range(400):
         (x @ x).tanh()
-    numbers = np.sin(np.arange(50_000))
-    for _ in range(4):
-        np.sort(numbers)
+    numbers = np.sin(np.arange(5_000))
+    for _ in range(24):
+        np.argsort(numbers, kind="stable")
 
 
 def _slowness() -> float:
@@ -58,6 +62,15 @@ def _slowness() -> float:
             seconds.append(time.process_time() - start)
         _speed.update(taken_at=time.monotonic(), slowness=statistics.median(seconds) / REFERENCE_WORK)
     return _speed["slowness"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--account-margin",
+        type=float,
+        default=None,
+        help=f"fail when a package uses more than this many times its core-seconds (default {MARGIN} for all tests, else none)",
+    )
 
 
 @contextlib.contextmanager
@@ -157,7 +170,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    is_worker = hasattr(session.config, "workerinput")
-    whole_tier = not session.config.option.keyword and not session.config.option.file_or_dir
-    if not is_worker and whole_tier and _over(MARGIN) and session.exitstatus == 0:
+    option = session.config.option
+    if hasattr(session.config, "workerinput") or session.exitstatus != 0:
+        return
+    margin = option.account_margin
+    if margin is None and not option.keyword and not option.file_or_dir:
+        margin = MARGIN
+    if margin is not None and _over(margin):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
