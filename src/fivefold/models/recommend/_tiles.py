@@ -173,6 +173,27 @@ def _centered(typing: Any, p: Any, n: Any, j: Any, total: Any, grad: Any) -> Any
 
 
 @intrinsic
+def exchange(typing: Any, x: Any, y: Any, i: Any, j: Any) -> Any:
+    """Put the larger of each two of eight numbers of x from i and eight from j at i, the smaller at j; y moves with x.
+
+    What is not a number is the largest.
+    """
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        lanes = _Lanes(context, builder, signature, args)
+        x, y, i, j = lanes.given
+        a, b = lanes.load(x, None, i), lanes.load(x, None, j)
+        swap = builder.and_(builder.fcmp_unordered("<", a, b), builder.fcmp_ordered("ord", a, a))
+        for array in (x, y):
+            a, b = lanes.load(array, None, i), lanes.load(array, None, j)
+            lanes.store(builder.select(swap, b, a), array, None, i)
+            lanes.store(builder.select(swap, a, b), array, None, j)
+        return context.get_dummy_value()
+
+    return types.void(x, y, i, j), build
+
+
+@intrinsic
 def exp(typing: Any, x: Any) -> Any:
     """Return e^x for a float32 x <= 0; unlike that of the C library it runs in vector registers."""
 

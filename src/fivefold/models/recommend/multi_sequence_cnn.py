@@ -13,6 +13,7 @@ from fivefold.base.errors import DataError, SpecError
 from fivefold.base.names import nearest
 
 from ._base import CTRModel
+from ._convolution import pooled_convolution
 from ._fields import FieldEncoder, IndexEncoder
 from ._inputs import FieldNetwork, Layout, perceptron, width_after
 
@@ -40,12 +41,6 @@ def kept(layer: int, layers: int, fields: int) -> int:
     if layer == layers:
         return min(LAST_POOL, fields)
     return max(1, int((1 - (layer / layers) ** (layers - layer)) * fields))
-
-
-def largest_in_order(x: Tensor, k: int) -> Tensor:
-    """Return the k largest values along axis 2, in the order in which they stand."""
-    places = x.topk(k, dim=2).indices.sort(dim=2).values
-    return x.gather(2, places)
 
 
 class OrderedConvolution(nn.Module):
@@ -81,11 +76,10 @@ class OrderedConvolution(nn.Module):
     def forward(self, e: Tensor) -> Tensor:
         """Return (batch, width * dim) for e (batch, orders, fields, dim), order by order."""
         n = len(e)
-        x = e if self.groups > 1 else e.flatten(0, 1).unsqueeze(1)  # (batch * orders, 1, fields, dim)
+        x = e.unsqueeze(2) if self.groups > 1 else e.flatten(0, 1)[:, None, None]  # (rows, groups, 1, fields, dim)
         for convolution, k in zip(self.layers, self.pools):
-            around = convolution.kernel_size[0] - 1  # zeros beyond the ends keep the number of places
-            x = nn.functional.pad(x, (0, 0, around // 2, around - around // 2))
-            x = torch.tanh(largest_in_order(convolution(x), k))
+            weight = convolution.weight.squeeze(3).unflatten(0, (self.groups, -1))  # (groups, maps, maps before, width)
+            x = pooled_convolution(x, weight, convolution.bias.unflatten(0, (self.groups, -1)), k)
         return x.reshape(n, -1)
 
 

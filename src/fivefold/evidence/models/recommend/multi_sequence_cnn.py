@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fivefold.evidence import Check, evidence
+from fivefold.evidence import Check, evidence, fault
 
 from . import _plain as plain
 
@@ -124,7 +124,8 @@ def one_order() -> Check:
     import torch
     from torch.nn.functional import conv2d, pad
 
-    from fivefold.models.recommend.multi_sequence_cnn import MultiSequenceNetwork, OrderedConvolution, largest_in_order
+    from fivefold.models.recommend._convolution import largest_in_order
+    from fivefold.models.recommend.multi_sequence_cnn import MultiSequenceNetwork, OrderedConvolution
 
     x = np.random.default_rng(0).normal(size=(3, 2, 7, 4))
     found = largest_in_order(torch.from_numpy(x), 3).numpy()
@@ -148,6 +149,57 @@ def one_order() -> Check:
             plain.count(network) != 25 * 4 + kernels + plain.perceptron_count([2 * 4 * 3 * 3, 8], batch_norm=True) + 9
         )
     return Check(wrong + difference, 1e-12, "difference", "torch")
+
+
+@evidence(
+    "cnn-ctr-multi-sequence",
+    claim="The compiled layer and its gradients are those of the formula for any number of maps, fields and numbers of a vector",
+    against="conv2d, topk and automatic gradient in float64, relative to the largest; each choice of zeros and ones sorted",
+)
+def compiled_convolution() -> Check:
+    import torch
+
+    from fivefold.models.recommend._convolution import largest_in_order, pooled_convolution, sorting_network
+
+    worst = []
+    generator = torch.Generator().manual_seed(0)
+    # Vectors below, at and above multiples of eight, kernels wider than the fields, all or one kept, many rows, one row.
+    cases = (
+        (3, 2, 1, 7, 4, 2, 6, 3),
+        (5, 1, 3, 1, 9, 2, 3, 1),
+        (70, 3, 1, 39, 16, 4, 6, 19),
+        (1, 2, 2, 5, 8, 3, 11, 5),
+    )
+    for batch, groups, channels, fields, dim, maps, width, k in cases:
+        shapes = ((batch, groups, channels, fields, dim), (groups, maps, channels, width), (groups, maps))
+        given = [torch.randn(shape, generator=generator) for shape in shapes]
+        ours = [t.clone().requires_grad_() for t in given]
+        theirs = [t.double().requires_grad_() for t in given]
+        found = pooled_convolution(*ours, k)
+        x, weight, bias = theirs
+        sides = (0, 0, (width - 1) // 2, width // 2)
+        padded = torch.nn.functional.pad(x.flatten(1, 2), sides)
+        z = torch.nn.functional.conv2d(padded, weight.flatten(0, 1).unsqueeze(3), bias.flatten(), groups=groups)
+        expected = torch.tanh(largest_in_order(z, k)).unflatten(1, (groups, maps))
+        grad = torch.randn(found.shape, generator=generator)
+        found.backward(grad)
+        expected.backward(grad.double())
+        for a, b in ((found, expected), *((a.grad, b.grad) for a, b in zip(ours, theirs))):
+            worst.append(float((a - b).detach().abs().max() / b.detach().abs().max()))
+    roundings = float(np.max(worst)) / float(torch.finfo(torch.float32).eps)
+    # By the zero-one principle a network that brings the ones of every choice of zeros and ones forward orders all numbers.
+    wrong = 0
+    for n, k in ((1, 1), (2, 1), (6, 6), (9, 4), (10, 3)):
+        x = (np.arange(2**n) >> np.arange(n)[:, None]) & 1  # (n, 2^n)
+        expected_order = -np.sort(-x, axis=0)[:k]
+        for i, j in sorting_network(n, k):
+            x[i], x[j] = np.maximum(x[i], x[j]), np.minimum(x[i], x[j])
+        wrong += int((x[:k] != expected_order).sum())
+    lost = torch.zeros(1, 1, 1, 4, 3)
+    lost[0, 0, 0, 3, 1] = float("nan")
+    after = pooled_convolution(lost, torch.ones(1, 1, 1, 1), torch.zeros(1, 1), 2)
+    wrong += fault(after.isnan().sum() != 1 or not after[0, 0, 0, 1, 1].isnan())
+    return Check(roundings + wrong, 16, "roundings", "torch in float64")
 
 
 @evidence(
