@@ -52,7 +52,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "deep-interest-evolution-network": NETWORK,
     "autoint": ATTENTION,
     "autoint-weighted-residual": ATTENTION,
-    "cnn-ctr-multi-sequence": NETWORK,
+    "cnn-ctr-multi-sequence": {**NETWORK, "orders": 4},  # of twenty, for time
     "deepgbm": NETWORK,
     "seqfm": NETWORK,
 }
