@@ -310,7 +310,10 @@ def attempt(fault: Fault, ids: list[str], limit: float) -> tuple[bool, str]:
 def healthy(ids: list[str], limit: float) -> str:
     """Return what fails without any fault, or nothing: against a failing check every fault would seem to die."""
     command = [sys.executable, "-W", "ignore", "-c", PROBE, *ids]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=limit * len(ids), cwd=ROOT, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE.parent)}  # not those of another checkout that is installed
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=limit * len(ids), cwd=ROOT, check=False
+    )
     return (done.stderr.strip().splitlines() or ["?"])[-1] if done.returncode else ""
 
 

@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from numba import prange
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fivefold.base.jit import njit
+from fivefold.base.tensors import slopes_of
 
 from ._tiles import compiled, exponentials, matmul, parts, rows_of, softmax_backward, whole_tiles
 
@@ -105,6 +107,11 @@ def _backward(qkv, heads, grad, out):  # type: ignore[no-untyped-def]
         _backward_rows(qkv, heads, grad, out, rows_of(part, len(out)))
 
 
+def _plain(qkv: Tensor, heads: int) -> Tensor:
+    parts = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in qkv.chunk(3, dim=2))
+    return torch.nn.functional.scaled_dot_product_attention(*parts, scale=1.0).transpose(1, 2).flatten(2)
+
+
 class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, qkv: Tensor, heads: int) -> Tensor:
@@ -116,8 +123,11 @@ class _Attention(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None]:
         (qkv,) = ctx.saved_tensors
+        if torch.is_grad_enabled():  # under create_graph
+            with sdpa_kernel(SDPBackend.MATH):  # torch's others have no second derivatives
+                return *slopes_of(lambda given: _plain(given, ctx.heads), (qkv,), grads), None
         out = torch.empty_like(qkv)
         _backward(qkv.detach().numpy(), ctx.heads, grads[0].contiguous().numpy(), out.numpy())
         return out, None
@@ -135,12 +145,5 @@ def attend(qkv: Tensor, heads: int) -> Tensor:
     Returns
     -------
     tensor (batch, n, heads * size)
-
-    Notes
-    -----
-    Compiled in training alone; without gradients it is torch's, which exporters can trace.
     """
-    if compiled(qkv):
-        return _Attention.apply(qkv.contiguous(), heads)
-    parts = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in qkv.chunk(3, dim=2))
-    return torch.nn.functional.scaled_dot_product_attention(*parts, scale=1.0).transpose(1, 2).flatten(2)
+    return _Attention.apply(qkv.contiguous(), heads) if compiled(qkv) else _plain(qkv, heads)

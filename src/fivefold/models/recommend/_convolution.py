@@ -11,9 +11,9 @@ from numba import prange
 from torch import Tensor
 
 from fivefold.base.jit import njit
-from fivefold.base.tensors import by_hand, slopes_of
+from fivefold.base.tensors import slopes_of
 
-from ._tiles import TILE, exchange, exp, parts, rows_of, whole_tiles
+from ._tiles import TILE, compiled, exchange, exp, parts, rows_of, whole_tiles
 
 ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)  # with whole numbers Numba would go on in float64
 # Below this tanh is its series to x^9, which keeps the digits of small numbers; beyond it the form with e^-2x.
@@ -222,6 +222,6 @@ def pooled_convolution(x: Tensor, weight: Tensor, bias: Tensor, k: int) -> Tenso
     -------
     tensor (batch, groups, maps, k, dim)
     """
-    if by_hand(x, weight, bias) and x.is_cpu and x.dtype == torch.float32 and x.numel():
+    if compiled(x, weight, bias):
         return _Convolution.apply(x.contiguous(), weight.contiguous(), bias.contiguous(), k)
     return _plain(x, weight, bias, k)

@@ -10,6 +10,7 @@ from numba import prange
 from torch import Tensor, nn
 
 from fivefold.base.jit import njit
+from fivefold.base.tensors import slopes_of
 
 from ._tiles import exp, parts, rows_of
 
@@ -92,6 +93,11 @@ def _gradients(s, grad, mean, inverse, alpha, sums, out):  # type: ignore[no-unt
         _row_gradients(s, rows_of(part, len(s)), grad, mean, inverse, alpha, center, slope, out)
 
 
+def _plain(s: Tensor, alpha: Tensor, eps: float) -> Tensor:
+    p = torch.sigmoid(nn.functional.batch_norm(s, None, None, training=True, eps=eps))
+    return s * (alpha + (1 - alpha) * p)
+
+
 class _Dice(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, s: Tensor, alpha: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -104,15 +110,18 @@ class _Dice(torch.autograd.Function):
         inverse = torch.rsqrt(variance + eps)
         _values(s.detach().numpy(), mean.numpy(), inverse.numpy(), alpha.detach().numpy(), out.numpy())
         ctx.save_for_backward(s, mean, inverse, alpha)
+        ctx.eps = eps
         ctx.mark_non_differentiable(mean, variance)
         return out, mean, variance
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
-        s, mean, inverse, alpha = (x.detach() for x in ctx.saved_tensors)
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        s, mean, inverse, alpha = ctx.saved_tensors
+        if torch.is_grad_enabled():  # under create_graph
+            return *slopes_of(lambda *given: _plain(*given, ctx.eps), (s, alpha), grads[:1]), None
         out = torch.empty_like(s)
         sums = torch.zeros(parts(len(s)), 3, s.shape[1], dtype=torch.float64)
-        _gradients(*(x.numpy() for x in (s, grads[0].contiguous(), mean, inverse, alpha, sums, out)))
+        _gradients(*(x.detach().numpy() for x in (s, grads[0].contiguous(), mean, inverse, alpha, sums, out)))
         return out, sums[:, 2].sum(0).to(alpha.dtype), None
 
 

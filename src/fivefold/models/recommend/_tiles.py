@@ -16,6 +16,7 @@ from numba.extending import intrinsic
 from torch import Tensor
 
 from fivefold.base.jit import njit
+from fivefold.base.tensors import by_hand
 
 TILE = 8
 """Rows and columns of a tile, the numbers of a 256-bit register."""
@@ -243,7 +244,7 @@ def softmax_backward(p, n, total, grad):  # type: ignore[no-untyped-def]
         _centered(p, n, j, total, grad)
 
 
-def compiled(x: Tensor) -> bool:
-    """Tell whether kernels serve: in training on the processor in float32; the rest is torch's, which exporters can trace."""
-    training = x.requires_grad and torch.is_grad_enabled()
-    return training and x.is_cpu and x.dtype == torch.float32 and x.numel() > 0
+def compiled(*tensors: Tensor) -> bool:
+    """Tell whether kernels serve: on the processor, in float32, where nothing traces; the rest is torch's."""
+    first = tensors[0]
+    return by_hand(*tensors) and first.is_cpu and first.dtype == torch.float32 and first.numel() > 0

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 Vector = list[float]
+SECOND = 1e-4
+"""How far second derivatives in float32 may be from those in float64: hundreds of roundings, a factor of two is 1."""
 
 
 def problem(rows: int = 7, seed: int = 0, longer: int = 0) -> tuple[Any, dict[str, Any]]:
@@ -139,6 +141,19 @@ def furthest(network: Any, batch: dict[str, Any], score: Any) -> float:
     if found.shape != expected.shape or not np.isfinite(found).all():
         return math.inf
     return float(np.abs(found - expected).max())
+
+
+def second_derivatives(function: Any, given: list[Any]) -> float:
+    """Return how far those of a compiled function are from those in float64, of its plain form, relative to the largest."""
+    import torch
+
+    found: list[Any] = []
+    for kind in (torch.float32, torch.float64):
+        leaves = [t.detach().to(kind).requires_grad_() for t in given]
+        slopes = torch.autograd.grad(function(*leaves).square().sum(), leaves, create_graph=True)
+        found.append(torch.autograd.grad(sum(slope.square().sum() for slope in slopes), leaves))
+    differences = [float((a - b).abs().max() / b.abs().max()) for a, b in zip(*found)]
+    return float(np.max(differences))
 
 
 def count(network: Any) -> int:

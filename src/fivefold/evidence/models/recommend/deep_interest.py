@@ -145,7 +145,7 @@ def dice() -> Check:
 
 @evidence(
     "deep-interest-network",
-    claim="The compiled Dice of training gives the values, gradients and running statistics of the formula, and NaN for NaN",
+    claim="The compiled Dice of training gives the values, derivatives and running statistics of the formula, and NaN for NaN",
     against="torch's batch norm and automatic gradient in float64, relative to the largest number, in roundings",
 )
 def compiled_dice() -> Check:
@@ -178,6 +178,15 @@ def compiled_dice() -> Check:
     lost[1, 0] = float("nan")
     answer = Dice(2)(lost.requires_grad_())
     worst.append(fault(not answer[1, 0].isnan() or bool(answer[:, 1].isnan().any())))
+
+    def values(x: Any, alpha: Any) -> Any:
+        layer = Dice(4).to(x.dtype)
+        del layer.alpha
+        layer.alpha = alpha
+        return layer(x)
+
+    given = [torch.randn(9, 4, generator=generator), torch.randn(4, generator=generator)]
+    worst.append(fault(not plain.second_derivatives(values, given) <= plain.SECOND))
     return Check(float(np.max(worst)) / float(torch.finfo(torch.float32).eps), 16, "roundings", "torch in float64")
 
 

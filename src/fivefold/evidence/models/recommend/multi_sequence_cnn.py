@@ -153,7 +153,7 @@ def one_order() -> Check:
 
 @evidence(
     "cnn-ctr-multi-sequence",
-    claim="The compiled layer and its gradients are those of the formula for any number of maps, fields and numbers of a vector",
+    claim="The compiled layer and its derivatives are those of the formula for any number of maps, fields, numbers of a vector",
     against="conv2d, topk and automatic gradient in float64, relative to the largest; each choice of zeros and ones sorted",
 )
 def compiled_convolution() -> Check:
@@ -199,6 +199,8 @@ def compiled_convolution() -> Check:
     lost[0, 0, 0, 3, 1] = float("nan")
     after = pooled_convolution(lost, torch.ones(1, 1, 1, 1), torch.zeros(1, 1), 2)
     wrong += fault(after.isnan().sum() != 1 or not after[0, 0, 0, 1, 1].isnan())
+    given = [torch.randn(*shape, generator=generator) for shape in ((3, 2, 2, 5, 4), (2, 3, 2, 3), (2, 3))]
+    wrong += fault(not plain.second_derivatives(lambda *t: pooled_convolution(*t, 2), given) <= plain.SECOND)
     return Check(roundings + wrong, 16, "roundings", "torch in float64")
 
 
