@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fivefold.evidence import Check, evidence, largest
+from fivefold.evidence import Check, evidence, fault, largest
 
 from ._ratings import ratings
 
@@ -246,6 +246,45 @@ def without_content() -> Check:
     same = CollaborativeVAE(factors=3, iterations=4, random_state=1, lambda_v=0.5, rating="rating").fit(more)
     wrong += int(not np.abs(same.user_factors_ - model.user_factors_).max() <= 1e-12)
     return Check(wrong, 0, "violations", "the objective")
+
+
+@evidence(
+    "collaborative-vae",
+    claim="Interrupted by a signal between two turns of users and items and resumed, it ends in the same vectors, to the bit",
+    against="the uninterrupted run",
+)
+def resumed_between_turns() -> Check:
+    import signal
+    import tempfile
+    from pathlib import Path
+
+    from fivefold.engine.callbacks import Callback
+    from fivefold.engine.runtime import TrainingInterrupted
+    from fivefold.engine.session import session
+    from fivefold.models.recommend import CollaborativeVAE
+
+    class Interrupt(Callback):
+        def on_batch_end(self, fit: Any, batch: Any) -> None:
+            if fit.counters["batches"] == 4:  # two batches an epoch, one epoch before the first turn
+                signal.raise_signal(signal.SIGINT)
+
+    frame, words = ratings(15, 10, 0.4, seed=2), content(10)
+    how = {**HOW, "pretrain_epochs": 1, "epochs": 2, "iterations": 3, "batch_size": 8}
+    whole, model = (CollaborativeVAE(**how) for _ in range(2))
+    whole.fit(frame, content=words)
+    interrupted = False
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with session(Path(folder), progress=False, callbacks=[Interrupt()]):
+                model.fit(frame, content=words)
+        except TrainingInterrupted:
+            interrupted = True
+        with session(Path(folder), progress=False, resume=True):
+            model.fit(frame, content=words)
+    wrong = fault(not interrupted)
+    for name in ("user_factors_", "item_factors_", "codes_"):
+        wrong += fault(not np.array_equal(getattr(whole, name), getattr(model, name)))
+    return Check(wrong, 0, "vectors that differ", "the uninterrupted run")
 
 
 @evidence(

@@ -151,6 +151,42 @@ def auxiliary() -> Check:
 
 @evidence(
     "deep-interest-evolution-network",
+    claim="False next items are any of the table but the unknown, about as often each; of the unknown alone it is that",
+    against="counting 3,000 draws; five standard deviations",
+)
+def false_items() -> Check:
+    import dataclasses
+
+    import torch
+
+    from fivefold.models.recommend.deep_interest_evolution import DeepInterestEvolutionModule
+
+    layout, batch = plain.problem()
+    batch = {name: rows.repeat(145, *[1] * (rows.ndim - 1)) for name, rows in batch.items()}  # (1015, ...)
+    wrong = 0
+    for last in (10, 1):
+        sets = tuple(dataclasses.replace(s, rows=(0, last)) if s.name == "history" else s for s in layout.sets)
+        network = DeepInterestEvolutionModule(dataclasses.replace(layout, sets=sets), 1, (5,), dim=3).double()
+        seen: list[torch.Tensor] = []
+        look_up = network.inputs.vectors
+
+        def recorded(codes: Any, seen: list[Any] = seen, look_up: Any = look_up) -> Any:
+            seen.append(codes)
+            return look_up(codes)
+
+        network.inputs.vectors = recorded  # type: ignore[method-assign]
+        torch.manual_seed(0)
+        network.train()(batch)
+        counts = np.bincount(seen[-1].flatten().numpy(), minlength=10)
+        known = counts[1:last] if last > 1 else counts[:1]
+        expected = seen[-1].numel() / len(known)
+        wrong += fault(seen[-1].shape != (1015, 3) or known.sum() != seen[-1].numel())
+        wrong += fault(not np.abs(known - expected).max() <= 5 * np.sqrt(expected))
+    return Check(wrong, 0, "faults", "counting")
+
+
+@evidence(
+    "deep-interest-evolution-network",
     claim="More padding changes no answer",
     against="the same rows with four places more",
 )
