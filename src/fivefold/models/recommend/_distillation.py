@@ -38,20 +38,20 @@ def ordered_means(
 ) -> NDArray[np.float64]:
     """Return the same means (n, fields) of the rows that stand before each row in a random order, whose own target is out."""
     n, fields = inds.shape
-    keys = (inds[order] + rows * np.arange(fields)).T.reshape(-1)  # field by field
-    place = np.argsort(keys, kind="stable")
-    new = np.ones(len(keys), dtype=bool)
-    new[1:] = np.diff(keys[place]) != 0
-    member = np.cumsum(new) - 1
-    sums = []
-    for values in (weight * y, weight):
-        own = np.tile(values[order], fields)[place]
-        before = np.cumsum(own) - own
-        sums.append(before - before[new][member])
-    found = np.empty(n * fields)
-    found[place] = (sums[0] + SMOOTHING * prior) / (sums[1] + SMOOTHING)
+    amount, mass = (weight * y)[order], weight[order]
     out = np.empty((n, fields))
-    out[order] = found.reshape(fields, n).T
+    # One field at a time: all at once would be a dozen arrays of n * fields numbers.
+    for field in range(fields):
+        codes = inds[order, field]
+        place = np.argsort(codes, kind="stable")
+        first = np.flatnonzero(np.diff(codes[place], prepend=-1))
+        start = np.repeat(first, np.diff(first, append=n))
+        sums = []
+        for values in (amount, mass):
+            own = values[place]
+            before = np.cumsum(own) - own
+            sums.append(before - before[start])
+        out[order[place], field] = (sums[0] + SMOOTHING * prior) / (sums[1] + SMOOTHING)
     return out
 
 

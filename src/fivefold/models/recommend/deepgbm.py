@@ -27,6 +27,9 @@ from ._fields import is_rows, target_of, to_frame
 from ._inputs import FieldLearner, FieldNetwork, Layout
 from .deepfm import DeepFMNetwork
 
+TOGETHER = 65536
+"""Rows whose leaves are read at a time; as whole numbers of eight bytes those of all rows would fill the memory."""
+
 
 class DeepGBMNetwork(DeepFMNetwork):
     """The network of :class:`DeepGBM`: the sparse part is that of DeepFM."""
@@ -256,11 +259,17 @@ class DeepGBM(CTRModel):
         ).fit(columns[train], y[train], None if weight is None else weight[train])
         most, width = int(self.columns_per_group), columns.shape[1]
         self.plan_ = TreePlan.of(self.teacher_.trees_, width, int(self.n_groups), most, streams)
-        leaves = self.plan_.leaves(self.teacher_.apply(columns))
-        spread = float(self.plan_.sums(leaves[train]).std())
+        leaves = np.empty((len(columns), self.plan_.members.size), np.int32)
+        sums = np.empty((len(columns), len(self.plan_.members)))
+        for start in range(0, len(columns), TOGETHER):
+            rows = slice(start, start + TOGETHER)
+            leaves[rows] = self.plan_.leaves(self.teacher_.apply(columns[rows]))
+            sums[rows] = self.plan_.sums(leaves[rows])
+        spread = float(sums[train].std())
         self.plan_.scale = spread if spread > 0 else 1.0
-        rows = {**X, "ordered": columns.astype(schema.dtype_name), "leaves": leaves}
-        super()._train(rows, y, weight, schema)
+        given = {**X, "ordered": columns.astype(schema.dtype_name), "leaves": leaves}
+        del columns, sums
+        super()._train(given, y, weight, schema)
         del self._held
         self.n_updates_ = 0
 
