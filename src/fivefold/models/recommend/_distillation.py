@@ -23,36 +23,16 @@ LEAF_STD = 0.01
 
 
 def category_means(
-    inds: NDArray[Any], y: NDArray[Any], weight: NDArray[Any], rows: int
+    inds: NDArray[Any], fields: NDArray[Any], y: NDArray[Any], weight: NDArray[Any], rows: int
 ) -> tuple[NDArray[np.float64], float]:
-    """Return the smoothed weighted mean of the target of each row of the table (rows,), and the overall mean."""
+    """Return the smoothed weighted mean of the target of each row of the table (rows,) in these fields, and the overall mean."""
     prior = float(np.average(y, weights=weight))
-    codes, times = inds.reshape(-1), inds.shape[1]
-    totals = np.bincount(codes, weights=np.repeat(weight * y, times), minlength=rows)
-    counts = np.bincount(codes, weights=np.repeat(weight, times), minlength=rows)
-    return (totals + SMOOTHING * prior) / (counts + SMOOTHING), prior
-
-
-def ordered_means(
-    inds: NDArray[Any], y: NDArray[Any], weight: NDArray[Any], rows: int, prior: float, order: NDArray[Any]
-) -> NDArray[np.float64]:
-    """Return the same means (n, fields) of the rows that stand before each row in a random order, whose own target is out."""
-    n, fields = inds.shape
-    amount, mass = (weight * y)[order], weight[order]
-    out = np.empty((n, fields))
-    # One field at a time: all at once would be a dozen arrays of n * fields numbers.
-    for field in range(fields):
-        codes = inds[order, field]
-        place = np.argsort(codes, kind="stable")
-        first = np.flatnonzero(np.diff(codes[place], prepend=-1))
-        start = np.repeat(first, np.diff(first, append=n))
-        sums = []
-        for values in (amount, mass):
-            own = values[place]
-            before = np.cumsum(own) - own
-            sums.append(before - before[start])
-        out[order[place], field] = (sums[0] + SMOOTHING * prior) / (sums[1] + SMOOTHING)
-    return out
+    totals, counts = np.full(rows, SMOOTHING * prior), np.full(rows, SMOOTHING)
+    # One field at a time: all at once would repeat target and weight n * fields times.
+    for field in fields:
+        totals += np.bincount(inds[:, field], weights=weight * y, minlength=rows)
+        counts += np.bincount(inds[:, field], weights=weight, minlength=rows)
+    return totals / counts, prior
 
 
 @dataclass

@@ -19,10 +19,11 @@ from fivefold.engine.learner import PartSpec, Step, Steps, SupervisedLearner
 from fivefold.engine.runtime import seeded
 from fivefold.engine.schema import NetworkSchema
 from fivefold.engine.trainer import Trainer
+from fivefold.models.trees.boosting._statistics import ordered_means
 from fivefold.models.trees.boosting.lightgbm import LGBMClassifier, LGBMRegressor
 
 from ._base import CTRModel
-from ._distillation import TreeGroups, TreePlan, category_means, ordered_means
+from ._distillation import SMOOTHING, TreeGroups, TreePlan, category_means
 from ._fields import is_rows, target_of, to_frame
 from ._inputs import FieldLearner, FieldNetwork, Layout
 from .deepfm import DeepFMNetwork
@@ -248,7 +249,8 @@ class DeepGBM(CTRModel):
         self.schema_ = schema
         streams = Streams.of(self.random_state).child("trees")
         self._held = super()._hold_out(y, streams)
-        train = self._held[0] if self._held[0] is not None else np.arange(len(y))
+        # A slice has no copy made of all rows.
+        train = self._held[0] if self._held[0] is not None else slice(None)
         columns = self._columns(X, y, weight, train, streams)
         kind = LGBMRegressor if schema.task == "regression" else LGBMClassifier
         self.teacher_ = kind(
@@ -274,21 +276,28 @@ class DeepGBM(CTRModel):
         self.n_updates_ = 0
 
     def _columns(
-        self, X: Mapping[str, Any], y: NDArray[Any], weight: NDArray[Any] | None, train: NDArray[Any], streams: Streams
+        self,
+        X: Mapping[str, Any],
+        y: NDArray[Any],
+        weight: NDArray[Any] | None,
+        train: NDArray[Any] | slice,
+        streams: Streams,
     ) -> NDArray[np.float64]:
         """Return what the trees split on (n, width), and keep what gives it for other rows."""
-        inds, vals = X["inds"], X["vals"].astype(np.float64)
-        weights = np.ones(len(train)) if weight is None else weight[train]
+        inds, columns = X["inds"], X["vals"].astype(np.float64)
         target = y[train].astype(np.float64)
+        weights = np.ones(len(target)) if weight is None else weight[train]
         category = np.setdiff1d(np.arange(inds.shape[1]), self.encoder_.numeric)
-        rows = self.encoder_.rows
-        means, prior = category_means(inds[train][:, category], target, weights, rows)
-        columns = vals.copy()
-        columns[:, category] = means[inds[:, category]]
-        order = streams.numpy("order").permutation(len(train))
-        columns[np.ix_(train, category)] = ordered_means(inds[train][:, category], target, weights, rows, prior, order)
-        spread = columns[train].std(axis=0)
-        center = columns[train].mean(axis=0)
+        means, prior = category_means(inds[train], category, target, weights, self.encoder_.rows)
+        order = streams.numpy("order").permutation(len(target))
+        before = np.empty(len(target))
+        for column in category:
+            columns[:, column] = means[inds[:, column]]
+            codes = np.ascontiguousarray(inds[train, column])
+            ordered_means(codes, order, target, weights, prior, SMOOTHING, len(means), before)
+            columns[train, column] = before
+        known = columns[train]
+        spread, center = known.std(axis=0), known.mean(axis=0)
         self.statistics_ = {"means": means, "center": center, "spread": np.where(spread > 0, spread, 1.0)}
         return columns
 

@@ -139,23 +139,36 @@ def _apart_from_loops(l2: float) -> float:
     against="loops over the rows",
 )
 def means_by_hand() -> Check:
-    from fivefold.models.recommend._distillation import category_means, ordered_means
+    from fivefold.base.random import Streams
+    from fivefold.models.recommend._distillation import category_means
+    from fivefold.models.recommend.deepgbm import DeepGBM
 
     draw = np.random.default_rng(0)
     inds = np.stack([draw.integers(0, 4, 40), draw.integers(2, 7, 40)], axis=1)  # rows 2 and 3 are shared
-    y, weight, order = draw.normal(size=40), draw.random(40), draw.permutation(40)
-    means, prior = category_means(inds, y, weight, 8)
+    y, weight = draw.normal(size=40), draw.random(40)
+    means, prior = category_means(inds, np.arange(2), y, weight, 8)
     worst = [abs(prior - np.dot(weight, y) / weight.sum()), abs(means[7] - prior)]
     for code in range(7):
         members = [(i, f) for i in range(40) for f in range(2) if inds[i, f] == code]
         total, count = sum(weight[i] * y[i] for i, _ in members), sum(weight[i] for i, _ in members)
         worst.append(abs(means[code] - (total + 10 * prior) / (count + 10)))
-    found = ordered_means(inds, y, weight, 8, prior, order)
-    for f in range(2):
-        for place, i in enumerate(order):
-            before = [j for j in order[:place] if inds[j, f] == inds[i, f]]
-            expected = (weight[before] @ y[before] + 10 * prior) / (weight[before].sum() + 10)
-            worst.append(abs(found[i, f] - expected))
+    # A table whose second column is a number; the rows in ``train`` alone tell the means.
+    frame = pl.DataFrame({"a": inds[:, 0], "x": draw.normal(size=40), "y": y})
+    how = {**HOW, "features": {"a": "categorical", "x": "numeric"}, "task": "regression", "max_epochs": 1}
+    model = DeepGBM(**how).fit(frame, "y")
+    rows = model._encode(frame.drop("y"), model.schema_)
+    for weighs in (None, weight):
+        w = np.ones(40) if weighs is None else weighs
+        for train in (slice(None), np.arange(3, 33)):
+            members = np.arange(40)[train].tolist()
+            found = model._columns(rows, y, weighs, train, Streams(7))
+            order = [members[i] for i in Streams(7).numpy("order").permutation(len(members))]
+            prior = sum(w[i] * y[i] for i in members) / sum(w[i] for i in members)
+            for i in range(40):
+                seen = order[: order.index(i)] if i in order else members
+                same = [j for j in seen if inds[j, 0] == inds[i, 0]]
+                expected = (sum(w[j] * y[j] for j in same) + 10 * prior) / (sum(w[j] for j in same) + 10)
+                worst += [abs(found[i, 0] - expected), abs(found[i, 1] - rows["vals"][i, 1])]
     return Check(float(np.max(worst)), 1e-12, "largest difference", "loops")
 
 
