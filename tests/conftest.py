@@ -98,6 +98,12 @@ def _timed_imports() -> Iterator[list[float]]:
 
 
 @pytest.fixture
+def slowness() -> float:
+    """How much slower than the reference this core is now."""
+    return _slowness()
+
+
+@pytest.fixture
 def account(request: pytest.FixtureRequest):
     """Return a runner that books the processor time of a function on the test's package.
 

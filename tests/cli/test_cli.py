@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -35,13 +35,19 @@ def test_nothing_heavy_loads_at_start(code: str) -> None:
     assert not loaded & HEAVY
 
 
-def test_help_is_quick() -> None:
+def test_help_is_quick(slowness: float) -> None:
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = _seconds_of_children()
         assert _fivefold("--help").returncode == 0
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.3
+        times.append(_seconds_of_children() - start)
+    assert min(times) / slowness < 0.3
+
+
+def _seconds_of_children() -> float:
+    """Return processor time: others that wait for the same core do not count."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def test_list_and_show_as_json(capsys: pytest.CaptureFixture[str]) -> None:
