@@ -289,6 +289,33 @@ def resumed_between_turns() -> Check:
 
 @evidence(
     "collaborative-vae",
+    claim="Content of words as text and content without a column are refused, each in its sentence",
+    against="the sentences",
+)
+def refused_content() -> Check:
+    from fivefold.base.errors import FivefoldError
+    from fivefold.models.recommend import CollaborativeVAE
+
+    frame, words = ratings(15, 10, 0.4, seed=2), content(10)
+    wrong = 0
+    for given, expected in (
+        (
+            words.with_columns(w1=pl.lit("text")),
+            "the column 'w1', which holds String; give columns of numbers in [0, 1].",
+        ),
+        (words.select("item"), "no column beside item; give columns of numbers in [0, 1]."),
+    ):
+        said = ""
+        try:
+            CollaborativeVAE(**HOW).fit(frame, content=given)
+        except FivefoldError as error:
+            said = str(error)
+        wrong += fault(said != f"The content has {expected}")
+    return Check(wrong, 0, "sentences that differ", "the sentences")
+
+
+@evidence(
+    "collaborative-vae",
     claim="Items that nobody met are recommended by their content: recall@5 of 12 far above factorization",
     against="the same model told nothing by the content, at chance; three planted kinds, a fifth of the items held out",
 )

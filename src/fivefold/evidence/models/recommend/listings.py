@@ -283,6 +283,25 @@ def miles_known() -> Check:
 
 @evidence(
     "cold-start-embedding",
+    claim="A known listing at the very radius is a match, one just beyond it is none",
+    against="the distance itself as radius",
+)
+def at_the_radius() -> Check:
+    from fivefold.models.recommend.cold_start import ColdStartEmbedding, miles
+
+    places = {"item": ["known", "new"], "latitude": [10.0, 10.1], "longitude": [20.0, 20.2]}
+    listings = pl.DataFrame(places).with_columns(type=pl.lit("flat"), price=pl.lit("low"))
+    distance = float(miles(np.array([[10.1, 20.2]]), np.array([[10.0, 20.0]]))[0, 0])
+    found = []
+    for radius in (distance, np.nextafter(distance, 0)):
+        model = ColdStartEmbedding(radius=float(radius), n_nearest=1).fit(listings[:1], {"known": [1.0, 2.0]})
+        found.append(model.embed(listings[1:])[0])
+    wrong = fault(found[0].tolist() != [1.0, 2.0]) + fault(not np.isnan(found[1]).all())
+    return Check(wrong, 0, "faults", "the distance")
+
+
+@evidence(
+    "cold-start-embedding",
     claim="For held-out listings the mean of three is nearer to the vector that their clicks would give than a random one",
     against="vectors trained with all listings; those of random listings as control",
 )
