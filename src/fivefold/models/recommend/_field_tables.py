@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fivefold.base.codec import Stateful
 
 _PENDING = 1_000_000  # any value: rows of counts gathered before they are added up
+_DIRECT = 2**20  # any value: whole numbers from 0 to here are counted and looked up by their own value
 
 
 def texts(values: pl.Series) -> pl.Series:
@@ -26,15 +27,31 @@ def texts(values: pl.Series) -> pl.Series:
     return frame.select(pl.when(whole).then(plain).otherwise(v.cast(pl.String)))["v"]
 
 
+def direct(values: pl.Series) -> NDArray[Any] | None:
+    """Return a column's values where all of them are whole numbers that can be places of an array."""
+    if not values.dtype.is_integer() or values.null_count() or not len(values):
+        return None
+    whole = values.to_numpy()
+    return whole if whole.min() >= 0 and whole.max() < _DIRECT else None
+
+
 class Counts:
     """How often each category occurred, over pieces of a column."""
 
     def __init__(self) -> None:
         self._parts: list[pl.DataFrame] = []
         self._pending = 0
+        self._direct = np.zeros(0, dtype=np.int64)  # occurrences of each number
 
     def add(self, values: pl.Series) -> None:
         """Count the categories of a piece."""
+        whole = direct(values)
+        if whole is not None:
+            lacking = int(whole.max()) + 1 - len(self._direct)
+            if lacking > 0:
+                self._direct = np.pad(self._direct, (0, lacking))
+            np.add.at(self._direct, whole, 1)
+            return
         found = values.alias("value").value_counts(sort=False, name="count")
         part = found.with_columns(value=texts(found["value"]), count=pl.col("count").cast(pl.Int64)).drop_nulls()
         self._parts.append(part)
@@ -50,8 +67,13 @@ class Counts:
     def total(members: Sequence[Counts]) -> pl.DataFrame:
         """Return the columns value, in order, and count of all members together."""
         whole = Counts()
-        whole._parts = [part for member in members for part in member._parts]
+        whole._parts = [part for member in members for part in member._all()]
         return whole._sum().sort("value")
+
+    def _all(self) -> list[pl.DataFrame]:
+        present = np.flatnonzero(self._direct)
+        numbers = pl.Series("value", present).cast(pl.String).to_frame()
+        return [*self._parts, numbers.with_columns(count=pl.Series(self._direct[present], dtype=pl.Int64))]
 
 
 class Moments:
@@ -83,6 +105,16 @@ class Table(Stateful):
         self.categories = categories
         self.counts = counts  # (rows,) occurrences in the training data
         self.buckets = buckets
+        self._places: NDArray[np.int32] | None = None  # (numbers,) codes of whole numbers, made when first needed
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what the table was made of."""
+        return {name: getattr(self, name) for name in ("categories", "counts", "buckets")}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """Build the table again."""
+        return cls(**state)
 
     @classmethod
     def of(cls, members: Sequence[Counts], min_count: int, buckets: int | None) -> Self:
@@ -105,6 +137,11 @@ class Table(Stateful):
 
     def codes(self, values: pl.Series) -> NDArray[np.int64]:
         """Return the code of each value."""
+        whole = direct(values)
+        if whole is not None and self.buckets is None:
+            places = self._codes_of_numbers()
+            codes = places.take(whole, mode="clip")  # what lies beyond is unknown, as the last place is
+            return codes.astype(np.int64)
         if not (values.dtype.is_numeric() or values.dtype in (pl.Boolean, pl.String)):
             values = values.cast(pl.String)
         # Only distinct values are turned into text and looked up.
@@ -122,6 +159,18 @@ class Table(Stateful):
         else:
             codes = np.zeros(len(names), dtype=np.int64)
         return values.replace_strict(names, pl.Series(codes), default=0, return_dtype=pl.Int64).to_numpy()
+
+
+    def _codes_of_numbers(self) -> NDArray[np.int32]:
+        if self._places is None:
+            words = pl.Series(self.categories.tolist(), dtype=pl.String)
+            numbers = words.cast(pl.Int64, strict=False)
+            kept = ((numbers.cast(pl.String) == words) & numbers.is_between(0, _DIRECT - 1)).fill_null(False).to_numpy()
+            known = numbers.filter(kept).to_numpy()
+            places = np.zeros(int(known.max(initial=-1)) + 2, dtype=np.int32)
+            places[known] = 1 + np.flatnonzero(kept)
+            self._places = places
+        return self._places
 
 
 def _hashed(names: pl.Series, buckets: int) -> NDArray[np.int64]:

@@ -85,6 +85,41 @@ def pieces() -> Check:
 
 @evidence(
     "deepfm",
+    claim="Whole numbers counted and looked up by value give the codes and counts of the same numbers as text: pieces with "
+    "negative, large or missing ones between them, numbers never seen, and words that only look like a number",
+    against="the same as text; written out",
+)
+def categories_by_value() -> Check:
+    from fivefold.models.recommend import _field_tables as tables
+    from fivefold.models.recommend._fields import FieldEncoder, infer_fields
+
+    edge = tables._DIRECT
+    columns = [[3, 0, 3, 12], [-1, 3, 0, 0], [None, 3, None, 12], [edge - 1, edge, 7, 7], [edge - 1] * 4, [90, 90, 3, 0]]
+    pieces = [pl.DataFrame({"a": pl.Series(values, dtype=pl.Int32)}) for values in columns]
+    wrong = 0
+    for options in ({}, {"min_count": 2}, {"buckets": 5}):
+        numbers = FieldEncoder(infer_fields(pieces[0], {"a": options})).fit_pieces(pieces)
+        words = FieldEncoder(infer_fields(pieces[0], {"a": options})).fit_pieces(p.cast(pl.String) for p in pieces)
+        wrong += int(numbers.counts().tolist() != words.counts().tolist())
+        wrong += int(numbers.tables["a"].categories.tolist() != words.tables["a"].categories.tolist())
+        for column in (*columns, [4, 13, 91, edge - 2], [2**40, 0, 3, 5]):
+            frame = pl.DataFrame({"a": pl.Series(column, dtype=pl.Int64)})
+            found = numbers.transform(frame)["inds"].tolist()
+            wrong += int(found != words.transform(frame.cast(pl.String))["inds"].tolist())
+    # In the order of text: "+5" 1, "007" 2, "7" 3, "x" 4.
+    texts = pl.DataFrame({"a": ["007", "7", "x", "+5"]})
+    encoder = FieldEncoder(infer_fields(texts)).fit(texts)
+    wrong += int(encoder.transform(pl.DataFrame({"a": [7, 5, 0, 8]}))["inds"].tolist() != [[3], [0], [0], [0]])
+    # Without any number among the categories, and from the saved state, which holds no places.
+    again = FieldEncoder.from_state(encoder.get_state())
+    wrong += int(sorted(again.tables["a"].get_state()) != ["buckets", "categories", "counts"])
+    only = FieldEncoder(infer_fields(texts)).fit(texts[2:3])
+    wrong += int(only.transform(pl.DataFrame({"a": [0, 7]}))["inds"].tolist() != [[0], [0]])
+    return Check(wrong, 0, "differences", "the same as text")
+
+
+@evidence(
+    "deepfm",
     claim="Rows of index and value: size, width and counts from one piece or several; their target is the reader's or a given",
     against="counting; sentences of refusal at either end of the range",
 )
