@@ -32,6 +32,12 @@ Y = np.array([0, 1, 0, 1])
             SpecError,
             "l1 needs solver='ftrl', which alone gives exact zeros; got solver='adagrad'.",
         ),
+        (
+            FactorizationMachine(l1_pairs=1),
+            SpecError,
+            "l1_pairs needs solver='ftrl', which alone gives exact zeros; got solver='adagrad'.",
+        ),
+        (Poly2(l2_pairs=-1), SpecError, "Poly2: l2_pairs must be at least 0, got -1."),
         (FactorizationMachine(max_iter=0), SpecError, "max_iter must be a whole number of at least 1, got 0."),
         (
             FactorizationMachine(embedding_dim=-1),
@@ -39,6 +45,11 @@ Y = np.array([0, 1, 0, 1])
             "embedding_dim must be a whole number of at least 0, got -1.",
         ),
         (FactorizationMachine(init_std=-1), SpecError, "FactorizationMachine: init_std must be at least 0, got -1."),
+        (
+            FieldAwareFM(init="uniform"),
+            SpecError,
+            "FieldAwareFM: init must be one of normal, half-normal; got 'uniform'.",
+        ),
         (
             FieldAwareFM(embedding_dim=0),
             SpecError,
@@ -97,6 +108,9 @@ def test_other_rows_than_in_training() -> None:
         model.predict(pl.DataFrame({"a": [1]}))
     with pytest.raises(DataError, match="The rows contain NaN or infinity; give finite numbers."):
         model.predict(scipy.sparse.csr_matrix([[np.inf, 0, 0, 0]]))
+    for index in (-1, 2**31 - 1):
+        with pytest.raises(DataError, match=f"The rows hold the index {index}; indices are 0 to 2147483646."):
+            model.predict({"inds": np.array([[index]]), "vals": np.ones((1, 1))})
     reader = MultiFieldReader(form="libffm")
     aware = FieldAwareFM(max_iter=1).fit(reader.read(["1 0:0:1 1:1:1", "0 0:1:1 1:0:1"]))
     with pytest.raises(DataError, match="These rows hold field 2, but the model was fitted on 0 to 1."):

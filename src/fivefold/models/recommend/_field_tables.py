@@ -160,7 +160,6 @@ class Table(Stateful):
             codes = np.zeros(len(names), dtype=np.int64)
         return values.replace_strict(names, pl.Series(codes), default=0, return_dtype=pl.Int64).to_numpy()
 
-
     def _codes_of_numbers(self) -> NDArray[np.int32]:
         if self._places is None:
             words = pl.Series(self.categories.tolist(), dtype=pl.String)

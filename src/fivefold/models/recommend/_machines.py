@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
+import numba
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -22,9 +24,11 @@ SOLVERS = {"sgd": SGD, "adagrad": ADAGRAD, "ftrl": FTRL}
 TOGETHER = 8192
 """Rows that are brought together before steps are made on them: from far apart each would keep its step waiting."""
 
+_LARGEST = 2**31 - 2  # of the indices that int32 holds, with a size that it holds as well
+
 Array = NDArray[Any]
-How = tuple[int, float, float, float, float]
-"""The rule of a step by its number, rate, l1, l2, beta."""
+How = tuple[int, float, float, float, float, float, float]
+"""The rule of a step by its number, rate, beta, l1 and l2 of the weights, l1 and l2 of the pairs."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,12 @@ class Rows:
         """Return some of the rows, in that order."""
         return Rows(*taken(order, self.offsets, self.inds, self.vals, self.fields))
 
+    def of_length_one(self) -> Rows:
+        """Return the rows divided by their Euclidean lengths; rows of zeros stay."""
+        row = np.repeat(np.arange(len(self)), np.diff(self.offsets))
+        lengths = np.sqrt(np.bincount(row, self.vals**2, len(self)))
+        return replace(self, vals=self.vals / np.where(lengths > 0, lengths, 1.0)[row])
+
 
 class SparseMachine(Estimator):
     """Base of the machines: a method gives the length of its parameters, their start, scores and a pass of steps.
@@ -59,8 +69,12 @@ class SparseMachine(Estimator):
         Penalty λ/2 Σ θ² of the features that a row holds, at each step; the bias has none.
     l1 : float >= 0, default 0
         For FTRL only.
+    l2_pairs, l1_pairs : float >= 0, optional
+        The penalties of what belongs to pairs, vectors or weights; by default as for the first-order weights.
     beta : float >= 0, default 1
         For FTRL only: the rate is learning_rate / (beta + √Σg²).
+    normalize : bool, default False
+        Divide each row by its Euclidean length, as libffm and xLearn do: long rows then take no greater steps than short ones.
     max_iter : int >= 1, default 10
         Passes over the rows, each in a new order.
     random_state : int, NumPy generator or None, default 0
@@ -87,7 +101,10 @@ class SparseMachine(Estimator):
         learning_rate: float = 0.1,
         l2: float = 2e-5,
         l1: float = 0.0,
+        l2_pairs: float | None = None,
+        l1_pairs: float | None = None,
         beta: float = 1.0,
+        normalize: bool = False,
         max_iter: int = 10,
         random_state: Any = 0,
     ) -> None:
@@ -97,7 +114,10 @@ class SparseMachine(Estimator):
         self.learning_rate = learning_rate
         self.l2 = l2
         self.l1 = l1
+        self.l2_pairs = l2_pairs
+        self.l1_pairs = l1_pairs
         self.beta = beta
+        self.normalize = normalize
         self.max_iter = max_iter
         self.random_state = random_state
 
@@ -123,13 +143,14 @@ class SparseMachine(Estimator):
             raise SpecError(f"{name}: solver must be one of {', '.join(SOLVERS)}; got {self.solver!r}.")
         if not self.learning_rate > 0:
             raise SpecError(f"{name}: learning_rate must be greater than 0, got {self.learning_rate!r}.")
-        for key in ("l2", "l1", "beta"):
-            if not getattr(self, key) >= 0:
-                raise SpecError(f"{name}: {key} must be at least 0, got {getattr(self, key)!r}.")
-        if self.l1 and self.solver != "ftrl":
-            raise SpecError(
-                f"{name}: l1 needs solver='ftrl', which alone gives exact zeros; got solver={self.solver!r}."
-            )
+        for key in ("l2", "l1", "l2_pairs", "l1_pairs", "beta"):
+            value = getattr(self, key)
+            if value is not None and not value >= 0:
+                raise SpecError(f"{name}: {key} must be at least 0, got {value!r}.")
+            if key.startswith("l1") and value and self.solver != "ftrl":
+                raise SpecError(
+                    f"{name}: {key} needs solver='ftrl', which alone gives exact zeros; got solver={self.solver!r}."
+                )
         if isinstance(self.max_iter, bool) or not isinstance(self.max_iter, (int, np.integer)) or self.max_iter < 1:
             raise SpecError(f"{name}: max_iter must be a whole number of at least 1, got {self.max_iter!r}.")
 
@@ -172,12 +193,12 @@ class SparseMachine(Estimator):
         self.theta_ = self._start(streams.child("start"))
         self.n_parameters_ = len(self.theta_)
         squares, sums = self._state()
-        how = (SOLVERS[self.solver], *(float(x) for x in (self.learning_rate, self.l1, self.l2, self.beta)))
+        rates = (self.learning_rate, self.beta, self.l1, self.l2, *self._pair_penalties())
+        how = (SOLVERS[self.solver], *map(float, rates))
         for epoch in range(self.max_iter):
             order = streams.numpy("order", epoch).permutation(len(rows))
-            for first in range(0, len(order), TOGETHER):
-                part = order[first : first + TOGETHER]
-                self._pass(rows.taken(part), y[part], weight[part], (squares, sums), how)
+            for part, brought in _brought(rows, order):
+                self._pass(brought, y[part], weight[part], (squares, sums), how)
         if not np.isfinite(self.theta_).all():
             raise DataError(f"{type(self).__name__} diverged; use a smaller learning_rate than {self.learning_rate!r}.")
         self.n_iter_ = self.max_iter
@@ -187,8 +208,20 @@ class SparseMachine(Estimator):
         squares = np.full(len(self.theta_), 1.0 if self.solver == "adagrad" else 0.0)
         if self.solver != "ftrl":
             return squares, np.zeros(len(self.theta_))
-        sums = -(self.beta / self.learning_rate + self.l2) * self.theta_ - np.sign(self.theta_) * self.l1
-        return squares, sums
+        # Bias and weights start at 0.
+        l1, l2 = (np.full(len(self.theta_), float(value)) for value in self._pair_penalties())
+        for penalty in (l1, l2):
+            penalty[len(self.theta_) - self._unpenalized() :] = 0.0
+        return squares, -(self.beta / self.learning_rate + l2) * self.theta_ - np.sign(self.theta_) * l1
+
+    def _pair_penalties(self) -> tuple[float, float]:
+        """Return l1 and l2 of what belongs to pairs."""
+        l1 = self.l1 if self.l1_pairs is None else self.l1_pairs
+        return l1, self.l2 if self.l2_pairs is None else self.l2_pairs
+
+    def _unpenalized(self) -> int:
+        """Return how many of the last parameters have no penalty."""
+        return 0
 
     def _targets(self, values: Array) -> Array:
         if values.dtype.kind == "f" and not np.isfinite(values).all():
@@ -235,11 +268,11 @@ class SparseMachine(Estimator):
         for what, most, found in (("feature", self.n_features_in_, size), ("field", self.n_fields_, fields)):
             if found > most and (what == "feature" or self._needs_fields):
                 raise DataError(f"These rows hold {what} {found - 1}, but the model was fitted on 0 to {most - 1}.")
-        return rows
+        return rows.of_length_one() if self.normalize else rows
 
     def _of_matrix(self, matrix: Any) -> Rows:
         csr = matrix.tocsr()
-        return Rows(csr.indptr.astype(np.int64), csr.indices.astype(np.int64), csr.data.astype(np.float64), None)
+        return Rows(csr.indptr.astype(np.int64), _whole(csr.indices), csr.data.astype(np.float64), None)
 
     def _of_table(self, frame: pl.DataFrame) -> Rows:
         """Return one pair a field; a set gives one a member, each with the value 1 / size."""
@@ -257,7 +290,7 @@ class SparseMachine(Estimator):
         kept = all_inds >= 0
         offsets = np.concatenate([[0], np.cumsum(kept.sum(axis=1))]).astype(np.int64)
         all_fields = np.broadcast_to(np.concatenate(fields), all_inds.shape)
-        return Rows(offsets, all_inds[kept], all_vals[kept], all_fields[kept].astype(np.int64))
+        return Rows(offsets, _whole(all_inds[kept]), all_vals[kept], _whole(all_fields[kept]))
 
     # -- answers ------------------------------------------------------------------------------------------------------
 
@@ -303,8 +336,31 @@ def _of_reader(found: Mapping[str, Array]) -> Rows:
         n, width = inds.shape
         offsets = np.arange(0, n * width + 1, width, dtype=np.int64)
         fields = np.broadcast_to(np.arange(width), inds.shape) if fields is None else fields
-    flat = None if fields is None else np.asarray(fields, dtype=np.int64).reshape(-1)
-    return Rows(offsets, inds.reshape(-1).astype(np.int64), vals.reshape(-1), flat)
+    return Rows(offsets, _whole(inds), vals.reshape(-1), None if fields is None else _whole(fields))
+
+
+def _whole(places: Array) -> Array:
+    """Return indices or fields flat and as short as rows are brought together fastest, int32."""
+    flat = np.asarray(places).reshape(-1)
+    low, high = int(flat.min(initial=0)), int(flat.max(initial=0))
+    if low < 0 or high > _LARGEST:
+        raise DataError(f"The rows hold the index {low if low < 0 else high}; indices are 0 to {_LARGEST}.")
+    return flat.astype(np.int32, copy=False)
+
+
+def _brought(rows: Rows, order: Array) -> Iterator[tuple[Array, Rows]]:
+    """Yield parts of an order with their rows brought together, the next ones by a thread where there are two."""
+    parts = [order[first : first + TOGETHER] for first in range(0, len(order), TOGETHER)]
+    if numba.get_num_threads() == 1:
+        yield from ((part, rows.taken(part)) for part in parts)
+        return
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(rows.taken, parts[0])
+        for part, after in zip(parts, [*parts[1:], None]):
+            brought = coming.result()
+            if after is not None:
+                coming = pool.submit(rows.taken, after)
+            yield part, brought
 
 
 def _weights(sample_weight: Any, n: int) -> Array:

@@ -1,7 +1,8 @@
 """Factorization machines and their kin, row by row from sparse data: scores and one pass of steps.
 
 All parameters lie in one vector ``theta``: the bias, a weight for each of d features, then what the method adds. Rows are
-``offsets``, ``inds``, ``vals`` and, for methods that know fields, ``fields``. ``how`` is (rule, rate, l1, l2, beta).
+``offsets``, ``inds``, ``vals`` and, for methods that know fields, ``fields``. ``how`` is (rule, rate, beta, l1 and l2 of the
+weights, l1 and l2 of the pairs).
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ import numpy as np
 from fivefold.base.jit import njit
 
 SGD, ADAGRAD, FTRL = 0, 1, 2
+FREE, WEIGHT, PAIR = 0, 1, 2
+"""Whose penalty a parameter has: none, that of first-order weights, that of pairs."""
+
 # On arrays, inlining would count references at every call; on numbers it is free.
 _number = njit(inline="always")
 # A look at whether a divisor is 0 before every division would cost as much as the division.
@@ -18,10 +22,14 @@ _kernel = njit(error_model="numpy")
 
 
 @_number
-def moved(w, square, total, gradient, how, penalized):  # type: ignore[no-untyped-def]
+def moved(w, square, total, gradient, how, penalty):  # type: ignore[no-untyped-def]
     """Return a parameter, its sum of squares and FTRL's sum after a step along its gradient."""
     rate = how[1]
-    l1, l2 = (how[2], how[3]) if penalized else (0.0, 0.0)
+    l1, l2 = 0.0, 0.0
+    if penalty == WEIGHT:
+        l1, l2 = how[3], how[4]
+    elif penalty == PAIR:
+        l1, l2 = how[5], how[6]
     if how[0] == SGD:
         w -= rate * (gradient + l2 * w)
     elif how[0] == ADAGRAD:
@@ -33,7 +41,7 @@ def moved(w, square, total, gradient, how, penalized):  # type: ignore[no-untype
         square += gradient * gradient
         root = np.sqrt(square)
         total += gradient - (root - before) / rate * w
-        w = 0.0 if abs(total) <= l1 else -(total - np.sign(total) * l1) / ((how[4] + root) / rate + l2)
+        w = 0.0 if abs(total) <= l1 else -(total - np.sign(total) * l1) / ((how[2] + root) / rate + l2)
     return w, square, total
 
 
@@ -76,10 +84,10 @@ def linear_score(start, end, inds, vals, theta):  # type: ignore[no-untyped-def]
 @_kernel
 def linear_move(start, end, inds, vals, g, theta, squares, sums, how):  # type: ignore[no-untyped-def]
     """Step bias and first-order weights of a row."""
-    theta[0], squares[0], sums[0] = moved(theta[0], squares[0], sums[0], g, how, False)
+    theta[0], squares[0], sums[0] = moved(theta[0], squares[0], sums[0], g, how, FREE)
     for p in range(start, end):
         i = 1 + inds[p]
-        theta[i], squares[i], sums[i] = moved(theta[i], squares[i], sums[i], g * vals[p], how, True)
+        theta[i], squares[i], sums[i] = moved(theta[i], squares[i], sums[i], g * vals[p], how, WEIGHT)
 
 
 @_kernel
@@ -121,7 +129,7 @@ def fm_pass(offsets, inds, vals, y, weight, theta, squares, sums, how, logistic,
             for f in range(k):
                 i = 1 + d + inds[p] * k + f
                 theta[i], squares[i], sums[i] = moved(
-                    theta[i], squares[i], sums[i], g * x * (total[f] - x * theta[i]), how, True
+                    theta[i], squares[i], sums[i], g * x * (total[f] - x * theta[i]), how, PAIR
                 )
 
 
@@ -167,9 +175,9 @@ def ffm_pass(offsets, inds, fields, vals, y, weight, theta, squares, sums, how, 
                 for f in range(k):
                     mine, theirs = theta[a + f], theta[b + f]
                     i = a + f
-                    theta[i], squares[i], sums[i] = moved(theta[i], squares[i], sums[i], part * theirs, how, True)
+                    theta[i], squares[i], sums[i] = moved(theta[i], squares[i], sums[i], part * theirs, how, PAIR)
                     i = b + f
-                    theta[i], squares[i], sums[i] = moved(theta[i], squares[i], sums[i], part * mine, how, True)
+                    theta[i], squares[i], sums[i] = moved(theta[i], squares[i], sums[i], part * mine, how, PAIR)
 
 
 @njit
@@ -246,12 +254,12 @@ def bilinear_pass(offsets, inds, fields, vals, y, weight, theta, squares, sums, 
                     for h in range(k):
                         i = w + f * k + h
                         theta[i], squares[i], sums[i] = moved(
-                            theta[i], squares[i], sums[i], part * theta[a + f] * theta[b + h], how, False
+                            theta[i], squares[i], sums[i], part * theta[a + f] * theta[b + h], how, FREE
                         )
         for p in range(start, end):
             for f in range(k):
                 i = vectors + inds[p] * k + f
-                theta[i], squares[i], sums[i] = moved(theta[i], squares[i], sums[i], slopes[p - start, f], how, True)
+                theta[i], squares[i], sums[i] = moved(theta[i], squares[i], sums[i], slopes[p - start, f], how, PAIR)
 
 
 @njit
@@ -295,4 +303,4 @@ def poly2_pass(offsets, inds, vals, y, weight, theta, squares, sums, how, logist
                     place = pair_place(inds[p], inds[q], d, buckets)
                     touched[place] = True
                     i = 1 + d + place
-                    theta[i], squares[i], sums[i] = moved(theta[i], squares[i], sums[i], g * x, how, True)
+                    theta[i], squares[i], sums[i] = moved(theta[i], squares[i], sums[i], g * x, how, PAIR)

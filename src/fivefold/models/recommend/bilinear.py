@@ -16,7 +16,7 @@ from ._base import CTRModel
 from ._inputs import EMBEDDING_STD, FieldNetwork, Layout
 from ._machines import Array, How, Rows, SparseMachine
 from ._machines_kernels import bilinear_pass, bilinear_scores
-from .factorization_machine import check_dim
+from .factorization_machine import check_vectors, drawn
 
 SHARING = ("all", "each", "interaction")
 
@@ -40,6 +40,8 @@ class BilinearFM(SparseMachine):
         K.
     init_std : float >= 0, default 0.1
         Spread of the vectors before the first step; the matrices start as the identity, which is a factorization machine.
+    init : {"normal", "half-normal"}, default "normal"
+        Half-normal vectors are positive.
     others
         As for the base :class:`~fivefold.models.recommend._machines.SparseMachine`; each feature needs a field. The matrices
         have no penalty.
@@ -63,26 +65,35 @@ class BilinearFM(SparseMachine):
     _needs_fields = True
 
     def __init__(
-        self, *, sharing: str = "interaction", embedding_dim: int = 8, init_std: float = 0.1, **common: Any
+        self,
+        *,
+        sharing: str = "interaction",
+        embedding_dim: int = 8,
+        init_std: float = 0.1,
+        init: str = "normal",
+        **common: Any,
     ) -> None:
         super().__init__(**common)
         self.sharing = sharing
         self.embedding_dim = embedding_dim
         self.init_std = init_std
+        self.init = init
 
     def _check_settings(self) -> None:
         super()._check_settings()
-        check_dim(self, 1)
+        check_vectors(self, 1)
         _check_sharing(self)
 
     def _shape(self) -> tuple[int, int, int, int]:
         return self.n_features_in_, self.n_fields_, self.embedding_dim, SHARING.index(self.sharing)
 
+    def _unpenalized(self) -> int:
+        return n_matrices(self.sharing, self.n_fields_) * self.embedding_dim**2
+
     def _start(self, streams: Streams) -> Array:
         d, m, k, _ = self._shape()
-        vectors = streams.numpy("vectors").normal(size=d * k) * self.init_std
         matrices = np.tile(np.eye(k).reshape(-1), n_matrices(self.sharing, m))
-        return np.concatenate([np.zeros(1 + d), vectors, matrices])
+        return np.concatenate([np.zeros(1 + d), drawn(self, streams, d * k), matrices])
 
     def _scores(self, rows: Rows) -> Array:
         return bilinear_scores(rows.offsets, rows.inds, rows.fields, rows.vals, self.theta_, *self._shape())

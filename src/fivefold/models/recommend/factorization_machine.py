@@ -15,6 +15,8 @@ from ._machines import Array, How, Rows, SparseMachine
 from ._machines_kernels import fm_pass, fm_scores
 from .deepfm import DeepFMNetwork
 
+STARTS = ("normal", "half-normal")
+
 
 class FactorizationMachine(SparseMachine):
     r"""Factorization machine, trained row by row from sparse data.
@@ -28,6 +30,8 @@ class FactorizationMachine(SparseMachine):
         K; 0 leaves a linear model.
     init_std : float >= 0, default 0.01
         Spread of the vectors before the first step.
+    init : {"normal", "half-normal"}, default "normal"
+        Half-normal vectors are positive: all pairs start with one sign, as in libffm and xLearn.
     others
         As for the base :class:`~fivefold.models.recommend._machines.SparseMachine`.
 
@@ -46,19 +50,19 @@ class FactorizationMachine(SparseMachine):
     Rendle, "Factorization machines", ICDM 2010; 04#fm.
     """
 
-    def __init__(self, *, embedding_dim: int = 8, init_std: float = 0.01, **common: Any) -> None:
+    def __init__(self, *, embedding_dim: int = 8, init_std: float = 0.01, init: str = "normal", **common: Any) -> None:
         super().__init__(**common)
         self.embedding_dim = embedding_dim
         self.init_std = init_std
+        self.init = init
 
     def _check_settings(self) -> None:
         super()._check_settings()
-        check_dim(self, 0)
+        check_vectors(self, 0)
 
     def _start(self, streams: Streams) -> Array:
         d, k = self.n_features_in_, self.embedding_dim
-        vectors = streams.numpy("vectors").normal(size=d * k) * self.init_std
-        return np.concatenate([np.zeros(1 + d), vectors])
+        return np.concatenate([np.zeros(1 + d), drawn(self, streams, d * k)])
 
     def _scores(self, rows: Rows) -> Array:
         return fm_scores(rows.offsets, rows.inds, rows.vals, self.theta_, self.n_features_in_, self.embedding_dim)
@@ -69,13 +73,21 @@ class FactorizationMachine(SparseMachine):
         fm_pass(*data, self.theta_, *state, how, self.task == "binary", *shape)
 
 
-def check_dim(model: Any, low: int) -> None:
-    """Refuse a length of vectors below ``low`` and a negative spread."""
+def check_vectors(model: Any, low: int) -> None:
+    """Refuse a length of vectors below ``low``, a negative spread and an unknown start."""
     name, value = type(model).__name__, model.embedding_dim
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
         raise SpecError(f"{name}: embedding_dim must be a whole number of at least {low}, got {value!r}.")
     if not model.init_std >= 0:
         raise SpecError(f"{name}: init_std must be at least 0, got {model.init_std!r}.")
+    if model.init not in STARTS:
+        raise SpecError(f"{name}: init must be one of {', '.join(STARTS)}; got {model.init!r}.")
+
+
+def drawn(model: Any, streams: Streams, size: int) -> Array:
+    """Return the numbers of all vectors before the first step."""
+    normal = streams.numpy("vectors").normal(size=size) * model.init_std
+    return np.abs(normal) if model.init == "half-normal" else normal
 
 
 class FactorizationMachineLearner(CTRModel):

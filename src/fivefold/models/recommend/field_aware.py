@@ -15,7 +15,7 @@ from ._base import CTRModel
 from ._inputs import EMBEDDING_STD, FieldNetwork, Layout
 from ._machines import Array, How, Rows, SparseMachine
 from ._machines_kernels import ffm_pass, ffm_scores
-from .factorization_machine import check_dim
+from .factorization_machine import check_vectors, drawn
 
 
 class FieldAwareFM(SparseMachine):
@@ -29,6 +29,8 @@ class FieldAwareFM(SparseMachine):
         K.
     init_std : float >= 0, default 0.1
         Spread of the vectors before the first step.
+    init : {"normal", "half-normal"}, default "normal"
+        Half-normal vectors are positive, as those of libffm are.
     others
         As for the base :class:`~fivefold.models.recommend._machines.SparseMachine`; each feature needs a field: columns of a
         table, libffm lines, or lines of one ``field_size``.
@@ -51,21 +53,22 @@ class FieldAwareFM(SparseMachine):
 
     _needs_fields = True
 
-    def __init__(self, *, embedding_dim: int = 4, init_std: float = 0.1, **common: Any) -> None:
+    def __init__(self, *, embedding_dim: int = 4, init_std: float = 0.1, init: str = "normal", **common: Any) -> None:
         super().__init__(**common)
         self.embedding_dim = embedding_dim
         self.init_std = init_std
+        self.init = init
 
     def _check_settings(self) -> None:
         super()._check_settings()
-        check_dim(self, 1)
+        check_vectors(self, 1)
 
     def _shape(self) -> tuple[int, int, int]:
         return self.n_features_in_, self.n_fields_, self.embedding_dim
 
     def _start(self, streams: Streams) -> Array:
         d, m, k = self._shape()
-        return np.concatenate([np.zeros(1 + d), streams.numpy("vectors").normal(size=d * m * k) * self.init_std])
+        return np.concatenate([np.zeros(1 + d), drawn(self, streams, d * m * k)])
 
     def _scores(self, rows: Rows) -> Array:
         return ffm_scores(rows.offsets, rows.inds, rows.fields, rows.vals, self.theta_, *self._shape())

@@ -25,7 +25,7 @@ def rows_of(seed: int = 0, n: int = 6, d: int = 9, fields: int = 3) -> tuple[Any
     flat = [pair for row in lists for pair in row]
     offsets = np.cumsum([0, *(len(row) for row in lists)])
     inds, codes, vals = (np.array(column) for column in zip(*flat))
-    return Rows(offsets.astype(np.int64), inds.astype(np.int64), vals, codes.astype(np.int64)), lists
+    return Rows(offsets.astype(np.int64), inds.astype(np.int32), vals, codes.astype(np.int32)), lists
 
 
 def primed(model: Any, size: int, seed: int = 1, d: int = 9, fields: int = 3) -> Any:
@@ -57,7 +57,7 @@ def gradient_difference(model: Any, score: Score) -> float:
             model.set_params(task=task)
             theta = model.theta_.copy()
             weight, rate = np.linspace(0.5, 1.5, len(lists)), 1e-7
-            how, state = (0, rate, 0.0, 0.0, 0.0), (np.zeros(len(theta)), np.zeros(len(theta)))
+            how, state = (0, rate, 0.0, 0.0, 0.0, 0.0, 0.0), (np.zeros(len(theta)), np.zeros(len(theta)))
             model._pass(rows.taken(np.array([r])), np.array([y]), weight[[r]], state, how)
             step, model.theta_ = (theta - model.theta_) / rate, theta
             slopes = []
@@ -73,19 +73,18 @@ def gradient_difference(model: Any, score: Score) -> float:
 
 
 def rule_difference(solver: str) -> float:
-    """Return how far 5 steps of a rule on one penalized parameter are from the rule in plain numbers."""
+    """Return how far 5 steps of a rule on one parameter, of each penalty, are from the rule in plain numbers."""
     from fivefold.models.recommend._machines_kernels import moved
 
     kind = {"sgd": 0, "adagrad": 1, "ftrl": 2}[solver]
     rate, l1, l2, beta = 0.3, 0.2 if solver == "ftrl" else 0.0, 0.1, 1.5
-    how = (kind, rate, l1, l2, beta)
+    how = (kind, rate, beta, l1, l2, 2 * l1, 3 * l2)
     worst = []
-    for penalized in (True, False):
-        a, b = (l1, l2) if penalized else (0.0, 0.0)
+    for penalty, a, b in ((0, 0.0, 0.0), (1, l1, l2), (2, 2 * l1, 3 * l2)):
         found, square, total = 0.7, 1.0, -1.0
         w, n, z = 0.7, 1.0, -1.0
         for g in (0.5, -1.2, 0.01, 2.0, -0.3):
-            found, square, total = moved(found, square, total, g, how, penalized)
+            found, square, total = moved(found, square, total, g, how, penalty)
             if solver == "sgd":
                 w -= rate * (g + b * w)
             elif solver == "adagrad":

@@ -70,8 +70,15 @@ def training() -> Check:
     weight = np.linspace(0.5, 2, 12)
     worst = []
     for solver, l1, task in (("adagrad", 0.0, "binary"), ("ftrl", 0.05, "binary"), ("sgd", 0.0, "regression")):
-        options: dict[str, Any] = {"embedding_dim": 2, "init_std": 0.3, "l2": 0.02, "max_iter": 2, "random_state": 5}
-        model = FactorizationMachine(solver=solver, l1=l1, task=task, **options).fit(frame, y, weight)
+        options: dict[str, Any] = {
+            "embedding_dim": 2,
+            "init_std": 0.3,
+            "l2": 0.03,
+            "l2_pairs": 0.02,
+            "max_iter": 2,
+            "random_state": 5,
+        }
+        model = FactorizationMachine(solver=solver, l1=l1 / 2, l1_pairs=l1, task=task, **options).fit(frame, y, weight)
         rows, d = model._rows(frame), model.n_features_in_
         theta = np.zeros(1 + 3 * d)
         theta[1 + d :] = Streams(5).child("start").numpy("vectors").normal(size=2 * d) * 0.3
@@ -85,7 +92,7 @@ def training() -> Check:
                 z = theta[0] + theta[1 + inds] @ vals
                 z += sum((v[i] * v[j]).sum() * a * b for (i, a), (j, b) in itertools.combinations(zip(inds, vals), 2))
                 g = weight[r] * ((1 / (1 + np.exp(-z)) if task == "binary" else z) - y[r])
-                steps = [(0, g, 0.0, 0.0)] + [(1 + i, g * x, l1, 0.02) for i, x in zip(inds, vals)]
+                steps = [(0, g, 0.0, 0.0)] + [(1 + i, g * x, l1 / 2, 0.03) for i, x in zip(inds, vals)]
                 for i, x in zip(inds, vals):
                     steps += [(1 + d + 2 * i + f, g * x * (total[f] - x * v[i, f]), l1, 0.02) for f in range(2)]
                 for place, slope, a, b in steps:
@@ -112,7 +119,8 @@ def _step(solver: str, theta: Any, squares: Any, sums: Any, place: int, slope: f
 
 @evidence(
     "factorization-machine",
-    claim="Rows brought together three at a time give the parameters of rows brought together at once, with fields and without",
+    claim="Rows brought together three at a time, by the same thread or another, give the parameters of rows brought together "
+    "at once, with fields and without",
     against="itself with another number",
 )
 def together() -> Check:
@@ -126,10 +134,67 @@ def together() -> Check:
     worst = []
     for model in (FactorizationMachine(max_iter=2), FieldAwareFM(max_iter=2)):
         theta = model.fit(frame, y).theta_
-        with mock.patch.object(_machines, "TOGETHER", 3):
-            worst.append(float(np.abs(model.fit(frame, y).theta_ - theta).max()))
+        for threads in (1, 2):
+            few = mock.patch.object(_machines, "TOGETHER", 3)
+            with few, mock.patch.object(_machines.numba, "get_num_threads", return_value=threads):
+                worst.append(float(np.abs(model.fit(frame, y).theta_ - theta).max()))
         worst.append(fault(not np.abs(theta).max() > 0.01))
     return Check(float(np.max(worst)), 0, "largest difference", "at once")
+
+
+@evidence(
+    "factorization-machine",
+    claim="With `normalize` every row counts as itself divided by its length, in training and answers, rows of zeros as "
+    "they are; half-normal vectors are the normal ones without their signs",
+    against="the same rows divided by hand; absolute values",
+)
+def lengths_and_starts() -> Check:
+    import scipy.sparse
+
+    from fivefold.models.recommend.bilinear import BilinearFM
+    from fivefold.models.recommend.factorization_machine import FactorizationMachine
+    from fivefold.models.recommend.field_aware import FieldAwareFM
+
+    draw = np.random.default_rng(3)
+    matrix = draw.normal(size=(30, 7)) * (draw.random((30, 7)) < 0.4)
+    matrix[4] = 0
+    y = (draw.random(30) < 0.5).astype(int)
+    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
+    by_hand = scipy.sparse.csr_matrix(matrix / np.where(lengths > 0, lengths, 1))
+    plain = FactorizationMachine(max_iter=3, init_std=0.3).fit(by_hand, y)
+    model = FactorizationMachine(max_iter=3, init_std=0.3, normalize=True).fit(scipy.sparse.csr_matrix(matrix), y)
+    wrong = [float(np.abs(model.theta_ - plain.theta_).max())]
+    answers = plain.decision_function(by_hand)
+    wrong.append(float(np.abs(model.decision_function(scipy.sparse.csr_matrix(matrix)) - answers).max()))
+    wrong.append(fault(not np.ptp(answers) > 0.01))
+    frame, clicks, _ = machines.planted(12)
+    for kind in (FactorizationMachine, FieldAwareFM, BilinearFM):
+        how: dict[str, Any] = {"init_std": 0.2, "learning_rate": 1e-300, "max_iter": 1}
+        normal, half = (kind(init=init, **how).fit(frame, clicks).theta_ for init in ("normal", "half-normal"))
+        wrong.append(float(np.abs(np.abs(normal) - half).max()) + fault(not normal.min() < 0))
+    return Check(float(np.max(wrong)), 1e-12, "difference", "by hand")
+
+
+@evidence(
+    "factorization-machine",
+    claim="FTRL takes up the vectors and matrices it starts from: rows of zeros move the bias alone, whatever the penalties",
+    against="the start",
+)
+def start_of_ftrl() -> Check:
+    from fivefold.base.random import Streams
+    from fivefold.models.recommend.bilinear import BilinearFM
+    from fivefold.models.recommend.factorization_machine import FactorizationMachine
+    from fivefold.models.recommend.field_aware import FieldAwareFM
+
+    rows = {"inds": np.array([[0, 1], [2, 3]]), "vals": np.zeros((2, 2)), "label": np.array([0, 1])}
+    how: dict[str, Any] = {"solver": "ftrl", "l1": 0.3, "l2": 0.7, "l2_pairs": 2.0, "init_std": 0.5, "random_state": 1}
+    wrong = []
+    for kind in (FactorizationMachine, FieldAwareFM, BilinearFM):
+        model = kind(max_iter=2, **how).fit(rows)
+        start = model._start(Streams(1).child("start"))
+        wrong.append(float(np.abs(model.theta_[1:] - start[1:]).max()) + fault(not np.ptp(start) > 0.5))
+        wrong.append(fault(not abs(model.theta_[0]) > 1e-4))
+    return Check(float(np.max(wrong)), 1e-12, "difference", "the start")
 
 
 @evidence(

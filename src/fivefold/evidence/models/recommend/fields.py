@@ -94,7 +94,14 @@ def categories_by_value() -> Check:
     from fivefold.models.recommend._fields import FieldEncoder, infer_fields
 
     edge = tables._DIRECT
-    columns = [[3, 0, 3, 12], [-1, 3, 0, 0], [None, 3, None, 12], [edge - 1, edge, 7, 7], [edge - 1] * 4, [90, 90, 3, 0]]
+    columns = [
+        [3, 0, 3, 12],
+        [-1, 3, 0, 0],
+        [None, 3, None, 12],
+        [edge - 1, edge, 7, 7],
+        [edge - 1] * 4,
+        [90, 90, 3, 0],
+    ]
     pieces = [pl.DataFrame({"a": pl.Series(values, dtype=pl.Int32)}) for values in columns]
     wrong = 0
     for options in ({}, {"min_count": 2}, {"buckets": 5}):
