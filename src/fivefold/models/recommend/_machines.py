@@ -278,6 +278,11 @@ class SparseMachine(Estimator):
         """Return one pair a field; a set gives one a member, each with the value 1 / size."""
         found = self.encoder_.transform(frame)
         n, width = found["inds"].shape
+        if not self.encoder_.sets:
+            offsets = np.arange(0, n * width + 1, width, dtype=np.int64)
+            return Rows(
+                offsets, _whole(found["inds"]), found["vals"].reshape(-1), np.tile(np.arange(width, dtype=np.int32), n)
+            )
         inds, vals = [found["inds"]], [found["vals"]]
         fields = [np.arange(width)]
         for place, field in enumerate(self.encoder_.sets):
