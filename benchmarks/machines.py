@@ -31,6 +31,7 @@ from fivefold.workbench.bench import Contest, Score, play
 
 KINDS = {"FM": (FactorizationMachine, "create_fm"), "FFM": (FieldAwareFM, "create_ffm")}
 PASSES, FACTORS, TARGET, WORSE = 10, 4, 1 / 1.2, 0.001
+REPEATS = 15  # of runs below a second, in which a neighbor on the machine shows
 
 
 def lines() -> list[str]:
@@ -119,6 +120,7 @@ def contest(kind: str, files: Files, threads: int) -> Contest:
         peer=lambda run: files.peer(create, run, threads),
         quality=quality,
         target=TARGET,
+        repeats=REPEATS,
     )
 
 
