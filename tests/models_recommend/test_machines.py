@@ -93,6 +93,8 @@ def test_targets_and_weights() -> None:
         with pytest.raises(DataError) as caught:
             model.fit(SPARSE, target)
         assert message in str(caught.value)
+    with pytest.raises(DataError, match="There are no rows to train on; give at least one."):
+        FactorizationMachine(task="regression").fit(SPARSE[:0], np.zeros(0))
     for weight in (np.ones(3), -np.ones(4), np.zeros(4), np.full(4, np.nan)):
         with pytest.raises(DataError, match="sample_weight must hold 4 finite weights >= 0, one of them positive."):
             model.fit(SPARSE, Y, weight)

@@ -31,8 +31,8 @@ def direct(values: pl.Series) -> NDArray[Any] | None:
     """Return a column's values where all of them are whole numbers that can be places of an array."""
     if not values.dtype.is_integer() or values.null_count() or not len(values):
         return None
-    whole = values.to_numpy()
-    return whole if whole.min() >= 0 and whole.max() < _DIRECT else None
+    inside = int(values.min()) >= 0 and int(values.max()) < _DIRECT  # type: ignore[arg-type]
+    return values.cast(pl.Int64).to_numpy() if inside else None
 
 
 class Counts:

@@ -66,7 +66,8 @@ class SparseMachine(Estimator):
         Rule by which each row's features step; AdaGrad starts its sums at 1.
     learning_rate : float > 0, default 0.1
     l2 : float >= 0, default 2e-5
-        Penalty λ/2 Σ θ² of the features that a row holds, at each step; the bias has none.
+        Penalty λ/2 Σ θ² of the features that a row holds, at each step; of FTRL once for all steps together, so that a useful
+        one grows with the rows. The bias has none.
     l1 : float >= 0, default 0
         For FTRL only.
     l2_pairs, l1_pairs : float >= 0, optional
@@ -188,6 +189,8 @@ class SparseMachine(Estimator):
             raise DataError(
                 f"The target has the shape {values.shape}, the table {len(rows)} rows; give one value a row."
             )
+        if not len(rows):
+            raise DataError("There are no rows to train on; give at least one.")
         y, weight = self._targets(values), _weights(sample_weight, len(rows))
         streams = Streams.of(self.random_state)
         self.theta_ = self._start(streams.child("start"))

@@ -113,6 +113,11 @@ def categories_by_value() -> Check:
             frame = pl.DataFrame({"a": pl.Series(column, dtype=pl.Int64)})
             found = numbers.transform(frame)["inds"].tolist()
             wrong += int(found != words.transform(frame.cast(pl.String))["inds"].tolist())
+        for kind in (pl.UInt64, pl.Int8, pl.Int128):
+            same = numbers.transform(pl.DataFrame({"a": pl.Series([3, 12, 0], dtype=kind)}))["inds"]
+            wrong += int(same.tolist() != numbers.transform(pl.DataFrame({"a": ["3", "12", "0"]}))["inds"].tolist())
+            alone = FieldEncoder(infer_fields(pieces[0])).fit(pl.DataFrame({"a": pl.Series([3, 3, 0], dtype=kind)}))
+            wrong += int(alone.counts().tolist() != [0, 1, 2])
     # In the order of text: "+5" 1, "007" 2, "7" 3, "x" 4.
     texts = pl.DataFrame({"a": ["007", "7", "x", "+5"]})
     encoder = FieldEncoder(infer_fields(texts)).fit(texts)
