@@ -11,6 +11,7 @@ import torch
 from fivefold.base.errors import CapabilityError
 from fivefold.base.random import Streams
 from fivefold.data.batches import Batch, Place
+from fivefold.engine.learner import Learner
 from fivefold.models.rl.replay import ReplayBuffer
 
 from ._simulator import Visits
@@ -130,3 +131,18 @@ class Rollout:
         self.round, self.rewards = int(state["round"]), [float(v) for v in state["rewards"]]
         self.buffer.set_state(state["buffer"])
         self.visits.set_state(state["visits"])
+
+
+class ReplayLearner(Learner):
+    """A learner whose checkpoints hold the rollout that it is trained on, so that a resumed one plays on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rollout: Rollout | None = None
+
+    def extra_state(self) -> dict[str, Any]:
+        return {} if self.rollout is None else self.rollout.get_state()
+
+    def load_extra_state(self, state: dict[str, Any]) -> None:
+        if self.rollout is not None and state:
+            self.rollout.set_state(state)

@@ -14,14 +14,14 @@ from fivefold.base.checks import choice, real, whole
 from fivefold.base.errors import InputError
 from fivefold.base.random import Streams
 from fivefold.data.batches import Batch
-from fivefold.engine.learner import Learner, PartSpec, Step, Steps
+from fivefold.engine.learner import PartSpec, Step, Steps
 from fivefold.engine.runtime import seeded
 from fivefold.engine.trainer import Trainer
 from fivefold.models.nn.perceptron import Perceptron
 
 from ._baselines import best_left, mixed_lists
 from ._dueling import interleave, outcome, perturbation, shift, shifted
-from ._rollouts import CLIP_NORM, Rollout
+from ._rollouts import CLIP_NORM, ReplayLearner
 from ._simulator import Policy, Visits
 from ._states import SimulatedRecommender
 from ._survival import UserActiveness
@@ -79,7 +79,7 @@ class DuelingNetwork(nn.Module):
         return self.value(user) + advantage - advantage.mean(dim=1, keepdim=True)
 
 
-class DRNLearner(Learner):
+class DRNLearner(ReplayLearner):
     r"""Double Q-learning from replayed items: the network chooses the next item, the target network values it.
 
     .. math:: y = r + \gamma\, Q\big(s', \arg\max_{a'} Q(s', a'; W);\, W^-\big)
@@ -94,7 +94,6 @@ class DRNLearner(Learner):
         self.offered = offered
         self.gamma = gamma
         self.tau = tau
-        self.rollout: Rollout | None = None
 
     def parts(self) -> dict[str, Any]:
         return {"q": self.network.parameters()}
@@ -125,13 +124,6 @@ class DRNLearner(Learner):
         """Move the target a share tau of the way."""
         for mine, theirs in zip(self.target.parameters(), self.network.parameters()):
             mine.lerp_(theirs, self.tau)
-
-    def extra_state(self) -> dict[str, Any]:
-        return {} if self.rollout is None else self.rollout.get_state()
-
-    def load_extra_state(self, state: dict[str, Any]) -> None:
-        if self.rollout is not None and state:
-            self.rollout.set_state(state)
 
 
 class NewsPlayer:

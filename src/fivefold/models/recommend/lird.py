@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from fivefold.base.checks import real
 from fivefold.base.random import Streams
 from fivefold.data.batches import Batch
-from fivefold.engine.learner import Learner, PartSpec, Step, Steps
+from fivefold.engine.learner import PartSpec, Step, Steps
 from fivefold.engine.runtime import seeded
 from fivefold.engine.trainer import Trainer
 from fivefold.models.nn.perceptron import Perceptron
 
-from ._rollouts import Rollout
+from ._rollouts import ReplayLearner
 from ._simulator import Visits
 from ._states import SimulatedRecommender
 from ._top import merged_ranks
@@ -46,7 +46,7 @@ def left_scores(scores: Tensor, taken: Tensor) -> Tensor:
     return left
 
 
-class ListActorCritic(Learner):
+class ListActorCritic(ReplayLearner):
     r"""Deep deterministic policy gradient over lists.
 
     The critic regresses on :math:`y = r + \gamma\, Q'(s', a'(s'))`, the actor climbs :math:`Q(s, \tilde a(s))`, and both
@@ -76,7 +76,6 @@ class ListActorCritic(Learner):
         self.critic = Perceptron(((n_state + list_size) * dim, *hidden, 1), "relu")
         self.target_actor = copy.deepcopy(self.actor).requires_grad_(False)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
-        self.rollout: Rollout | None = None
 
     def parts(self) -> dict[str, Any]:
         return {"critic": self.critic.parameters(), "actor": self.actor.parameters()}
@@ -134,13 +133,6 @@ class ListActorCritic(Learner):
         for target, source in ((self.target_actor, self.actor), (self.target_critic, self.critic)):
             for mine, theirs in zip(target.parameters(), source.parameters()):
                 mine.lerp_(theirs, self.tau)
-
-    def extra_state(self) -> dict[str, Any]:
-        return {} if self.rollout is None else self.rollout.get_state()
-
-    def load_extra_state(self, state: dict[str, Any]) -> None:
-        if self.rollout is not None and state:
-            self.rollout.set_state(state)
 
 
 class ListPlayer:

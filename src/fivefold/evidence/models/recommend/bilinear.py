@@ -79,6 +79,9 @@ def bilinear_parameters() -> Check:
         wrong += not float(np.abs(model._scores(rows) - same._scores(rows)).max()) <= 1e-12
         network = BilinearNetwork(layout, sharing, True, dim=3)
         wrong += plain.count(network) != 25 * 4 + 1 + 9 * n_matrices(sharing, 6)
+    # Behind layer norm, vectors of length sqrt(K), the matrices start at 0.01 N(0, 1): no pair counts at first.
+    spread = BilinearNetwork(layout, "interaction", True, dim=8).matrices.std().item()
+    wrong += not 0.009 <= spread <= 0.011
     fm, ffm = 2.3e6 * 10, 2.3e6 * 10 * 39
     wrong += not abs(ffm / 1e6 - 897) <= 0.1 or not abs((fm + 152100) / ffm - 0.026) <= 0.001
     return Check(wrong, 0, "counts that differ", "arithmetic")

@@ -199,7 +199,8 @@ def start_of_ftrl() -> Check:
 
 @evidence(
     "factorization-machine",
-    claim="A table, its matrix and its libsvm lines of fixed and free length give one model, and the learner its scores",
+    claim="A table, its columns in a mapping, its matrix and its libsvm lines of fixed and free length give one model, and the "
+    "learner its scores",
     against="itself on another form; the network with the same parameters",
 )
 def forms() -> Check:
@@ -227,6 +228,7 @@ def forms() -> Check:
         FactorizationMachine(**options).fit(found),
         FactorizationMachine(**options).fit(fixed.read(lines)),
         FactorizationMachine(**options).fit(free.matrix(found), y),
+        FactorizationMachine(features=features, **options).fit(frame.to_dict(as_series=False), y),
     ]
     wrong += float(np.max([np.abs(m.theta_ - table.theta_).max() for m in models]))
     wrong += float(np.abs(models[2].predict_proba(free.matrix(found)) - table.predict_proba(frame)).max())

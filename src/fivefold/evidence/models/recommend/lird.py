@@ -259,6 +259,18 @@ def rollouts() -> Check:
             liked = [i in after[row, :3] for i in new]
             wrong += int(not abs(float(batch.reward[row]) - (liked[0] + 0.9 * liked[1])) <= 1e-6)
         wrong += int(bool(batch.terminated.any()))
+    # Of a checkpoint the rollout alone takes what is its own; a learner that answers has none.
+    learner = model.learner_
+    learner.load_extra_state(half.get_state())
+    wrong += int(learner.extra_state() != {})
+    learner.rollout = fresh()
+    start = copy.deepcopy(learner.extra_state())
+    learner.load_extra_state({})
+    wrong += int(learner.extra_state()["buffer"]["position"] != start["buffer"]["position"])
+    learner.load_extra_state(copy.deepcopy(half.get_state()))
+    place = [state["buffer"]["position"] for state in (start, half.get_state(), learner.extra_state())]
+    wrong += int(place[0] == place[1] or place[1] != place[2])
+    learner.rollout = None
     one, many = ReplayBuffer(5, (1,)), ReplayBuffer(5, (1,))
     draw = np.random.default_rng(0)
     for size in (2, 3, 1, 9, 4):
