@@ -63,8 +63,14 @@ def descendants(process: int) -> list[int]:
 
 def alive(processes: list[int]) -> list[int]:
     """Return those that exist, zombies apart where a stranger has not reaped them yet."""
-    states = {p: Path(f"/proc/{p}/stat") for p in processes}
-    return [p for p, stat in states.items() if stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"]
+    return [p for p in processes if state(p) not in (None, "Z")]
+
+
+def state(process: int) -> str | None:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):  # it has ended, perhaps between opening and reading
+        return None
 
 
 def gone(processes: list[int], within: float = 5.0) -> bool:
