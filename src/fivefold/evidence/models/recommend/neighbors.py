@@ -160,7 +160,7 @@ def movielens_neighbors() -> Check:
 
 @evidence(
     "user-based-cf",
-    claim="Ratings of one pair are averaged by their weights; a rating of zero is a rating",
+    claim="Ratings of one pair, and all of them, are averaged by their weights; a rating of zero is a rating",
     against="the table with the mean in place of the rows",
 )
 def repeated() -> Check:
@@ -176,6 +176,8 @@ def repeated() -> Check:
     for make in (UserBasedCF, ItemBasedCF):
         one, two = make(base="none").fit(twice, sample_weight=weight), make(base="none").fit(merged)
         worst = largest(worst, np.abs(one.likeness_ - two.likeness_).max())
+        mean = (twice["rating"].to_numpy() * weight).sum() / weight.sum()
+        worst = largest(worst, abs(one.mean_ - mean))
         found, expected = one._raw(*np.indices((12, 9)).reshape(2, -1)), two._raw(*np.indices((12, 9)).reshape(2, -1))
         lonely = np.isclose(found, one.mean_) & np.isclose(expected, two.mean_)
         worst = largest(worst, np.abs(found - expected)[~lonely].max())
