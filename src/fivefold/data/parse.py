@@ -113,6 +113,13 @@ SEPARATOR = "|"
 """Between the members of a list that comes as text."""
 
 
+def names_of_floats(v: pl.Expr) -> pl.Expr:
+    """Return floats as names, 3.0 as "3", null for NaN; by value, not by column as :func:`as_category`: 3 beside a NaN too."""
+    whole = (v == v.floor()) & (v.abs() < 2.0**53)
+    plain = v.cast(pl.Int64, strict=False).cast(pl.String)
+    return pl.when(whole).then(plain).otherwise(v.fill_nan(None).cast(pl.String))
+
+
 def as_lists(values: pl.Series) -> pl.Series:
     """Return lists of names, null where missing: lists as they are, text such as ``"a|b"`` cut at ``|``; 3 and 3.0 are "3".
 
@@ -123,11 +130,7 @@ def as_lists(values: pl.Series) -> pl.Series:
     if not isinstance(values.dtype, pl.List):
         texts = as_category(values).str.split(SEPARATOR)
     elif values.dtype.inner.is_float():
-        # By value, not by column as as_category does: 3.0 stays "3" beside a NaN.
-        element = pl.element()
-        whole = (element == element.floor()) & (element.abs() < 2.0**53)
-        plain = element.cast(pl.Int64, strict=False).cast(pl.String)
-        texts = values.list.eval(pl.when(whole).then(plain).otherwise(element.fill_nan(None).cast(pl.String)))
+        texts = values.list.eval(names_of_floats(pl.element()))
     else:
         texts = values.cast(pl.List(pl.String))
     element = pl.element().str.strip_chars()

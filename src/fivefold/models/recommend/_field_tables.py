@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from fivefold.base.codec import Stateful
+from fivefold.data.parse import names_of_floats
 
 _PENDING = 1_000_000  # any value: rows of counts gathered before they are added up
 _DIRECT = 2**20  # any value: whole numbers from 0 to here are counted and looked up by their own value
@@ -20,11 +21,7 @@ def texts(values: pl.Series) -> pl.Series:
     """Return categories as text, null where there is none: 3, 3.0 and "3" are one category."""
     if not values.dtype.is_float():
         return values.cast(pl.String)
-    frame = values.fill_nan(None).alias("v").to_frame()
-    v = pl.col("v")
-    whole = (v == v.floor()) & (v.abs() < 2.0**53)
-    plain = v.cast(pl.Int64, strict=False).cast(pl.String)
-    return frame.select(pl.when(whole).then(plain).otherwise(v.cast(pl.String)))["v"]
+    return values.alias("v").to_frame().select(names_of_floats(pl.col("v")))["v"]
 
 
 def direct(values: pl.Series) -> NDArray[Any] | None:

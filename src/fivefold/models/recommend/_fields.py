@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from fivefold.base.codec import Stateful
 from fivefold.base.errors import DataError, InputError, SpecError
 from fivefold.base.names import nearest
+from fivefold.data.parse import SEPARATOR, names_of_floats
 
 from ._field_tables import Counts, Moments, Table
 
 KINDS = ("categorical", "numeric", "set", "sequence")
 SCALINGS = ("standard", "log", "bucket")
-SEPARATOR = "|"
-"""Between the categories of a set or sequence that comes as text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,17 +107,18 @@ def infer_fields(frame: pl.DataFrame, given: Any = None) -> list[Field]:
 
 
 def _kind(dtype: Any) -> str:
-    if isinstance(dtype, pl.List):
+    if isinstance(dtype, (pl.List, pl.Array)):
         return "sequence"
     return "numeric" if dtype.is_float() or dtype.is_decimal() else "categorical"
 
 
 def _many(field: Field, values: pl.Series) -> pl.Series:
     """Return a column of lists of text."""
+    if isinstance(values.dtype, pl.Array):
+        values = values.arr.to_list()
     if isinstance(values.dtype, pl.List):
-        inner = values.dtype.inner
-        if inner is not None and inner.is_float():
-            return values.list.eval(pl.element().cast(pl.Int64).cast(pl.String))
+        if values.dtype.inner.is_float():
+            return values.list.eval(names_of_floats(pl.element()))
         return values.cast(pl.List(pl.String))
     text = values.cast(pl.String).fill_null("")
     return text.str.split(SEPARATOR).list.eval(pl.element().filter(pl.element() != ""))

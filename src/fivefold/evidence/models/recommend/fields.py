@@ -32,6 +32,12 @@ def categories_of_any_type() -> Check:
         wrong += int(found["inds"].tolist() != [[3], [2], [2], [1]])
         wrong += int(found["s"].tolist() != [[2, -1], [3, 2], [-1, -1], [-1, -1]])
     wrong += int(encoder.counts().tolist() != [0, 1, 4, 2])
+    parts = pl.DataFrame({"s": [[3.0, 2.5], [float("nan"), 2.0], [2.5, 2.5]]})  # NaN is unknown, 2.5 is not 2
+    written = pl.DataFrame({"s": ["3|2.5", "new|2", "2.5|2.5"]})
+    learned = FieldEncoder(infer_fields(parts)).fit(parts)
+    for table in (parts, written, parts.cast({"s": pl.Array(pl.Float64, 2)})):
+        wrong += int(learned.transform(table)["s"].tolist() != [[3, 2], [0, 1], [2, 2]])
+        wrong += int(infer_fields(table)[0].kind != ("categorical" if table is written else "sequence"))
     days = pl.DataFrame({"day": pl.Series(["2024-01-01", "2024-01-02", "2024-01-01"]).str.to_date()})
     dated = FieldEncoder(infer_fields(days)).fit(days)
     wrong += int(dated.transform(days)["inds"].tolist() != [[1], [2], [1]])
