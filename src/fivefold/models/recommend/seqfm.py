@@ -18,7 +18,8 @@ from ._inputs import FieldNetwork, Layout, SetField
 class MaskedAttention(nn.Module):
     r"""One head of self-attention in which a mask says who sees whom.
 
-    .. math:: H = \mathrm{softmax}\Big(\frac{Q K^\top}{\sqrt d} + M\Big) V, \qquad Q, K, V = E W_Q, E W_K, E W_V
+    .. math:: H = A V, \quad A = \mathrm{softmax}\Big(\frac{Q K^\top}{\sqrt d} + M\Big), \qquad
+        Q, K, V = E W_Q, E W_K, E W_V
 
     Parameters
     ----------
@@ -30,12 +31,25 @@ class MaskedAttention(nn.Module):
         super().__init__()
         self.query, self.key, self.value = (nn.Linear(size, size, bias=False) for _ in range(3))
 
-    def forward(self, e: Tensor, seen: Tensor) -> Tensor:
-        """Return (batch, n, size) for e (batch, n, size); row i sees j where ``seen`` (batch, n, n); 0 where it sees none."""
-        scores = self.query(e) @ self.key(e).transpose(1, 2) / math.sqrt(e.shape[2])
+    def shares(self, to: Tensor, of: Tensor, seen: Tensor | None = None) -> Tensor:
+        """Return A (batch, n, m): what each vector of ``to`` (batch, n, size) takes of each of ``of`` (batch, m, size).
+
+        It takes where ``seen`` (batch, n, m) or of all; of nothing where it sees none.
+        """
+        # Q K^T is one product of E on either side of a matrix of weights: the shorter side goes through it.
+        between = self.query.weight.T @ self.key.weight / math.sqrt(to.shape[2])
+        if of.shape[1] < to.shape[1]:
+            scores = to @ (of @ between.T).transpose(1, 2)
+        else:
+            scores = (to @ between) @ of.transpose(1, 2)
+        if seen is None:
+            return torch.softmax(scores, dim=2)
         # A row that sees nothing has no softmax: its even weights over what is hidden are set to 0.
-        shares = torch.softmax(scores.masked_fill(~seen, torch.finfo(scores.dtype).min), dim=2) * seen
-        return shares @ self.value(e)
+        return torch.softmax(scores.masked_fill(~seen, torch.finfo(scores.dtype).min), dim=2) * seen
+
+    def gathered(self, shares: Tensor, of: Tensor) -> Tensor:
+        """Return the sum of all rows of A V (batch, size): V and the sum change places, so that V is one vector's."""
+        return self.value((shares.sum(1, keepdim=True) @ of).squeeze(1))
 
 
 class ResidualLayer(nn.Module):
@@ -56,18 +70,6 @@ def causal(mask: Tensor) -> Tensor:
     n = mask.shape[1]
     past = torch.ones(n, n, dtype=torch.bool, device=mask.device).tril()
     return past & mask.unsqueeze(1) & mask.unsqueeze(2)
-
-
-def across(mask: Tensor, width: int) -> Tensor:
-    """Return who sees whom across: static fields the real items, these the static fields; -> (batch, width + n, width + n)."""
-    real = torch.cat([mask.new_ones(len(mask), width), mask], dim=1)
-    dynamic = torch.arange(real.shape[1], device=mask.device) >= width
-    return (dynamic.unsqueeze(0) != dynamic.unsqueeze(1)) & real.unsqueeze(1) & real.unsqueeze(2)
-
-
-def mean_of(h: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean of the real rows (batch, size); 0 of none."""
-    return (h * mask.unsqueeze(2)).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
 
 
 class SeqFMNetwork(FieldNetwork):
@@ -107,15 +109,18 @@ class SeqFMNetwork(FieldNetwork):
     def views(self, batch: Mapping[str, Tensor]) -> tuple[list[Tensor], Tensor]:
         """Return the pooled views, each (batch, dim), static, dynamic and cross, and the first-order sum (batch,)."""
         static, linear = self.looked_up(batch)
-        everyone = torch.ones(len(static), static.shape[1], static.shape[1], dtype=torch.bool, device=static.device)
-        views = [self.static(static, everyone).mean(1)]
+        width = static.shape[1]
+        views = [self.static.gathered(self.static.shares(static, static), static) / width]
         for field, dynamic, cross in zip(self.sequences, self.dynamic, self.cross):
             past, mask, weights = self.items(batch, field)
             linear = linear + weights
-            views.append(mean_of(dynamic(past, causal(mask)), mask))
-            both = torch.cat([static, past], dim=1)
-            real = torch.cat([mask.new_ones(static.shape[:2]), mask], dim=1)
-            views.append(mean_of(cross(both, across(mask, static.shape[1])), real))
+            items = mask.sum(1, keepdim=True)
+            own = dynamic.gathered(dynamic.shares(past, past, causal(mask)), past)
+            views.append(own / items.clamp(min=1))
+            seen = mask.unsqueeze(1).expand(-1, width, -1)
+            across = cross.gathered(cross.shares(static, past, seen), past)
+            across = across + cross.gathered(cross.shares(past, static, seen.transpose(1, 2)), static)
+            views.append(across / (width + items))
         return views, linear
 
     def score(self, batch: Mapping[str, Tensor]) -> Tensor:
