@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,37 @@ from torch import Tensor
 from fivefold.base.jit import njit
 from fivefold.base.tensors import slopes_of
 
-from ._tiles import TILE, ahead, compiled, exp, parts, rows_of, whole_tiles
+from ._tiles import TILE, compiled, exchange, exp, parts, rows_of, whole_tiles
 
 ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)  # with whole numbers Numba would go on in float64
-LARGEST = np.int32(2**31 - 1)
 # Below this tanh is its series to x^9, which keeps the digits of small numbers; beyond it the form with e^-2x.
 SERIES = np.float32(0.25)
 THIRD, FIFTH, SEVENTH, NINTH = (np.float32(c) for c in (-1 / 3, 2 / 15, -17 / 315, 62 / 2835))
+
+
+@functools.cache
+def sorting_network(n: int, k: int) -> np.ndarray:
+    """Return exchanges (m, 2) of places i < j that bring the k largest of any n numbers to the front, in descending order.
+
+    They are those of Batcher's merge exchange (Knuth's algorithm 5.2.2 M) on which the first k places hang.
+    """
+    found: list[tuple[int, int]] = []
+    top = 1 << ((n - 1).bit_length() - 1) if n > 1 else 0
+    p = top
+    while p:
+        q, r, d = top, 0, p
+        while True:
+            found += [(i, i + d) for i in range(n - d) if i & p == r]
+            if q == p:
+                break
+            d, q, r = q - p, q // 2, p
+        p //= 2
+    needed, kept = set(range(k)), []
+    for i, j in reversed(found):
+        if i in needed or j in needed:
+            needed |= {i, j}
+            kept.append((i, j))
+    return np.array(kept[::-1], dtype=np.int64).reshape(-1, 2)
 
 
 @njit(fastmath={"contract"}, error_model="numpy")
@@ -64,51 +89,38 @@ def _convolve(x, weight, bias, dim, z):  # type: ignore[no-untyped-def]
 
 
 @njit(error_model="numpy")
-def _order(z, keys):  # type: ignore[no-untyped-def]
-    """Set keys (fields, lanes) to whole numbers in the order of z (fields * dim); what is not a number is the largest."""
-    dim = len(z) // len(keys)
-    bits = z.view(np.int32)
-    for f in range(len(keys)):
-        for d in range(dim):
-            t = f * dim + d
-            z[t] += ZERO  # of -0 this makes 0
-            own = bits[t] ^ ((bits[t] >> 31) & LARGEST)
-            keys[f, d] = own if z[t] == z[t] else LARGEST
-
-
-@njit(error_model="numpy")
-def _pool(z, ranks, values, places):  # type: ignore[no-untyped-def]
-    """Bring the numbers of z (fields * dim) that rank below k to values and places (k + 1, dim), in their order."""
-    k, dim = len(values) - 1, values.shape[1]
-    for d in range(dim):
-        p = 0
-        for f in range(len(ranks)):
-            # Each is written, and the next over it if its rank is too high: no branch to guess wrongly.
-            values[p, d] = z[f * dim + d]
-            places[p, d] = f
-            p += ranks[f, d] < k
+def _exchange_all(network, x, y, lanes, up):  # type: ignore[no-untyped-def]
+    """Run a network over the rows of x, downwards or upwards; those of y move along."""
+    for pair in range(len(network)):
+        i, j = network[pair, up] * lanes, network[pair, 1 - up] * lanes
+        for lane in range(0, lanes, TILE):
+            exchange(x, y, i + lane, j + lane)
 
 
 @njit(fastmath={"contract"}, error_model="numpy")
-def _forward_rows(x, weight, bias, out, places, rows):  # type: ignore[no-untyped-def]
+def _forward_rows(x, weight, bias, largest, in_order, out, places, rows):  # type: ignore[no-untyped-def]
     groups, maps, k, dim = out.shape[1:]
     fields, lanes = x.shape[3] // dim, whole_tiles(dim)
     z = np.empty((maps, fields * dim), np.float32)
-    keys, ranks = np.zeros((2, fields, lanes), np.int32)
-    values, names = np.empty((k + 1, dim), np.float32), np.empty((k + 1, dim), np.int16)
+    values, names, at = np.zeros((3, fields * lanes), np.float32)
+    for t in range(len(names)):
+        names[t] = t // lanes
     for row in rows:
         for g in range(groups):
             _convolve(x[row, g], weight[g], bias[g], dim, z)
             for m in range(maps):
-                _order(z[m], keys)
                 for f in range(fields):
-                    for lane in range(0, lanes, TILE):
-                        ahead(keys, fields, f, lane, ranks)
-                _pool(z[m], ranks, values, names)
-                places[row, g, m] = names[:k]
-                flat, to = values.reshape(-1), out[row, g, m].reshape(-1)
-                for t in range(len(to)):
-                    to[t] = _tanh(flat[t])
+                    for d in range(dim):
+                        values[f * lanes + d] = z[m, f * dim + d]
+                at[:] = names
+                _exchange_all(largest, values, at, lanes, 0)
+                _exchange_all(in_order, at, values, lanes, 1)
+                for t in range(k * lanes):
+                    values[t] = _tanh(values[t])
+                for p in range(k):
+                    for d in range(dim):
+                        out[row, g, m, p, d] = values[p * lanes + d]
+                        places[row, g, m, p, d] = at[p * lanes + d]
 
 
 @njit(fastmath={"contract", "reassoc"}, error_model="numpy")
@@ -143,9 +155,9 @@ def _backward_rows(x, weight, out, places, grad, by_x, by_weight, by_bias, rows)
 
 
 @njit(parallel=True)
-def _forward(x, weight, bias, out, places):  # type: ignore[no-untyped-def]
+def _forward(x, weight, bias, largest, in_order, out, places):  # type: ignore[no-untyped-def]
     for part in prange(parts(len(x))):
-        _forward_rows(x, weight, bias, out, places, rows_of(part, len(x)))
+        _forward_rows(x, weight, bias, largest, in_order, out, places, rows_of(part, len(x)))
 
 
 @njit(parallel=True)
@@ -173,11 +185,11 @@ def largest_in_order(x: Tensor, k: int) -> Tensor:
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, k: int) -> Tensor:
-        batch, groups, _, _, dim = x.shape
+        batch, groups, _, fields, dim = x.shape
         out = x.new_empty(batch, groups, weight.shape[1], k, dim)
         places = torch.empty(out.shape, dtype=torch.int16)
         given = (t.detach().numpy() for t in (x.flatten(3), weight, bias))
-        _forward(*given, out.numpy(), places.numpy())
+        _forward(*given, sorting_network(fields, k), sorting_network(k, k), out.numpy(), places.numpy())
         ctx.save_for_backward(x, weight, bias, out, places)
         return out
 

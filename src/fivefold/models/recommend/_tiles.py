@@ -174,23 +174,24 @@ def _centered(typing: Any, p: Any, n: Any, j: Any, total: Any, grad: Any) -> Any
 
 
 @intrinsic
-def ahead(typing: Any, x: Any, n: Any, i: Any, j: Any, out: Any) -> Any:
-    """Set eight numbers of out at (i, j) to how many of n rows of whole numbers x are larger, or as large and further up."""
+def exchange(typing: Any, x: Any, y: Any, i: Any, j: Any) -> Any:
+    """Put the larger of each two of eight numbers of x from i and eight from j at i, the smaller at j; y moves with x.
+
+    What is not a number is the largest.
+    """
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         lanes = _Lanes(context, builder, signature, args)
-        x, n, i, j, out = lanes.given
-        lanes.kind = lanes.bits
-        own, count = lanes.load(x, i, j), cgutils.alloca_once_value(builder, lanes.whole(0))
-        one = lanes.ir.Constant(lanes.index, 1)
-        for first, last, sign in ((lanes.ir.Constant(lanes.index, 0), i, ">="), (builder.add(i, one), n, ">")):
-            with cgutils.for_range_slice(builder, first, last, one, lanes.index) as (row, _):
-                found = builder.sext(builder.icmp_signed(sign, lanes.load(x, row, j), own), lanes.bits)
-                builder.store(builder.sub(builder.load(count), found), count)
-        lanes.store(builder.load(count), out, i, j)
+        x, y, i, j = lanes.given
+        a, b = lanes.load(x, None, i), lanes.load(x, None, j)
+        swap = builder.and_(builder.fcmp_unordered("<", a, b), builder.fcmp_ordered("ord", a, a))
+        for array in (x, y):
+            a, b = lanes.load(array, None, i), lanes.load(array, None, j)
+            lanes.store(builder.select(swap, b, a), array, None, i)
+            lanes.store(builder.select(swap, a, b), array, None, j)
         return context.get_dummy_value()
 
-    return types.void(x, n, i, j, out), build
+    return types.void(x, y, i, j), build
 
 
 @intrinsic
