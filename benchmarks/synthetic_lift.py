@@ -41,6 +41,14 @@ NETWORK = {"batch_size": 2048, "max_epochs": 2, "l2": 0.05, "learning_rate": 2e-
 MACHINE = {**NETWORK, "l2": 1.0, "learning_rate": 1e-2}
 FTRL = {"solver": "ftrl", "l2": 40.0}
 ATTENTION = {**NETWORK, "batch_size": 1024, "learning_rate": 1e-2, "head_size": 8}
+CONVOLUTION = {
+    **NETWORK,
+    "batch_size": 1024,
+    "embedding_dim": 32,
+    "l2": 0.1,
+    "learning_rate": 6e-3,
+    "orders": 1,
+}  # of twenty
 SETTINGS: dict[str, dict[str, Any]] = {
     "poly2": {**FTRL, "l1_pairs": 150.0, "l2_pairs": 2.0, "max_iter": 2},
     "factorization-machine": {**FTRL, "embedding_dim": 16, "l2_pairs": 3000.0, "max_iter": 5},
@@ -54,7 +62,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "deep-interest-evolution-network": NETWORK,
     "autoint": ATTENTION,
     "autoint-weighted-residual": ATTENTION,
-    "cnn-ctr-multi-sequence": {**NETWORK, "orders": 4},  # of twenty, for time
+    "cnn-ctr-multi-sequence": CONVOLUTION,
     "deepgbm": NETWORK,
     "seqfm": NETWORK,
 }
