@@ -47,8 +47,8 @@ CONVOLUTION = {
     "embedding_dim": 32,
     "l2": 0.1,
     "learning_rate": 6e-3,
-    "orders": 1,
-}  # of twenty
+    "orders": 1,  # of twenty
+}
 SETTINGS: dict[str, dict[str, Any]] = {
     "poly2": {**FTRL, "l1_pairs": 150.0, "l2_pairs": 2.0, "max_iter": 2},
     "factorization-machine": {**FTRL, "embedding_dim": 16, "l2_pairs": 3000.0, "max_iter": 5},

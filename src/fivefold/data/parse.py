@@ -120,19 +120,22 @@ def names_of_floats(v: pl.Expr) -> pl.Expr:
     return pl.when(whole).then(plain).otherwise(v.fill_nan(None).cast(pl.String))
 
 
+def names_in_lists(values: pl.Series) -> pl.Series:
+    """Return lists, of one length or any, with their members as names: 3 and 3.0 are "3"; null stays null."""
+    if isinstance(values.dtype, pl.Array):
+        values = values.arr.to_list()
+    if values.dtype.inner.is_float():  # type: ignore[attr-defined]
+        return values.list.eval(names_of_floats(pl.element()))
+    return values.cast(pl.List(pl.String))
+
+
 def as_lists(values: pl.Series) -> pl.Series:
     """Return lists of names, null where missing: lists as they are, text such as ``"a|b"`` cut at ``|``; 3 and 3.0 are "3".
 
     Members that are missing or empty are dropped, so that a list may be empty.
     """
-    if isinstance(values.dtype, pl.Array):
-        values = values.arr.to_list()
-    if not isinstance(values.dtype, pl.List):
-        texts = as_category(values).str.split(SEPARATOR)
-    elif values.dtype.inner.is_float():
-        texts = values.list.eval(names_of_floats(pl.element()))
-    else:
-        texts = values.cast(pl.List(pl.String))
+    listed = isinstance(values.dtype, (pl.List, pl.Array))
+    texts = names_in_lists(values) if listed else as_category(values).str.split(SEPARATOR)
     element = pl.element().str.strip_chars()
     return texts.list.eval(element.filter(element != ""))
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fivefold.base.codec import Stateful
 from fivefold.base.errors import DataError, InputError, SpecError
 from fivefold.base.names import nearest
-from fivefold.data.parse import SEPARATOR, names_of_floats
+from fivefold.data.parse import SEPARATOR, names_in_lists
 
 from ._field_tables import Counts, Moments, Table
 
@@ -112,14 +112,10 @@ def _kind(dtype: Any) -> str:
     return "numeric" if dtype.is_float() or dtype.is_decimal() else "categorical"
 
 
-def _many(field: Field, values: pl.Series) -> pl.Series:
+def _many(values: pl.Series) -> pl.Series:
     """Return a column of lists of text."""
-    if isinstance(values.dtype, pl.Array):
-        values = values.arr.to_list()
-    if isinstance(values.dtype, pl.List):
-        if values.dtype.inner.is_float():
-            return values.list.eval(names_of_floats(pl.element()))
-        return values.cast(pl.List(pl.String))
+    if isinstance(values.dtype, (pl.List, pl.Array)):
+        return names_in_lists(values)
     text = values.cast(pl.String).fill_null("")
     return text.str.split(SEPARATOR).list.eval(pl.element().filter(pl.element() != ""))
 
@@ -199,7 +195,7 @@ class FieldEncoder(Stateful):
                         numbers[field.name].append(known)
                     continue
                 if field.kind != "categorical":
-                    lists = _many(field, values)
+                    lists = _many(values)
                     longest[field.name] = max(longest[field.name], int(lists.list.len().max() or 1))
                     values = lists.explode()
                 counts[field.name].add(values)
@@ -293,7 +289,7 @@ class FieldEncoder(Stateful):
 
     def _codes_of_set(self, field: Field, values: pl.Series) -> NDArray[np.int64]:
         length = self.lengths[field.name]
-        lists = _many(field, values)
+        lists = _many(values)
         kept = lists.list.tail(length) if field.kind == "sequence" else lists.list.head(length)
         sizes = kept.list.len().fill_null(0).to_numpy().astype(np.int64)
         out = np.full((len(values), length), -1, dtype=np.int64)
